@@ -1,0 +1,158 @@
+//! Element types. What a dtype *is* lives here; which dtype a call results in lives in `promote.rs`.
+
+use std::fmt;
+
+/// The type of one array element.
+///
+/// The discriminants leave the places of float16 (9), bfloat16 (10), complex64 (13) and complex128 (14) open.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum DType {
+    /// One byte, 0 or 1.
+    Bool = 0,
+    /// Two's complement, 8 bits.
+    I8 = 1,
+    /// Two's complement, 16 bits.
+    I16 = 2,
+    /// Two's complement, 32 bits.
+    I32 = 3,
+    /// Two's complement, 64 bits.
+    I64 = 4,
+    /// Unsigned, 8 bits.
+    U8 = 5,
+    /// Unsigned, 16 bits.
+    U16 = 6,
+    /// Unsigned, 32 bits.
+    U32 = 7,
+    /// Unsigned, 64 bits.
+    U64 = 8,
+    /// IEEE binary32.
+    F32 = 11,
+    /// IEEE binary64.
+    F64 = 12,
+}
+
+/// What family a dtype belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// `bool`.
+    Bool,
+    /// Signed integers.
+    Signed,
+    /// Unsigned integers.
+    Unsigned,
+    /// Real floating point.
+    Float,
+}
+
+impl DType {
+    /// Every dtype, in the order of the standard.
+    pub const ALL: [DType; 11] = [
+        DType::Bool,
+        DType::I8,
+        DType::I16,
+        DType::I32,
+        DType::I64,
+        DType::U8,
+        DType::U16,
+        DType::U32,
+        DType::U64,
+        DType::F32,
+        DType::F64,
+    ];
+
+    /// The family.
+    pub const fn kind(self) -> Kind {
+        match self {
+            DType::Bool => Kind::Bool,
+            DType::I8 | DType::I16 | DType::I32 | DType::I64 => Kind::Signed,
+            DType::U8 | DType::U16 | DType::U32 | DType::U64 => Kind::Unsigned,
+            DType::F32 | DType::F64 => Kind::Float,
+        }
+    }
+
+    /// Bytes of one element.
+    pub const fn size(self) -> usize {
+        match self {
+            DType::Bool | DType::I8 | DType::U8 => 1,
+            DType::I16 | DType::U16 => 2,
+            DType::I32 | DType::U32 | DType::F32 => 4,
+            DType::I64 | DType::U64 | DType::F64 => 8,
+        }
+    }
+
+    /// Bits of one element in memory.
+    pub const fn bits(self) -> u32 {
+        self.size() as u32 * 8
+    }
+
+    /// Real floating point?
+    pub const fn is_float(self) -> bool {
+        matches!(self.kind(), Kind::Float)
+    }
+
+    /// Signed or unsigned integer?
+    pub const fn is_integer(self) -> bool {
+        matches!(self.kind(), Kind::Signed | Kind::Unsigned)
+    }
+
+    /// Signed integer?
+    pub const fn is_signed_integer(self) -> bool {
+        matches!(self.kind(), Kind::Signed)
+    }
+
+    /// The signed integer of the same width (what `to-bits` of a float gives).
+    pub const fn same_width_signed(self) -> DType {
+        match self.size() {
+            1 => DType::I8,
+            2 => DType::I16,
+            4 => DType::I32,
+            _ => DType::I64,
+        }
+    }
+
+    /// NumPy's name: `float32`.
+    pub const fn numpy_name(self) -> &'static str {
+        match self {
+            DType::Bool => "bool",
+            DType::I8 => "int8",
+            DType::I16 => "int16",
+            DType::I32 => "int32",
+            DType::I64 => "int64",
+            DType::U8 => "uint8",
+            DType::U16 => "uint16",
+            DType::U32 => "uint32",
+            DType::U64 => "uint64",
+            DType::F32 => "float32",
+            DType::F64 => "float64",
+        }
+    }
+
+    /// The short name of the text forms: `f32`.
+    pub const fn short_name(self) -> &'static str {
+        match self {
+            DType::Bool => "bool",
+            DType::I8 => "i8",
+            DType::I16 => "i16",
+            DType::I32 => "i32",
+            DType::I64 => "i64",
+            DType::U8 => "u8",
+            DType::U16 => "u16",
+            DType::U32 => "u32",
+            DType::U64 => "u64",
+            DType::F32 => "f32",
+            DType::F64 => "f64",
+        }
+    }
+
+    /// The inverse of [`DType::short_name`].
+    pub fn from_short_name(name: &str) -> Option<DType> {
+        DType::ALL.into_iter().find(|d| d.short_name() == name)
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.short_name())
+    }
+}

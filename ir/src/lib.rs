@@ -1,0 +1,13 @@
+//! The graph IR: what users record and what passes rewrite.
+//!
+//! No I/O, no environment, no Python, no code generation: configuration arrives as values. See ARCHITECTURE.md.
+
+pub mod composite;
+pub mod dtype;
+pub mod emit;
+pub mod huge_trig;
+pub mod node;
+pub mod ops;
+pub mod reference;
+pub mod scalar;
+pub mod shape;
