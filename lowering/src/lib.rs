@@ -1,1 +1,2 @@
 //! Placeholder header.
+pub mod math;
