@@ -20,6 +20,21 @@ const LOG_F32: [f64; 9] = [
     -0.07621994614601135,
 ];
 
+/// log2(1 + f) = f log2 e + f^2 p(f). Largest relative error 2^-28.8. Its own, because a product with log2 e would round once
+/// more, just below log2 sqrt(2), where there is no room for it.
+const LOG2_F32: [f64; 10] = [
+    -0.7213475108146667,
+    0.48089802265167236,
+    -0.3606741428375244,
+    0.2885710299015045,
+    -0.24046392738819122,
+    0.2051178216934204,
+    -0.17900000512599945,
+    0.17169414460659027,
+    -0.16845014691352844,
+    0.09702343493700027,
+];
+
 /// log(1 + f) = 2 s + s z p(z) with z = s^2. Largest error, relative to s: 2^-58.5.
 const LOG_F64: [f64; 7] = [
     0.6666666666666734,
@@ -111,13 +126,11 @@ pub(super) fn log1p_unchecked(b: &mut B<'_>, v: V, extra: Option<V>) -> V {
 /// is exact, and `c` the factor in two parts. The two leading products are added with their rounding errors kept.
 fn log_to_base(b: &mut B<'_>, x: V, a: (f64, f64), c: (f64, f64)) -> V {
     let Split { k, f, .. } = split(b, x);
-    let t = tail(b, f);
     let (c_high, c_low) = (b.lit(x, c.0), b.lit(x, c.1));
     let product = b.mul(f, c_high);
     let minus = b.neg(product);
+    // The small parts come first, so that only the last of these sums is rounded to a last place that counts.
     let low = b.fma(f, c_high, minus);
-    let low = b.fma(f, c_low, low);
-    let low = b.fma(t, c_high, low);
     let (sum, low) = if a == (1.0, 0.0) {
         let sum = b.add(k, product);
         let error = b.sub(k, sum);
@@ -125,12 +138,21 @@ fn log_to_base(b: &mut B<'_>, x: V, a: (f64, f64), c: (f64, f64)) -> V {
         (sum, b.add(low, error))
     } else {
         let (a_high, a_low) = (b.lit(x, a.0), b.lit(x, a.1));
-        let low = b.fma(k, a_low, low);
         let sum = b.fma(k, a_high, product);
         let minus = b.neg(sum);
         let error = b.fma(k, a_high, minus);
         let error = b.add(error, product);
-        (sum, b.add(low, error))
+        let low = b.add(low, error);
+        (sum, b.fma(k, a_low, low))
+    };
+    let low = b.fma(f, c_low, low);
+    let low = if is_f32(b, x) && a == (1.0, 0.0) {
+        let square = b.mul(f, f);
+        let p = polynomial(b, f, &LOG2_F32);
+        b.fma(square, p, low)
+    } else {
+        let t = tail(b, f);
+        b.fma(t, c_high, low)
     };
     let result = b.add(sum, low);
     with_domain(b, result, x, x)
