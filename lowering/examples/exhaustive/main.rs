@@ -176,7 +176,7 @@ fn main() -> ExitCode {
     }
     let rows = OPS.iter().filter(|row| matches!(row.class, Class::Maths));
     let mut broken = false;
-    println!("op       dtype  steps  worst ulp  at                                       special-case mismatches");
+    println!("| op | dtype | ops | bound | worst ulp | at | special results missed |\n|---|---|---|---|---|---|---|");
     for row in rows.filter(|row| names.is_empty() || names.iter().any(|n| n == row.name)) {
         let (dtype, worst) = if doubles == 0 {
             (DType::F32, in_threads(|i, n| sweep(row, i * stride, n * stride)))
@@ -188,7 +188,8 @@ fn main() -> ExitCode {
         let mismatch =
             if worst.mismatches == 0 { String::new() } else { format!(" first at {}", show(worst.mismatch)) };
         let (name, ulps, at) = (row.name, worst.ulps, show(worst.at));
-        println!("{name:8} {:6} {steps:5}  {ulps:9.4}  {at:40} {}{mismatch}", dtype.short_name(), worst.mismatches);
+        let (missed, dtype_name, bound) = (worst.mismatches, dtype.short_name(), row.ulps);
+        println!("| {name} | {dtype_name} | {steps} | {bound} | {ulps:.3} | {at} | {missed}{mismatch} |");
         // In float64 the standard library's own error comes on top.
         let allowance = if dtype == DType::F64 { 1.0 } else { 0.0 };
         broken |= worst.mismatches > 0 || ulps > row.ulps as f64 + allowance;

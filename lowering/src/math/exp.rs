@@ -4,8 +4,8 @@
 //! n and leaves n, plus any constant that was added with it, in the last bits of the sum: shifted into the exponent's
 //! place that is a power of two, without any conversion.
 
-use super::{B, Format, at_least, at_most, format, is_f32, polynomial};
-use fusewire_ir::{dtype::DType, emit::V, ops::ScalarOp as S};
+use super::{B, Format, at_least, at_most, format, from_logical, is_f32, polynomial, to_logical};
+use fusewire_ir::{emit::V, ops::ScalarOp as S};
 
 /// e^r = 1 + r + r^2 p(r). Largest relative error 2^-28.0.
 const EXP_F32: [f64; 5] =
@@ -62,7 +62,7 @@ const EXP2_F32: [f64; 6] = [
 
 /// As `EXP2_F32`. Largest error 2^-55.0.
 const EXP2_F64: [f64; 11] = [
-    0.6931471805599453,
+    std::f64::consts::LN_2,
     0.2402265069591013,
     0.055504108664820084,
     0.009618129107594112,
@@ -197,16 +197,14 @@ pub(super) fn shift_to_power(b: &mut B<'_>, tail: V, f: &Format) -> V {
 pub(super) fn scale_twice(b: &mut B<'_>, p: V, tail: V) -> V {
     let f = format(b, p);
     let bits = b.un(S::ToBits, tail);
-    let signed = b.dtype(bits);
-    // Vectors have no arithmetic shift of 64-bit integers; the bits are those of a positive number.
-    let bits = b.cast(if is_f32(b, p) { signed } else { DType::U64 }, bits);
+    let bits = to_logical(b, bits);
     let (one, mantissa) = (b.int(bits, 1), b.int(bits, f.mantissa));
     let first = b.bin(S::ShiftRight, bits, one);
     let second = b.sub(bits, first);
     let mut result = p;
     for part in [first, second] {
         let power = b.bin(S::ShiftLeft, part, mantissa);
-        let power = b.cast(signed, power);
+        let power = from_logical(b, power);
         let power = b.un(S::FromBits, power);
         result = b.mul(result, power);
     }

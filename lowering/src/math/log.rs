@@ -4,7 +4,7 @@
 //! `t = log(1 + f) - f`: a polynomial in f for float32; for float64 fdlibm's form (Sun, `e_log.c`),
 //! `t = s (f^2/2 + R) - f^2/2` with `s = f / (2 + f)` and a polynomial R in s^2, which a division makes half as long.
 
-use super::{B, format, is_f32, polynomial, sign_of};
+use super::{B, format, from_logical, is_f32, polynomial, sign_of, to_logical};
 use fusewire_ir::{dtype::DType, emit::V, ops::ScalarOp as S};
 
 /// log(1 + f) = f + f^2 p(f). Largest relative error 2^-27.6.
@@ -207,13 +207,13 @@ fn split_bits(b: &mut B<'_>, x: V, bits: V, offset: V) -> Split {
         let k = b.bin(S::ShiftRight, difference, mantissa);
         b.cast(DType::F32, k)
     } else {
-        let unsigned = b.cast(DType::U64, difference);
+        let unsigned = to_logical(b, difference);
         let mantissa = b.int(unsigned, f.mantissa);
         let k = b.bin(S::ShiftRight, unsigned, mantissa);
         // 2^52 + k, whose last place is 1.
         let power = b.int(k, 0x4330_0000_0000_0000);
         let k = b.bin(S::Or, k, power);
-        let k = b.cast(DType::I64, k);
+        let k = from_logical(b, k);
         let k = b.un(S::FromBits, k);
         let power = b.lit(x, 2f64.powi(52) + exponent_offset(b, x) as f64);
         b.sub(k, power)
