@@ -118,7 +118,7 @@ fn sweep(row: &OpRow, first: u64, step: u64) -> Worst {
         } else {
             (0..BLOCK)
                 .map(|_| {
-                    if random.next() % 4 == 0 {
+                    if random.next().is_multiple_of(4) {
                         f32::from_bits(random.next() as u32)
                     } else {
                         random.operand(row) as f32
