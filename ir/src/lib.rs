@@ -5,9 +5,12 @@
 pub mod composite;
 pub mod dtype;
 pub mod emit;
+pub mod graph;
 pub mod huge_trig;
+pub mod lazy;
 pub mod node;
 pub mod ops;
 pub mod reference;
 pub mod scalar;
 pub mod shape;
+pub mod value;
