@@ -3,3 +3,4 @@
 //! No I/O, no environment, no machine: the two JITs take it from here. See ARCHITECTURE.md.
 
 pub mod kernel;
+pub mod program;
