@@ -7,6 +7,7 @@ pub mod dtype;
 pub mod emit;
 pub mod graph;
 pub mod huge_trig;
+pub mod infer;
 pub mod lazy;
 pub mod node;
 pub mod ops;
