@@ -14,4 +14,6 @@ pub mod ops;
 pub mod reference;
 pub mod scalar;
 pub mod shape;
+pub mod text;
 pub mod value;
+pub mod verify;
