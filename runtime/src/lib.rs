@@ -1,1 +1,4 @@
-//! Placeholder header.
+//! Between a recorded graph and a device: plans, buffers, dispatch and caches.
+
+pub mod backend;
+pub mod error;

@@ -1,0 +1,139 @@
+//! Lazy nodes: what users hold. Immutable but for the once-slot that receives the computed buffer, upon which the node
+//! lets go of its operands. Recording (promotion, broadcasting, checks) is `build.rs`; capturing is `capture.rs`.
+//!
+//! Dropping is iterative: a chain of a million nodes must not overflow the stack.
+
+use crate::{
+    dtype::DType,
+    node::{LazyForm, Op},
+    shape::Shape,
+    value::Buffer,
+};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::{
+    cell::RefCell,
+    sync::{Arc, OnceLock},
+};
+
+/// Where arrays live and kernels run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Device {
+    /// The host's memory and processors.
+    Cpu,
+}
+
+/// The operands of a lazy node.
+pub type Operands = SmallVec<[Arc<Lazy>; 2]>;
+
+/// How a node that is not yet computed is to be computed.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    /// What it does.
+    pub op: Op<LazyForm>,
+    /// The operands.
+    pub inputs: Operands,
+}
+
+/// A node that users hold.
+#[derive(Debug)]
+pub struct Lazy {
+    /// The element type.
+    pub dtype: DType,
+    /// The extents.
+    pub shape: Shape,
+    /// Where it lives.
+    pub device: Device,
+    /// Length of the longest chain of operands that were not computed when this node was recorded.
+    pub depth: u32,
+    /// How to compute it; `None` once the slot is filled.
+    expression: Mutex<Option<Expression>>,
+    /// The computed array.
+    slot: OnceLock<Buffer>,
+}
+
+impl Lazy {
+    /// A recorded node. `build.rs` has worked out dtype and shape.
+    pub fn recorded(op: Op<LazyForm>, inputs: Operands, dtype: DType, shape: Shape, device: Device) -> Arc<Lazy> {
+        let depth = inputs.iter().map(|i| if i.buffer().is_some() { 0 } else { i.depth }).max().unwrap_or(0) + 1;
+        Arc::new(Lazy {
+            dtype,
+            shape,
+            device,
+            depth,
+            expression: Mutex::new(Some(Expression { op, inputs })),
+            slot: OnceLock::new(),
+        })
+    }
+
+    /// A node that has its buffer from the start.
+    pub fn computed(buffer: Buffer, dtype: DType, shape: Shape, device: Device) -> Arc<Lazy> {
+        Arc::new(Lazy { dtype, shape, device, depth: 0, expression: Mutex::new(None), slot: OnceLock::from(buffer) })
+    }
+
+    /// The computed array, if there is one yet.
+    pub fn buffer(&self) -> Option<&Buffer> {
+        self.slot.get()
+    }
+
+    /// How to compute it; `None` when it is computed. A clone, so that a concurrent computation cannot pull it away.
+    pub fn expression(&self) -> Option<Expression> {
+        self.expression.lock().clone()
+    }
+
+    /// Fills the slot (the first filling wins) and lets go of the operands.
+    pub fn fill(&self, buffer: Buffer) {
+        let _ = self.slot.set(buffer);
+        let expression = self.expression.lock().take();
+        if let Some(expression) = expression {
+            drop_later(expression.inputs);
+        }
+    }
+}
+
+impl Drop for Lazy {
+    fn drop(&mut self) {
+        if let Some(expression) = self.expression.get_mut().take() {
+            drop_later(expression.inputs);
+        }
+    }
+}
+
+thread_local! {
+    /// Operands waiting to be dropped by the outermost drop of this thread; `None` when no drop is under way.
+    static PENDING: RefCell<Option<Vec<Arc<Lazy>>>> = const { RefCell::new(None) };
+}
+
+/// Drops operands without recursion: a drop inside a drop only queues.
+fn drop_later(operands: Operands) {
+    if operands.is_empty() {
+        return;
+    }
+    // While the thread itself ends the queue may be gone; then recursion is all that is left.
+    let _ = PENDING.try_with(|pending| {
+        let mut operands = Some(operands);
+        let outermost = {
+            let mut queue = pending.borrow_mut();
+            match queue.as_mut() {
+                Some(queue) => {
+                    queue.extend(operands.take().into_iter().flatten());
+                    false
+                }
+                None => {
+                    *queue = Some(operands.take().into_iter().flatten().collect());
+                    true
+                }
+            }
+        };
+        if outermost {
+            loop {
+                let next = pending.borrow_mut().as_mut().and_then(Vec::pop);
+                match next {
+                    Some(node) => drop(node),
+                    None => break,
+                }
+            }
+            *pending.borrow_mut() = None;
+        }
+    });
+}

@@ -1,0 +1,71 @@
+//! What a device must offer. One implementation per JIT; no method per op. Plans, caches and pools above it are shared.
+
+use crate::error::Error;
+use fusewire_ir::{dtype::DType, value::Storage};
+use fusewire_lowering::kernel::Kernel;
+use std::{any::Any, sync::Arc};
+
+/// A compiled kernel; only the back end that made it can launch it. Dropping it frees its code.
+pub trait Executable: Send + Sync {
+    /// For the back end's own downcast.
+    fn as_any(&self) -> &dyn Any;
+    /// Bytes of machine code, for the cache's books.
+    fn code_bytes(&self) -> usize;
+}
+
+/// The arguments of one launch, in the order of the kernel's declarations.
+pub struct Launch<'a> {
+    /// The address of element `[0, 0, ...]` of each buffer; null for scratch, which the back end provides.
+    pub buffers: &'a [*mut u8],
+    /// The evaluated integers.
+    pub ints: &'a [i64],
+    /// The scalar parameters' bits, zero-extended.
+    pub params: &'a [u64],
+    /// An estimate of the bytes a whole launch moves, by which threads are chosen. Never changes results.
+    pub bytes: u64,
+    /// Asked now and then during a long launch, on the calling thread: true stops it with `Error::Interrupted`.
+    pub interrupted: &'a dyn Fn() -> bool,
+}
+
+/// A matrix `rows x columns` somewhere in memory, strides in elements.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix {
+    /// Element `[0, 0]`.
+    pub pointer: *mut u8,
+    /// Elements from one row to the next.
+    pub row_stride: isize,
+    /// Elements from one column to the next.
+    pub column_stride: isize,
+}
+
+/// `destination = left x right` for `m x k` and `k x n`; a batch of them goes one by one or in parallel.
+pub struct MatrixProduct<'a> {
+    /// float32 or float64.
+    pub dtype: DType,
+    /// Rows of the result.
+    pub m: usize,
+    /// Columns of the result.
+    pub n: usize,
+    /// The extent that is summed.
+    pub k: usize,
+    /// `[left, right, destination]` of each product of the batch.
+    pub batch: &'a [[Matrix; 3]],
+    /// As [`Launch::interrupted`].
+    pub interrupted: &'a dyn Fn() -> bool,
+}
+
+/// A device's back end.
+pub trait Backend: Send + Sync {
+    /// For texts and errors: `cpu`.
+    fn name(&self) -> &'static str;
+    /// Compiles a kernel.
+    fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>, Error>;
+    /// The stages of a compilation as text, in order: `("clif", ...)`, `("asm", ...)`.
+    fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error>;
+    /// Uninitialised memory, aligned to 64 bytes, from the pool. Zero bytes are fine.
+    fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error>;
+    /// Runs a kernel to its end.
+    fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error>;
+    /// Runs a batch of matrix products to its end.
+    fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error>;
+}
