@@ -1,1 +1,3 @@
 //! Placeholder header.
+
+pub mod math;
