@@ -19,11 +19,16 @@ pub fn asin(b: &mut dyn Emit, x: V) -> V {
     // asin(a) = pi/2 - 2 asin(sqrt((1 - a) / 2)).
     let minus = b.neg(arc.double_root);
     let r = b.select(arc.outer, minus, magnitude);
-    let base = constants.half_pi.map(|part| {
+    let [base, low] = constants.half_pi.map(|part| {
         let part = b.lit(x, part);
         b.select(arc.outer, part, zero)
     });
-    let result = combine(b, base, r, arc.square, constants.asin);
+    // Where base + r is above 1 and the result below, the sum would be rounded too coarsely: what it loses is kept.
+    let sum = b.add(base, r);
+    let taken = b.sub(sum, base);
+    let lost = b.sub(r, taken);
+    let low = b.add(low, lost);
+    let result = combine(b, [base, low], r, arc.square, constants.asin);
     let sign = b.un(S::ToBits, x);
     flip_sign(b, result, sign)
 }

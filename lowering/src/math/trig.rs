@@ -56,10 +56,14 @@ pub fn tan(b: &mut dyn Emit, x: V) -> V {
     let r = b.select(reduced.huge, reduced.huge_remainder, r);
 
     let square = b.mul(r, r);
-    let coefficients = constants(b.dtype(x)).tan;
+    // The first term of the series is taken by itself, to be rounded with the sum only.
+    let (first_term, coefficients) = constants(b.dtype(x)).tan;
     let series = polynomial(b, square, coefficients);
     let cube = b.mul(r, square);
-    let correction = b.fma(cube, series, low);
+    let fifth = b.mul(cube, square);
+    let correction = b.fma(fifth, series, low);
+    let first_term = b.lit(x, first_term);
+    let correction = b.fma(cube, first_term, correction);
     let high = b.add(r, correction);
     let rest = b.sub(high, r);
     let rest = b.sub(correction, rest);
@@ -176,8 +180,8 @@ struct Constants {
     sin: &'static [f64],
     /// cos(r) = 1 - z/2 + z^2 P(z).
     cos: &'static [f64],
-    /// tan(r) = r + r z P(z).
-    tan: &'static [f64],
+    /// tan(r) = r + r z (c + z P(z)): c and P.
+    tan: (f64, &'static [f64]),
 }
 
 fn constants(dtype: DType) -> &'static Constants {
@@ -191,15 +195,17 @@ static F32: Constants = Constants {
     half_pi: [1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15],
     sin: &[-0.16666650772094727, 0.008331924676895142, -0.00019484147196635604],
     cos: &[0.04166663810610771, -0.0013886959059163928, 2.4393646526732482e-05],
-    tan: &[
-        0.33333367109298706,
-        0.13332071900367737,
-        0.05412623658776283,
-        0.020944248884916306,
-        0.011698826216161251,
-        -0.000986873870715499,
-        0.004898104816675186,
-    ],
+    tan: (
+        0.33333349227905273,
+        &[
+            0.13332682847976685,
+            0.05405841022729874,
+            0.021285301074385643,
+            0.010839100927114487,
+            7.297988486243412e-05,
+            0.004389552865177393,
+        ],
+    ),
 };
 
 // ... and 2^-57.8, 2^-63, 2^-56.0 on |r| <= pi/4 in float64.
@@ -222,20 +228,22 @@ static F64: Constants = Constants {
         2.0875710619680346e-09,
         -1.135905590770874e-11,
     ],
-    tan: &[
+    tan: (
         0.3333333333333278,
-        0.1333333333341406,
-        0.05396825392693513,
-        0.02186948960266118,
-        0.008863219252239705,
-        0.003592288301099885,
-        0.001454762569471185,
-        0.0005950459662596155,
-        0.00022243337264144227,
-        0.00013641886173751172,
-        -2.6240780811194123e-05,
-        8.93231099254847e-05,
-        -4.480904412022277e-05,
-        2.0847528358552275e-05,
-    ],
+        &[
+            0.1333333333341406,
+            0.05396825392693513,
+            0.02186948960266118,
+            0.008863219252239705,
+            0.003592288301099885,
+            0.001454762569471185,
+            0.0005950459662596155,
+            0.00022243337264144227,
+            0.00013641886173751172,
+            -2.6240780811194123e-05,
+            8.93231099254847e-05,
+            -4.480904412022277e-05,
+            2.0847528358552275e-05,
+        ],
+    ),
 };
