@@ -43,9 +43,9 @@ pub fn cos(b: &mut dyn Emit, x: V) -> V {
 /// The tangent of x radians.
 pub fn tan(b: &mut dyn Emit, x: V) -> V {
     let reduced = reduce(b, x);
-    // The derivative is up to 2 and a division follows, so what the remainder loses in rounding is kept. `first` is a multiple
-    // of the last place of `product`, so both differences lose nothing but what `low` then holds: the error of
-    // `product` and of `r` against the second part, and the third part.
+    // The derivative is up to 2 and a division follows, so what the remainder loses in rounding is kept. `first` is a
+    // multiple of the last place of `product`, so `difference` is exact, and `low` holds the errors of `product` and
+    // of `r`, and the third part.
     let product = b.mul(reduced.multiple, reduced.minus_parts[1]);
     let r = b.add(reduced.first, product);
     let difference = b.sub(reduced.first, r);
@@ -188,27 +188,28 @@ fn constants(dtype: DType) -> &'static Constants {
     if dtype == DType::F32 { &F32 } else { &F64 }
 }
 
-// The polynomials are weighted minimax fits, printed by lowering/testdata/fit_trig.py. Their relative errors are 2^-27.4 (sin),
-// 2^-32 (cos), 2^-27.8 (tan) on |r| <= 0.82, which is how far the nearest multiple may be missed near 2^20 in float32 ...
+// The polynomials are weighted minimax fits, printed by lowering/testdata/fit_trig.py. Their relative errors are 2^-27.4
+// (sin), 2^-32.2 (cos) and 2^-31.7 (tan) in float32, on |r| <= 0.82: near 2^20 the nearest multiple may be missed by that ...
 static F32: Constants = Constants {
     magic: 12582912.0,
     half_pi: [1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15],
     sin: &[-0.16666650772094727, 0.008331924676895142, -0.00019484147196635604],
     cos: &[0.04166663810610771, -0.0013886959059163928, 2.4393646526732482e-05],
     tan: (
-        0.33333349227905273,
+        0.3333333134651184,
         &[
-            0.13332682847976685,
-            0.05405841022729874,
-            0.021285301074385643,
-            0.010839100927114487,
-            7.297988486243412e-05,
-            0.004389552865177393,
+            0.13333433866500854,
+            0.05395004525780678,
+            0.022024234756827354,
+            0.008161552250385284,
+            0.005374332889914513,
+            -0.0010257550748065114,
+            0.0022328293416649103,
         ],
     ),
 };
 
-// ... and 2^-57.8, 2^-63, 2^-56.0 on |r| <= pi/4 in float64.
+// ... and 2^-57.8, 2^-63.2 and 2^-56.0 on |r| <= pi/4 in float64.
 static F64: Constants = Constants {
     magic: 6755399441055744.0,
     half_pi: [std::f64::consts::FRAC_PI_2, 6.123233995736766e-17, -1.4973849048591698e-33],

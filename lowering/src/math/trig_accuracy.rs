@@ -105,7 +105,8 @@ struct Function {
     expansion: Unary,
     reference: fn(f64) -> f64,
     vectors: &'static str,
-    /// Largest errors seen, rounded up: float32 and float64, in units in the last place of the true result.
+    /// Largest errors, float32 and float64, in units in the last place of the true result: a little above what at least a
+    /// quarter of all float32s and 100,000 float64s gave.
     bounds: (f64, f64),
 }
 
@@ -115,42 +116,42 @@ const UNARY: [Function; 6] = [
         expansion: trig::sin,
         reference: f64::sin,
         vectors: include_str!("../../testdata/trig_sin.txt"),
-        bounds: (1.5, 1.5),
+        bounds: (1.7, 1.6),
     },
     Function {
         name: "cos",
         expansion: trig::cos,
         reference: f64::cos,
         vectors: include_str!("../../testdata/trig_cos.txt"),
-        bounds: (1.5, 1.5),
+        bounds: (1.85, 1.6),
     },
     Function {
         name: "tan",
         expansion: trig::tan,
         reference: f64::tan,
         vectors: include_str!("../../testdata/trig_tan.txt"),
-        bounds: (1.95, 1.7),
+        bounds: (2.0, 1.8),
     },
     Function {
         name: "asin",
         expansion: inverse_trig::asin,
         reference: f64::asin,
         vectors: include_str!("../../testdata/trig_asin.txt"),
-        bounds: (1.5, 1.5),
+        bounds: (1.2, 1.3),
     },
     Function {
         name: "acos",
         expansion: inverse_trig::acos,
         reference: f64::acos,
         vectors: include_str!("../../testdata/trig_acos.txt"),
-        bounds: (1.5, 1.5),
+        bounds: (1.2, 1.2),
     },
     Function {
         name: "atan",
         expansion: inverse_trig::atan,
         reference: f64::atan,
         vectors: include_str!("../../testdata/trig_atan.txt"),
-        bounds: (1.5, 1.5),
+        bounds: (1.4, 1.3),
     },
 ];
 
@@ -192,8 +193,9 @@ fn float32_errors_stay_inside_the_bounds() {
     for function in &UNARY {
         let tape = function.tape(DType::F32);
         let (mut worst, mut at) = (0.0, 0.0);
-        // A prime stride visits every exponent and both signs, NaN included.
-        for bits in (0..=u32::MAX).step_by(42953) {
+        // A prime stride visits every exponent and both signs, NaN included. Below 2^20 the reduction is at its worst.
+        let near_the_limit = 524288f32.to_bits()..1048576f32.to_bits();
+        for bits in (0..=u32::MAX).step_by(42953).chain(near_the_limit.step_by(419)) {
             let x = f32::from_bits(bits);
             let error = error_f32(tape.f32s(&[x]), (function.reference)(f64::from(x)));
             if error > worst {
