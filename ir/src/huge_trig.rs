@@ -1,12 +1,12 @@
 //! Exact reduction of huge trigonometric arguments modulo pi/2 (Payne and Hanek's method), in integers.
 //!
-//! This is the meaning of the ops `huge-trig-remainder` and `huge-trig-quadrant`, and what back ends call on the rare path.
-//! It is not the reduction of ordinary arguments: below 2^20 everything here is 0.
+//! This is the meaning of the ops `huge-trig-remainder` and `huge-trig-quadrant`, and what back ends call on the rare
+//! path. It is not the reduction of ordinary arguments: below 2^20 everything here is 0.
 //!
-//! The argument is an integer m of 53 bits times 2^e. Of the product with 2/pi only the part modulo 4 counts, so the bits
-//! of 2/pi that weigh at least 4 after the multiplication are left out, and 256 of those that follow are taken. What
-//! is cut off is below 2^-200 of a quadrant, while no float64 comes closer than 2^-62 to a multiple of pi/2, so that at least
-//! 128 significant bits of the fraction are right.
+//! The argument is an integer m of 53 bits times 2^e. Of the product with 2/pi only the part modulo 4 counts, so the
+//! bits of 2/pi that weigh at least 4 after the multiplication are left out, and 256 of those that follow are taken.
+//! What is cut off is below 2^-200 of a quadrant, while no float64 comes closer than 2^-62 to a multiple of pi/2, so
+//! that at least 128 significant bits of the fraction are right.
 
 /// The first 1280 bits of 2/pi after the binary point, after one word of zeros for exponents below 2.
 const TWO_OVER_PI: [u64; 21] = [
@@ -86,8 +86,8 @@ fn reduce(x: f64) -> Option<Reduced> {
     let mantissa = bits & ((1 << 52) - 1) | 1 << 52;
     let exponent = (bits >> 52) as i32 - 1075;
 
-    // Bit i of 2/pi (from 0) weighs 2^(exponent - 1 - i) after the multiplication. The first that counts weighs 2, hence
-    // i = exponent - 2; the word of zeros moves it by 64, so this is 30 to 1033 and the table suffices.
+    // Bit i of 2/pi (from 0) weighs 2^(exponent - 1 - i) after the multiplication. The first that counts weighs 2,
+    // hence i = exponent - 2; the word of zeros moves it by 64, so this is 30 to 1033 and the table suffices.
     let start = (exponent + 62) as usize;
     let (word, shift) = (start / 64, start % 64);
     let mut product = [0u64; 4]; // most significant first: two integer bits, then the fraction

@@ -1,7 +1,7 @@
 //! Inverse sine, cosine and tangent, and the angle of a point, as branch-free primitive ops for float32 and float64.
 //!
-//! Every result is `(base + r) + (r z P(z) + base_low)` with z = r^2, where base + base_low is 0, pi/2 or pi to twice the precision:
-//! the first sum loses at most half a unit, and all that is small is added in one go.
+//! Every result is `(base + r) + (r z P(z) + base_low)` with z = r^2, where base + base_low is 0, pi/2 or pi to twice
+//! the precision: the first sum loses at most half a unit, and all that is small is added in one go.
 
 use super::trig::{flip_sign, polynomial};
 use fusewire_ir::{
@@ -88,7 +88,8 @@ pub fn atan2(b: &mut dyn Emit, y: V, x: V) -> V {
     let on_axis = b.bin(S::Equal, denominator, zero);
     let quotient = b.select(on_axis, numerator, quotient);
 
-    // Steep angles count from the y axis and the others from the x axis; downwards where one of `steep` and `x < 0` holds.
+    // Steep angles count from the y axis and the others from the x axis; downwards where one of `steep` and `x < 0`
+    // holds.
     let x_bits = b.un(S::ToBits, x);
     let zero_bits = b.int(x_bits, 0);
     let left = b.bin(S::Less, x_bits, zero_bits);
@@ -152,8 +153,8 @@ fn constants(dtype: DType) -> &'static Constants {
     if dtype == DType::F32 { &F32 } else { &F64 }
 }
 
-// The polynomials are weighted minimax fits, printed by lowering/testdata/fit_trig.py. Their relative errors are 2^-27.6 (asin)
-// and 2^-25.7 (atan) in float32 ...
+// The polynomials are weighted minimax fits, printed by lowering/testdata/fit_trig.py. Their relative errors are
+// 2^-27.6 (asin) and 2^-25.7 (atan) in float32 ...
 static F32: Constants = Constants {
     half_pi: [1.5707963705062866, -4.371138828673793e-08],
     asin: &[0.16666752099990845, 0.07495314627885818, 0.045468077063560486, 0.024191563948988914, 0.04214487224817276],

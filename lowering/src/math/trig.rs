@@ -1,8 +1,8 @@
 //! Sine, cosine and tangent, as branch-free primitive ops for float32 and float64.
 //!
-//! All three work on |x|, so that the sign symmetries (and -0.0) are exact. The argument is reduced modulo pi/2 by three
-//! fused multiply-adds (Cody and Waite) below 2^20 and by the exact huge-trig ops from there on. `sin` and `cos` of one
-//! value emit the same reduction and the same two polynomials; only the choice between them differs.
+//! All three work on |x|, so that the sign symmetries (and -0.0) are exact. The argument is reduced modulo pi/2 by
+//! three fused multiply-adds (Cody and Waite) below 2^20 and by the exact huge-trig ops from there on. `sin` and `cos`
+//! of one value emit the same reduction and the same two polynomials; only the choice between them differs.
 
 use fusewire_ir::{
     dtype::DType,
@@ -108,8 +108,8 @@ fn reduce(b: &mut dyn Emit, x: V) -> Reduced {
     let minus_parts = constants.half_pi.map(|part| b.lit(x, -part));
     let first = b.fma(multiple, minus_parts[0], magnitude);
 
-    // The remainder of a huge argument is never 0, as pi is irrational, and that of any other is. Infinities and NaN count
-    // as small: there `first` is NaN.
+    // The remainder of a huge argument is never 0, as pi is irrational, and that of any other is. Infinities and NaN
+    // count as small: there `first` is NaN.
     let huge_remainder = b.un(S::HugeTrigRemainder, magnitude);
     let huge_quadrant = b.un(S::HugeTrigQuadrant, magnitude);
     let zero = b.lit(x, 0.0);
@@ -188,8 +188,9 @@ fn constants(dtype: DType) -> &'static Constants {
     if dtype == DType::F32 { &F32 } else { &F64 }
 }
 
-// The polynomials are weighted minimax fits, printed by lowering/testdata/fit_trig.py. Their relative errors are 2^-27.4
-// (sin), 2^-32.2 (cos) and 2^-31.7 (tan) in float32, on |r| <= 0.82: near 2^20 the nearest multiple may be missed by that ...
+// The polynomials are weighted minimax fits, printed by lowering/testdata/fit_trig.py. Their relative errors are
+// 2^-27.4 (sin), 2^-32.2 (cos) and 2^-31.7 (tan) in float32, on |r| <= 0.82: near 2^20 the nearest multiple may be
+// missed by that ...
 static F32: Constants = Constants {
     magic: 12582912.0,
     half_pi: [1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15],

@@ -1,7 +1,8 @@
 //! Tests of the trigonometric expansions: error bounds, special values, symmetry and shared reductions.
 //!
-//! The expansions run on numbers here: each is recorded once as a tape of ops, which is then evaluated with the op table's
-//! reference for every input. float64 is compared with mpmath (`testdata/generate_trig.py`), float32 with float64.
+//! The expansions run on numbers here: each is recorded once as a tape of ops, which is then evaluated with the op
+//! table's reference for every input. float64 is compared with mpmath (`testdata/generate_trig.py`), float32 with
+//! float64.
 
 use super::{inverse_trig, trig};
 use fusewire_ir::{
@@ -105,8 +106,8 @@ struct Function {
     expansion: Unary,
     reference: fn(f64) -> f64,
     vectors: &'static str,
-    /// Largest errors, float32 and float64, in units in the last place of the true result: a little above what at least a
-    /// quarter of all float32s and 100,000 float64s gave.
+    /// Largest errors, float32 and float64, in units in the last place of the true result: a little above what at least
+    /// a quarter of all float32s and 100,000 float64s gave.
     bounds: (f64, f64),
 }
 
