@@ -364,7 +364,7 @@ mod tests {
     fn sum_kernel(kind: &str) -> String {
         format!(
             "kernel @sum(b0: in f32, b1: out f32[i1]) {{
-               i0 = sym 0
+               i0 = sym m
                i1 = const 1
                phase () {{
                  loop v0 in i0 {kind} {{
@@ -419,14 +419,14 @@ mod tests {
     #[test]
     fn tiles_cover_a_range_and_strides_are_respected() {
         let text = "kernel @double(b0: in f32, b1: out f32[i0]) {
-            i0 = sym 0
+            i0 = sym m
             i1 = const 4
-            i2 = ceildiv i0 i1
+            i2 = ceildiv i0, i1
             i3 = stride b0 0
             phase (v0: i2) {
               loop v1 in tile(i0, v0, 4) vector 2 {
                 %0 = load b0[v1*i3] : f32
-                %1 = add %0 %0 : f32
+                %1 = add %0, %0 : f32
                 store b1[v1] = %1
               }
             }
@@ -441,7 +441,7 @@ mod tests {
     #[test]
     fn scans_run_step_after_step() {
         let text = "kernel @cumulative(b0: in i32, b1: out i32[i0]) {
-            i0 = sym 0
+            i0 = sym m
             phase () {
               loop v0 in i0 {
                 %0 = load b0[v0] : i32

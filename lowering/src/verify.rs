@@ -371,25 +371,25 @@ mod tests {
 
     const VARIANCE: &str = "
 kernel @centred(b0: in f32, b1: out f32[i2], b2: scratch f32[i1]) {
-  i0 = sym 0
-  i1 = sym 1
-  i2 = mul i0 i1
+  i0 = sym m
+  i1 = sym n
+  i2 = mul i0, i1
   phase (v0: i0) {
     %0 = const 2.0 : f32
     loop v1 in i1 vector 8 {
       %1 = load b0[v0*i1 + v1] : f32
-      %2 = multiply %1 %0 : f32
+      %2 = multiply %1, %0 : f32
       store b2[v1] = %2
     } reduce %3 = add %2 : f32
     loop v2 in i1 vector 8 {
       %4 = load b2[v2] : f32
-      %5 = subtract %4 %3 : f32
+      %5 = subtract %4, %3 : f32
       store b1[v0*i1 + v2] = %5
     }
     loop v3 in i1 {
       %6 = load b2[v3] : f32
       %7 = scan add %6 : f32
-      %8 = add %7 %0 : f32
+      %8 = add %7, %0 : f32
       store b2[v3] = %8
     }
   }
@@ -403,11 +403,11 @@ kernel @centred(b0: in f32, b1: out f32[i2], b2: scratch f32[i1]) {
     #[test]
     fn each_broken_invariant_is_named() {
         let cases = [
-            ("%5 = subtract %4 %3", "%5 = subtract %4 %2", "used where it is not defined"),
-            ("= multiply %1 %0 : f32", "= square %1 : f32", "composite"),
-            ("= multiply %1 %0 : f32", "= multiply %1 %0 : f64", "is a f32, not a f64"),
-            ("= multiply %1 %0 : f32", "= bitwise_and %1 %0 : f32", "does not accept f32, f32"),
-            ("= multiply %1 %0 : f32", "= exp %1 : f32", "not expanded"),
+            ("%5 = subtract %4, %3", "%5 = subtract %4, %2", "used where it is not defined"),
+            ("= multiply %1, %0 : f32", "= square %1 : f32", "composite"),
+            ("= multiply %1, %0 : f32", "= multiply %1, %0 : f64", "is a f32, not a f64"),
+            ("= multiply %1, %0 : f32", "= bitwise_and %1, %0 : f32", "does not accept f32, f32"),
+            ("= multiply %1, %0 : f32", "= exp %1 : f32", "not expanded"),
             ("store b2[v1]", "store b2[v0]", "lanes of v1 store to one element"),
             ("store b1[v0*i1 + v2]", "store b1[v2]", "two items store to one element"),
             ("store b1[v0*i1 + v2]", "store b0[v0*i1 + v2]", "cannot be written"),
@@ -427,7 +427,7 @@ kernel @centred(b0: in f32, b1: out f32[i2], b2: scratch f32[i1]) {
             let error = verify_lowered(&kernel).unwrap_err();
             assert!(error.contains(message), "{from} -> {to}: {error}");
         }
-        let maths = parse(&VARIANCE.replace("= multiply %1 %0 : f32", "= exp %1 : f32")).unwrap();
+        let maths = parse(&VARIANCE.replace("= multiply %1, %0 : f32", "= exp %1 : f32")).unwrap();
         verify(&maths).unwrap();
     }
 }

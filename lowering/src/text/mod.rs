@@ -3,14 +3,14 @@
 //!
 //! ```text
 //! kernel @row-sums(b0: in f32, b1: out f32[i0]; p0: f32) {
-//!   i0 = sym 0
-//!   i1 = sym 1
+//!   i0 = sym m
+//!   i1 = sym n
 //!   phase (v0: i0) {
 //!     loop v1 in i1 vector 16 {
 //!       %0 = load b0[v0*i1 + v1] : f32
 //!     } reduce %1 = add %0 : f32
 //!     %2 = param p0 : f32
-//!     %3 = multiply %1 %2 : f32
+//!     %3 = multiply %1, %2 : f32
 //!     store b1[v0] = %3
 //!   }
 //! }
@@ -21,7 +21,6 @@
 
 mod parse;
 mod print;
-mod scalar;
 
 pub use parse::{ParseError, parse};
 pub use print::print;

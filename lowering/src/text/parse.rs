@@ -1,12 +1,11 @@
 //! Text to kernels. Every mistake is an error with its line; names may be numbered in any way. Whether the kernel makes sense
 //! beyond its names and dtypes is for `verify.rs`.
 
-use super::scalar;
 use crate::kernel::{
     Affine, BufferDecl, BufferId, Coefficient, Inst, IntExpr, IntId, Kernel, KernelParam, Loop, LoopKind, Phase, Range,
     Reduction, Role, Scan, Stmt, Value, ValueId, VarId,
 };
-use fusewire_ir::{dtype::DType, ops::ScalarOp, shape::SymId};
+use fusewire_ir::{dtype::DType, ops::ScalarOp, shape::SymId, text as graph_text};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::fmt;
@@ -258,14 +257,14 @@ impl<'a> Parser<'a> {
         self.expect("=")?;
         let expr = match self.next() {
             "const" => IntExpr::Const(self.number()?),
-            "sym" => IntExpr::Sym(SymId(self.number()?)),
+            "sym" => IntExpr::Sym(self.symbol()?),
             "stride" => IntExpr::Stride { buffer: self.buffer_use()?, axis: self.number()? },
-            "add" => IntExpr::Add(self.int()?, self.int()?),
-            "sub" => IntExpr::Sub(self.int()?, self.int()?),
-            "mul" => IntExpr::Mul(self.int()?, self.int()?),
-            "ceildiv" => IntExpr::CeilDiv(self.int()?, self.int()?),
-            "min" => IntExpr::Min(self.int()?, self.int()?),
-            "max" => IntExpr::Max(self.int()?, self.int()?),
+            "add" => IntExpr::Add(self.int()?, self.second_int()?),
+            "sub" => IntExpr::Sub(self.int()?, self.second_int()?),
+            "mul" => IntExpr::Mul(self.int()?, self.second_int()?),
+            "ceildiv" => IntExpr::CeilDiv(self.int()?, self.second_int()?),
+            "min" => IntExpr::Min(self.int()?, self.second_int()?),
+            "max" => IntExpr::Max(self.int()?, self.second_int()?),
             other => return self.error(format!("`{other}` does not define an integer")),
         };
         self.kernel.ints.push(expr);
@@ -279,6 +278,16 @@ impl<'a> Parser<'a> {
     fn int(&mut self) -> Parsed<IntId> {
         let number = self.numbered("i")?;
         self.ints.get(&number).copied().map_or_else(|| self.error(format!("i{number} is not defined")), Ok)
+    }
+
+    fn second_int(&mut self) -> Parsed<IntId> {
+        self.expect(",")?;
+        self.int()
+    }
+
+    fn symbol(&mut self) -> Parsed<SymId> {
+        let name = self.next();
+        graph_text::symbol_of_name(name).map_or_else(|| self.error(format!("`{name}` is not a symbol")), Ok)
     }
 
     fn buffer_use(&mut self) -> Parsed<BufferId> {
@@ -419,7 +428,7 @@ impl<'a> Parser<'a> {
                 self.next();
                 let text = self.next();
                 let dtype = self.result_dtype()?;
-                let Some(value) = scalar::parse(text, dtype) else {
+                let Some(value) = graph_text::scalar_of_literal(dtype, text) else {
                     return self.error(format!("`{text}` is not a {dtype}"));
                 };
                 return self.define_value(number, Inst::Const(value), dtype).map(Some);
@@ -447,8 +456,11 @@ impl<'a> Parser<'a> {
             _ => {
                 let op = self.op()?;
                 let mut operands = SmallVec::new();
-                while self.peek().starts_with('%') {
+                loop {
                     operands.push(self.value()?);
+                    if !self.accept(",") {
+                        break;
+                    }
                 }
                 Inst::Op(op, operands)
             }
@@ -511,10 +523,10 @@ mod tests {
 
     const ROW_SUMS: &str = "\
 kernel @row-sums(b0: in f32, b1: out f32[i0], b2: scratch f64[i1]; p0: f32) {
-  i0 = sym 0
-  i1 = sym 1
+  i0 = sym m
+  i1 = sym n
   i2 = const 4096
-  i3 = ceildiv i1 i2
+  i3 = ceildiv i1, i2
   phase (v0: i0) {
     %0 = const -1.5e-7 : f32
     %1 = const nan:0xffc00000 : f32
@@ -523,13 +535,13 @@ kernel @row-sums(b0: in f32, b1: out f32[i0], b2: scratch f64[i1]; p0: f32) {
         %2 = load b0[v0*i1 - v2*3 + i2] : f32
         %3 = index [v0 - v2] : i64
         %4 = cast %3 : f32
-        %5 = fma %2 %4 %0 : f32
+        %5 = fma %2, %4, %0 : f32
       } reduce %6 = add %5 : f32, %7 = maximum %2 : f32
       %8 = scan add %6 : f32
       store b2[v1] = %8
     } reduce %9 = add %6 : f32, %10 = maximum %7 : f32
     %11 = param p0 : f32
-    %12 = multiply %9 %11 : f32
+    %12 = multiply %9, %11 : f32
     store b1[v0] = %12
   }
 }
@@ -551,7 +563,7 @@ kernel @row-sums(b0: in f32, b1: out f32[i0], b2: scratch f64[i1]; p0: f32) {
     fn errors_name_the_line() {
         let cases = [
             ("f32, b1", "f32, b3", 1, "numbered in order"),
-            ("i3 = ceildiv i1 i2", "i3 = ceildiv i1 i9", 5, "i9 is not defined"),
+            ("i3 = ceildiv i1, i2", "i3 = ceildiv i1, i9", 5, "i9 is not defined"),
             ("cast %3", "cast %40", 13, "%40 is not defined"),
             ("= fma", "= fmaa", 14, "`fmaa` is not an op"),
             ("-1.5e-7", "-1.5x", 7, "is not a f32"),

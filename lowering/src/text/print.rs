@@ -1,11 +1,10 @@
 //! Kernels to text.
 
-use super::scalar;
 use crate::{
     canonical::canonicalise,
     kernel::{Affine, Coefficient, Inst, IntExpr, Kernel, Loop, LoopKind, Range, Role, Stmt, ValueId},
 };
-use fusewire_ir::ops::ScalarOp;
+use fusewire_ir::{ops::ScalarOp, text as graph_text};
 use std::fmt::{self, Write};
 
 /// The text of a kernel, in canonical numbers: equal kernels print equal text.
@@ -121,14 +120,17 @@ impl Printer<'_> {
         match inst {
             Inst::Const(value) => {
                 debug_assert_eq!(value.dtype(), dtype);
-                write!(self.out, "const {}", scalar::print(*value))
+                write!(self.out, "const {}", graph_text::literal(*value))
             }
             Inst::Param(param) => write!(self.out, "param p{}", param.0),
             Inst::Index(at) => write!(self.out, "index [{}]", affine_text(at)),
             Inst::Load { buffer, at } => write!(self.out, "load b{}[{}]", buffer.0, affine_text(at)),
             Inst::Op(op, operands) => {
                 self.out.write_str(name(*op))?;
-                operands.iter().try_for_each(|id| write!(self.out, " %{}", id.0))
+                for (i, id) in operands.iter().enumerate() {
+                    write!(self.out, "{}%{}", if i == 0 { " " } else { ", " }, id.0)?;
+                }
+                Ok(())
             }
             Inst::Cast(operand) => write!(self.out, "cast %{}", operand.0),
             Inst::Reduced => self.out.write_str("reduced"),
@@ -145,14 +147,14 @@ fn name(op: ScalarOp) -> &'static str {
 fn int_text(expr: IntExpr) -> String {
     match expr {
         IntExpr::Const(value) => format!("const {value}"),
-        IntExpr::Sym(symbol) => format!("sym {}", symbol.0),
+        IntExpr::Sym(symbol) => format!("sym {}", graph_text::symbol_name(symbol)),
         IntExpr::Stride { buffer, axis } => format!("stride b{} {axis}", buffer.0),
-        IntExpr::Add(a, b) => format!("add i{} i{}", a.0, b.0),
-        IntExpr::Sub(a, b) => format!("sub i{} i{}", a.0, b.0),
-        IntExpr::Mul(a, b) => format!("mul i{} i{}", a.0, b.0),
-        IntExpr::CeilDiv(a, b) => format!("ceildiv i{} i{}", a.0, b.0),
-        IntExpr::Min(a, b) => format!("min i{} i{}", a.0, b.0),
-        IntExpr::Max(a, b) => format!("max i{} i{}", a.0, b.0),
+        IntExpr::Add(a, b) => format!("add i{}, i{}", a.0, b.0),
+        IntExpr::Sub(a, b) => format!("sub i{}, i{}", a.0, b.0),
+        IntExpr::Mul(a, b) => format!("mul i{}, i{}", a.0, b.0),
+        IntExpr::CeilDiv(a, b) => format!("ceildiv i{}, i{}", a.0, b.0),
+        IntExpr::Min(a, b) => format!("min i{}, i{}", a.0, b.0),
+        IntExpr::Max(a, b) => format!("max i{}, i{}", a.0, b.0),
     }
 }
 
