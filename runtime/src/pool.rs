@@ -175,10 +175,10 @@ impl Class {
 
 /// A block of the class from the nearest list, or from the system. `None`: there is no memory.
 fn obtain(class: Class) -> Option<NonNull<u8>> {
-    if (class.0 as usize) < LOCAL_CLASSES {
-        if let Ok(Some(block)) = LOCAL.try_with(|local| local.borrow_mut().take(class)) {
-            return Some(block);
-        }
+    if (class.0 as usize) < LOCAL_CLASSES
+        && let Ok(Some(block)) = LOCAL.try_with(|local| local.borrow_mut().take(class))
+    {
+        return Some(block);
     }
     if let Some(block) = SHARED.lock().take(class) {
         return Some(block);
@@ -267,13 +267,8 @@ struct FreeBlock(NonNull<u8>);
 // SAFETY: a free block is memory that nobody uses; any thread may take it.
 unsafe impl Send for FreeBlock {}
 
-static SHARED: Mutex<Shared> = Mutex::new(Shared {
-    lists: [const { Vec::new() }; CLASSES],
-    used: [0; CLASSES],
-    ticks: 0,
-    bytes: 0,
-    limit: None,
-});
+static SHARED: Mutex<Shared> =
+    Mutex::new(Shared { lists: [const { Vec::new() }; CLASSES], used: [0; CLASSES], ticks: 0, bytes: 0, limit: None });
 
 impl Shared {
     fn limit(&self) -> usize {
