@@ -2,14 +2,19 @@
 //!
 //! No I/O, no environment, no Python, no code generation: configuration arrives as values. See ARCHITECTURE.md.
 
+pub mod build;
+pub mod capture;
 pub mod composite;
 pub mod dtype;
 pub mod emit;
+pub mod error;
 pub mod graph;
 pub mod huge_trig;
+pub mod infer;
 pub mod lazy;
 pub mod node;
 pub mod ops;
+pub mod promote;
 pub mod reference;
 pub mod scalar;
 pub mod shape;
