@@ -22,7 +22,7 @@ thread_local! {
 }
 
 extern "C" fn before() {
-    let locks = (cache::lock_for_fork(), pool::lock_for_fork());
+    let locks = (cache::PLANS.lock_for_fork(), pool::lock_for_fork());
     // A thread that ends while it forks has no place for them; then they are released at once.
     let _ = HELD.try_with(|held| *held.borrow_mut() = Some(Box::new(locks)));
 }

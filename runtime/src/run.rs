@@ -124,7 +124,9 @@ impl<'a> Run<'a> {
 
     fn hand_over(&mut self, from: ArrayId, to: ArrayId) {
         counters::BUFFERS_REUSED_IN_PLACE.add(1);
-        self.arrays[to.0 as usize] = std::mem::take(&mut self.arrays[from.0 as usize]);
+        // The step at hand still reads the dying array, at the same address.
+        let Live { storage, pointer } = &mut self.arrays[from.0 as usize];
+        self.arrays[to.0 as usize] = Live { storage: storage.take(), pointer: *pointer };
     }
 
     fn pointer(&self, array: ArrayId) -> *mut u8 {
