@@ -8,6 +8,7 @@ pub mod error;
 mod fork;
 mod in_place;
 mod int_table;
+pub mod interpreter;
 pub mod plan;
 pub mod pool;
 pub mod registry;
