@@ -142,6 +142,11 @@ impl PlanCache {
         (plans.count, plans.bytes)
     }
 
+    /// How many kernels are remembered; some may be dead already.
+    pub fn kernels(&self) -> usize {
+        self.kernels.lock().compiled.len()
+    }
+
     /// Forgets every plan (those that run keep theirs until they end).
     pub fn clear(&self) {
         let plans = std::mem::take(&mut *self.plans.write());

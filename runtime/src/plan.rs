@@ -136,6 +136,14 @@ impl Plan {
         Ok(Plan { ints: ints.finish(), arrays, steps, results })
     }
 
+    /// The names of its kernels, in the order of their launches.
+    pub fn kernel_names(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter_map(|step| match &step.work {
+            Work::Launch(launch) => Some(launch.compiled.kernel.name.as_str()),
+            Work::Product(_) => None,
+        })
+    }
+
     /// Bytes of machine code of its kernels (counted again for every plan that shares one).
     pub fn code_bytes(&self) -> usize {
         let bytes = |step: &PlannedStep| match &step.work {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{ProgramBuilder, WalkingBackend, buffer, compile_with, elements, elementwise, never, sym};
+use common::{ProgramBuilder, TestBackend, buffer, compile_with, elements, elementwise, never, sym};
 use fusewire_ir::{
     dtype::DType,
     ops::ScalarOp,
@@ -31,12 +31,12 @@ fn turn() -> MutexGuard<'static, ()> {
 }
 
 fn plan(program: Program) -> Plan {
-    Plan::build(program, &mut compile_with(&WalkingBackend::default())).unwrap()
+    Plan::build(program, &mut compile_with(&TestBackend::default())).unwrap()
 }
 
 fn run(plan: &Plan, symbols: &[i64], params: &[f64], inputs: &[&Buffer]) -> Vec<Buffer> {
     let params: Vec<Scalar> = params.iter().map(|&p| Scalar::f64(p)).collect();
-    plan.run(symbols, &params, inputs, &WalkingBackend::default(), &never).unwrap().into_vec()
+    plan.run(symbols, &params, inputs, &TestBackend::default(), &never).unwrap().into_vec()
 }
 
 /// `x * p0`, then so many times `+ x`.
@@ -279,7 +279,7 @@ fn a_failed_allocation_frees_everything_and_the_plan_stays_usable() {
     let before = pool::figures().allocated;
     let mut failures = 0;
     for allowed in 0.. {
-        let backend = WalkingBackend { allocations_left: Some(AtomicI64::new(allowed)), ..WalkingBackend::default() };
+        let backend = TestBackend { allocations_left: Some(AtomicI64::new(allowed)), ..TestBackend::default() };
         match plan.run(&[2], &[Scalar::f64(3.0)], &[&input], &backend, &never) {
             Err(error) => {
                 assert_eq!(error, Error::OutOfMemory { bytes: 16 });
@@ -300,7 +300,7 @@ fn sizes_that_overflow_are_out_of_memory() {
     let _turn = turn();
     let plan = plan(chain(0).program);
     let huge = i64::MAX / 4;
-    let error = plan.run(&[huge], &[Scalar::f64(3.0)], &[&buffer(&[1.0])], &WalkingBackend::default(), &never);
+    let error = plan.run(&[huge], &[Scalar::f64(3.0)], &[&buffer(&[1.0])], &TestBackend::default(), &never);
     assert!(matches!(error, Err(Error::OutOfMemory { .. })));
 }
 
@@ -315,7 +315,7 @@ fn interruption_is_asked_between_steps() {
         asked.set(asked.get() + 1);
         asked.get() > 7
     };
-    let result = plan.run(&[2], &[Scalar::f64(3.0)], &[&input], &WalkingBackend::default(), &interrupted);
+    let result = plan.run(&[2], &[Scalar::f64(3.0)], &[&input], &TestBackend::default(), &interrupted);
     assert_eq!(result.err(), Some(Error::Interrupted));
     assert_eq!(asked.get(), 8);
     assert_eq!(pool::figures().allocated, before);
@@ -333,7 +333,7 @@ fn traffic_counts_what_launches_read_and_write() {
 #[test]
 fn programs_that_make_no_sense_are_internal_errors() {
     let build =
-        |builder: ProgramBuilder| Plan::build(builder.program, &mut compile_with(&WalkingBackend::default())).err();
+        |builder: ProgramBuilder| Plan::build(builder.program, &mut compile_with(&TestBackend::default())).err();
     let mut unwritten = ProgramBuilder::new(1);
     let array = unwritten.array(smallvec![Dim::One]);
     unwritten.result(array);

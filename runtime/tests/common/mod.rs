@@ -1,10 +1,9 @@
-//! What the runtime's tests share: a back end that walks kernels, hand-made kernels, and buffers.
+//! What the runtime's tests share: a back end that fails on demand, hand-made kernels, and buffers.
 #![allow(dead_code, reason = "each test uses a part")]
 
 use fusewire_ir::{
     dtype::DType,
     ops::{OPS, ScalarOp},
-    scalar::Scalar,
     shape::{Dim, SymId, SymShape},
     value::{Buffer, Storage},
 };
@@ -18,6 +17,7 @@ use fusewire_lowering::{
 use fusewire_runtime::{
     backend::{Backend, Executable, Launch, MatrixProduct},
     error::Error,
+    interpreter::Interpreter,
     plan::CompiledKernel,
     pool,
 };
@@ -30,10 +30,10 @@ use std::{
     },
 };
 
-/// Runs kernels without inner loops, item by item; fails where it is told to.
+/// The interpreter, but failing where it is told to, and counting.
 #[derive(Default)]
-pub struct WalkingBackend {
-    /// Allocations that still succeed; negative: all.
+pub struct TestBackend {
+    /// Allocations that still succeed; `None`: all.
     pub allocations_left: Option<AtomicI64>,
     /// Kernels compiled.
     pub compiled: AtomicUsize,
@@ -41,12 +41,12 @@ pub struct WalkingBackend {
     pub code_bytes: usize,
 }
 
-struct Walked {
-    kernel: Kernel,
+struct Compiled {
+    inner: Arc<dyn Executable>,
     bytes: usize,
 }
 
-impl Executable for Walked {
+impl Executable for Compiled {
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -55,113 +55,37 @@ impl Executable for Walked {
     }
 }
 
-impl Backend for WalkingBackend {
+impl Backend for TestBackend {
     fn name(&self) -> &'static str {
-        "walking"
+        "test"
     }
 
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>, Error> {
         self.compiled.fetch_add(1, SeqCst);
-        Ok(Arc::new(Walked { kernel: kernel.clone(), bytes: self.code_bytes }))
+        Ok(Arc::new(Compiled { inner: Interpreter.compile(kernel)?, bytes: self.code_bytes }))
     }
 
-    fn explain(&self, _: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
-        Ok(Vec::new())
+    fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
+        Interpreter.explain(kernel)
     }
 
     fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error> {
         if self.allocations_left.as_ref().is_some_and(|left| left.fetch_sub(1, SeqCst) == 0) {
             return Err(Error::OutOfMemory { bytes });
         }
-        pool::allocate(bytes)
+        Interpreter.allocate(bytes)
     }
 
     fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error> {
         if (launch.interrupted)() {
             return Err(Error::Interrupted);
         }
-        let kernel = &executable.as_any().downcast_ref::<Walked>().unwrap().kernel;
-        assert_eq!(launch.buffers.len(), kernel.buffers.len());
-        assert_eq!(launch.ints.len(), kernel.ints.len());
-        for phase in &kernel.phases {
-            let extents: Vec<i64> = phase.dims.iter().map(|(_, extent)| launch.ints[extent.0 as usize]).collect();
-            for item in 0..extents.iter().product::<i64>() {
-                let mut vars = vec![0; kernel.vars as usize];
-                let mut rest = item;
-                for (&(var, _), &extent) in phase.dims.iter().zip(&extents).rev() {
-                    vars[var.0 as usize] = rest % extent;
-                    rest /= extent;
-                }
-                walk_item(kernel, launch, &phase.body, &vars);
-            }
-        }
-        Ok(())
+        let compiled = executable.as_any().downcast_ref::<Compiled>().unwrap();
+        Interpreter.launch(&*compiled.inner, launch)
     }
 
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
-        assert_eq!(product.dtype, DType::F64);
-        for [left, right, destination] in product.batch {
-            for i in 0..product.m as isize {
-                for j in 0..product.n as isize {
-                    let term = |k: isize| {
-                        let l =
-                            left.pointer.cast::<f64>().wrapping_offset(i * left.row_stride + k * left.column_stride);
-                        let r =
-                            right.pointer.cast::<f64>().wrapping_offset(k * right.row_stride + j * right.column_stride);
-                        // SAFETY: the plan gives matrices that lie inside their arrays.
-                        unsafe { l.read() * r.read() }
-                    };
-                    let sum = (0..product.k as isize).map(term).sum::<f64>();
-                    let to = i * destination.row_stride + j * destination.column_stride;
-                    // SAFETY: as above.
-                    unsafe { destination.pointer.cast::<f64>().offset(to).write(sum) };
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn walk_item(kernel: &Kernel, launch: &Launch<'_>, body: &[Stmt], vars: &[i64]) {
-    let mut values: Vec<Option<Scalar>> = vec![None; kernel.values.len()];
-    let place = |at: &Affine| {
-        let coefficient = |c: Coefficient| match c {
-            Coefficient::Const(value) => value,
-            Coefficient::Int(int) => launch.ints[int.0 as usize],
-        };
-        let offset = at.offset.map_or(0, |int| launch.ints[int.0 as usize]);
-        at.terms.iter().fold(offset, |sum, &(var, c)| sum + coefficient(c) * vars[var.0 as usize]) as isize
-    };
-    for statement in body {
-        match statement {
-            Stmt::Let(id) => {
-                let Value { inst, dtype } = &kernel.values[id.0 as usize];
-                let value = match inst {
-                    Inst::Const(value) => *value,
-                    Inst::Param(param) => Scalar::from_bits(*dtype, launch.params[param.0 as usize]),
-                    Inst::Load { buffer, at } => {
-                        assert_eq!(*dtype, DType::F64);
-                        let from = launch.buffers[buffer.0 as usize].cast::<f64>().wrapping_offset(place(at));
-                        // SAFETY: the kernels of these tests stay inside their buffers.
-                        Scalar::f64(unsafe { from.read() })
-                    }
-                    Inst::Op(op, operands) => {
-                        let operands: Vec<Scalar> = operands.iter().map(|o| values[o.0 as usize].unwrap()).collect();
-                        (OPS[*op as usize].reference)(&operands)
-                    }
-                    Inst::Index(_) | Inst::Cast(_) | Inst::Reduced | Inst::Running => {
-                        unreachable!("not in these tests")
-                    }
-                };
-                values[id.0 as usize] = Some(value);
-            }
-            Stmt::Store { buffer, at, value } => {
-                let to = launch.buffers[buffer.0 as usize].cast::<f64>().wrapping_offset(place(at));
-                // SAFETY: as above.
-                unsafe { to.write(values[value.0 as usize].unwrap().as_f64()) };
-            }
-            Stmt::Loop(_) => unreachable!("not in these tests"),
-        }
+        Interpreter.matrix_product(product)
     }
 }
 
