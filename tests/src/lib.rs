@@ -1,5 +1,6 @@
 //! What the integration tests share.
 
+pub mod engine;
 pub mod memory;
 pub mod oracle;
 pub mod random_program;
