@@ -17,6 +17,8 @@ mod inverse_trig;
 mod log;
 mod pow;
 mod trig;
+#[cfg(test)]
+mod trig_accuracy;
 
 pub use evaluator::Evaluator;
 
