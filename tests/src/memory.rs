@@ -67,7 +67,8 @@ impl Arrangement {
 pub fn array(dtype: DType, shape: &[usize], elements: &[Scalar], arrangement: Arrangement) -> Arc<Lazy> {
     let strides = arrangement.strides(shape);
     let reach = |sign: isize| -> isize {
-        let spans = strides.iter().zip(shape).map(|(&s, &d)| if s.signum() == sign { s * (d.max(1) as isize - 1) } else { 0 });
+        let spans =
+            strides.iter().zip(shape).map(|(&s, &d)| if s.signum() == sign { s * (d.max(1) as isize - 1) } else { 0 });
         spans.sum()
     };
     let first = if shape.contains(&0) { 0 } else { -reach(-1) } as usize;

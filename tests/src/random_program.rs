@@ -180,4 +180,3 @@ fn random_index(random: &mut Rng, x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     }
     build::index(x, &items)
 }
-
