@@ -130,7 +130,7 @@ pub struct Value {
 }
 
 /// What computes a value.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Inst {
     /// A constant.
     Const(Scalar),
