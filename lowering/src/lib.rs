@@ -8,6 +8,8 @@ pub mod interp;
 pub mod ints;
 pub mod kernel;
 pub mod math;
+pub mod pass;
+pub mod passes;
 pub mod program;
 pub mod text;
 pub mod verify;
