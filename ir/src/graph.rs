@@ -3,8 +3,11 @@
 
 use crate::{
     dtype::DType,
-    node::{GraphForm, Op},
-    shape::SymShape,
+    infer,
+    node::{GraphForm, InputId, Op, ParamId, View},
+    ops::ScalarOp,
+    scalar::Scalar,
+    shape::{Axes, Dim, SymShape},
 };
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -110,5 +113,109 @@ impl Graph {
     /// A graph without nodes and roots but with the same inputs, parameters and symbols: where a pass starts.
     pub fn emptied(&self) -> Graph {
         Graph { inputs: self.inputs.clone(), params: self.params.clone(), symbols: self.symbols, ..Graph::default() }
+    }
+}
+
+/// Typed construction: each method works out the node's dtype and shape. Operands must fit, as `infer::check` says.
+impl Graph {
+    fn typed(&mut self, op: Op<GraphForm>, inputs: &[NodeId], dtype: DType, shape: SymShape) -> NodeId {
+        if cfg!(debug_assertions) {
+            let operands: Vec<(DType, &[Dim])> =
+                inputs.iter().map(|&i| (self.node(i).dtype, self.node(i).shape.as_slice())).collect();
+            if let Err(mismatch) = infer::check(&op, &operands, dtype, &shape) {
+                panic!("{op:?} on {operands:?} as {dtype} {shape:?}: {mismatch}");
+            }
+        }
+        self.add(Node { op, inputs: inputs.into(), dtype, shape })
+    }
+
+    /// An input leaf.
+    pub fn input(&mut self, id: InputId) -> NodeId {
+        let InputDecl { dtype, shape, .. } = self.inputs[id.0 as usize].clone();
+        self.typed(Op::Input(id), &[], dtype, shape)
+    }
+
+    /// A 0-d constant.
+    pub fn constant(&mut self, value: Scalar) -> NodeId {
+        self.typed(Op::Const(value), &[], value.dtype(), SymShape::new())
+    }
+
+    /// A 0-d scalar parameter.
+    pub fn param(&mut self, id: ParamId) -> NodeId {
+        let dtype = self.params[id.0 as usize];
+        self.typed(Op::Param(id), &[], dtype, SymShape::new())
+    }
+
+    /// Indices along an axis.
+    pub fn iota(&mut self, axis: u8, shape: SymShape) -> NodeId {
+        self.typed(Op::Iota { axis }, &[], DType::I64, shape)
+    }
+
+    /// A scalar op on operands of one shape.
+    pub fn map(&mut self, op: ScalarOp, operands: &[NodeId]) -> NodeId {
+        let dtypes: SmallVec<[DType; 3]> = operands.iter().map(|&i| self.node(i).dtype).collect();
+        let dtype = op.result_dtype(&dtypes).expect("the op-table row accepts the operands");
+        let shape = self.node(operands[0]).shape.clone();
+        self.typed(Op::Map(op), operands, dtype, shape)
+    }
+
+    /// A conversion; the operand itself when it has the dtype already.
+    pub fn cast(&mut self, to: DType, operand: NodeId) -> NodeId {
+        if self.node(operand).dtype == to {
+            return operand;
+        }
+        let shape = self.node(operand).shape.clone();
+        self.typed(Op::Cast, &[operand], to, shape)
+    }
+
+    /// A view with a given result shape: reshape, expand, slice. The operand itself when nothing changes.
+    pub fn view(&mut self, view: View<GraphForm>, operand: NodeId, shape: SymShape) -> NodeId {
+        let same = self.node(operand).shape == shape;
+        if same && matches!(view, View::Reshape | View::Expand) {
+            return operand;
+        }
+        let dtype = self.node(operand).dtype;
+        self.typed(Op::View(view), &[operand], dtype, shape)
+    }
+
+    /// A permutation of axes.
+    pub fn permute(&mut self, operand: NodeId, axes: Axes) -> NodeId {
+        let shape = infer::permuted(&self.node(operand).shape, &axes);
+        self.view(View::Permute(axes), operand, shape)
+    }
+
+    /// NumPy's broadcasting: leading axes of extent 1, then expansion.
+    pub fn broadcast(&mut self, operand: NodeId, shape: &SymShape) -> NodeId {
+        let from = &self.node(operand).shape;
+        let mut aligned: SymShape = SymShape::from_elem(Dim::One, shape.len() - from.len());
+        aligned.extend(from.iter().copied());
+        let aligned = self.view(View::Reshape, operand, aligned);
+        self.view(View::Expand, aligned, shape.clone())
+    }
+
+    /// A reduction.
+    pub fn reduce(&mut self, op: ScalarOp, operand: NodeId, axes: Axes) -> NodeId {
+        let node = self.node(operand);
+        let (dtype, shape) = (node.dtype, infer::reduced(&node.shape, &axes));
+        self.typed(Op::Reduce { op, axes }, &[operand], dtype, shape)
+    }
+
+    /// A running fold.
+    pub fn scan(&mut self, op: ScalarOp, operand: NodeId, axis: u8) -> NodeId {
+        let Node { dtype, shape, .. } = self.node(operand).clone();
+        self.typed(Op::Scan { op, axis }, &[operand], dtype, shape)
+    }
+
+    /// Operands one after another; `shape` has the summed extent.
+    pub fn concat(&mut self, axis: u8, operands: &[NodeId], shape: SymShape) -> NodeId {
+        let dtype = self.node(operands[0]).dtype;
+        self.typed(Op::Concat { axis }, operands, dtype, shape)
+    }
+
+    /// A batched matrix product.
+    pub fn dot(&mut self, left: NodeId, right: NodeId) -> NodeId {
+        let shape = infer::product(&self.node(left).shape, &self.node(right).shape);
+        let dtype = self.node(left).dtype;
+        self.typed(Op::Dot, &[left, right], dtype, shape)
     }
 }
