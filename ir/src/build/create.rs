@@ -1,0 +1,155 @@
+//! Creation functions. Values are parameters, so that another value or another length compiles nothing.
+
+use super::{Operand, cast, check_size, constant, elementwise, expanded, parameter, record, scalar};
+use crate::{
+    dtype::DType,
+    error::{Mistake, RecordError, Recorded},
+    lazy::{Lazy, Operands},
+    node::Op,
+    ops::ScalarOp as S,
+    promote::Weak,
+    reference,
+    scalar::Scalar,
+    shape::Shape,
+};
+use smallvec::smallvec;
+use std::sync::Arc;
+
+/// int64 indices along `axis` of a shape.
+pub(super) fn iota(axis: usize, shape: Shape) -> Recorded<Arc<Lazy>> {
+    check_size(&shape, DType::I64)?;
+    record(Op::Iota { axis: axis as u8 }, Operands::new(), DType::I64, shape)
+}
+
+/// Every element the same Python scalar.
+pub fn full(shape: Shape, value: Weak, dtype: DType) -> Recorded<Arc<Lazy>> {
+    check_size(&shape, dtype)?;
+    let value = match value {
+        // A float to an integer dtype converts as astype does.
+        Weak::Float(f) if !dtype.is_float() => reference::cast(Scalar::f64(f), dtype),
+        value => scalar(value, dtype)?,
+    };
+    expanded(&parameter(value)?, &shape)
+}
+
+/// Every element 0.
+pub fn zeros(shape: Shape, dtype: DType) -> Recorded<Arc<Lazy>> {
+    check_size(&shape, dtype)?;
+    expanded(&constant(reference::zero(dtype))?, &shape)
+}
+
+/// Every element 1.
+pub fn ones(shape: Shape, dtype: DType) -> Recorded<Arc<Lazy>> {
+    check_size(&shape, dtype)?;
+    expanded(&constant(reference::one(dtype))?, &shape)
+}
+
+/// `start + i * step` below `stop`: `ceil((stop - start) / step)` elements, computed as NumPy does, in int64 or float64.
+pub fn arange(start: Weak, stop: Weak, step: Weak, dtype: Option<DType>) -> Recorded<Arc<Lazy>> {
+    let integers = [start, stop, step].map(|v| match v {
+        Weak::Int(i) => Some(i),
+        Weak::Bool(b) => Some(b as i128),
+        Weak::Float(_) => None,
+    });
+    let too_large = || RecordError::new(Mistake::Memory, "arange: the result is too large");
+    if let [Some(start), Some(stop), Some(step)] = integers {
+        if step == 0 {
+            return Err(RecordError::value("arange: the step must not be 0"));
+        }
+        let distance = stop - start;
+        let length =
+            if (distance > 0) == (step > 0) { distance.unsigned_abs().div_ceil(step.unsigned_abs()) } else { 0 };
+        let length = usize::try_from(length).map_err(|_| too_large())?;
+        let dtype = dtype.unwrap_or(DType::I64);
+        if dtype.is_float() {
+            return float_range(start as f64, step as f64, length, dtype);
+        }
+        let ramp = iota(0, smallvec![length])?;
+        let scaled = elementwise(S::Multiply, &[Operand::Array(ramp), Operand::Scalar(Weak::Int(step))])?;
+        let shifted = elementwise(S::Add, &[Operand::Array(scaled), Operand::Scalar(Weak::Int(start))])?;
+        return cast(&shifted, dtype);
+    }
+    let [start, stop, step] = [start, stop, step].map(as_f64);
+    if step == 0.0 {
+        return Err(RecordError::value("arange: the step must not be 0"));
+    }
+    let length = ((stop - start) / step).ceil();
+    if length.is_nan() || length >= isize::MAX as f64 {
+        return Err(RecordError::value("arange: the length is not a number, or the result is too large"));
+    }
+    // NumPy's own step is the difference of the first two elements.
+    let step = (start + step) - start;
+    let length = length.max(0.0) as usize;
+    float_range(start, step, length, dtype.unwrap_or(DType::F64))
+}
+
+fn as_f64(value: Weak) -> f64 {
+    match value {
+        Weak::Bool(b) => f64::from(b),
+        Weak::Int(i) => i as f64,
+        Weak::Float(f) => f,
+    }
+}
+
+fn float_range(start: f64, step: f64, length: usize, dtype: DType) -> Recorded<Arc<Lazy>> {
+    let ramp = cast(&iota(0, smallvec![length])?, DType::F64)?;
+    let scaled = elementwise(S::Multiply, &[Operand::Array(ramp), Operand::Scalar(Weak::Float(step))])?;
+    let shifted = elementwise(S::Add, &[Operand::Array(scaled), Operand::Scalar(Weak::Float(start))])?;
+    cast(&shifted, dtype)
+}
+
+/// `num` points from start to stop, NumPy's formula; the last one is exactly `stop` with `endpoint`.
+pub fn linspace(start: f64, stop: f64, num: usize, dtype: DType, endpoint: bool) -> Recorded<Arc<Lazy>> {
+    let intervals = if endpoint { num.saturating_sub(1) } else { num };
+    let delta = stop - start;
+    let ramp = iota(0, smallvec![num])?;
+    let index = cast(&ramp, DType::F64)?;
+    let float = |v: f64| Operand::Scalar(Weak::Float(v));
+    let step = delta / intervals as f64;
+    let scaled = if intervals == 0 {
+        elementwise(S::Multiply, &[Operand::Array(index), float(delta)])?
+    } else if step == 0.0 {
+        // Underflow: divide first.
+        let part = elementwise(S::Divide, &[Operand::Array(index), float(intervals as f64)])?;
+        elementwise(S::Multiply, &[Operand::Array(part), float(delta)])?
+    } else {
+        elementwise(S::Multiply, &[Operand::Array(index), float(step)])?
+    };
+    let mut result = elementwise(S::Add, &[Operand::Array(scaled), float(start)])?;
+    if endpoint && num > 1 {
+        let last = elementwise(S::Equal, &[Operand::Array(ramp), Operand::Scalar(Weak::Int(num as i128 - 1))])?;
+        result = super::where_(&Operand::Array(last), &float(stop), &Operand::Array(result))?;
+    }
+    if dtype.is_integer() {
+        result = elementwise(S::Floor, &[Operand::Array(result)])?;
+    }
+    cast(&result, dtype)
+}
+
+/// Ones on diagonal `k`, zeros elsewhere.
+pub fn eye(rows: usize, columns: usize, k: i64, dtype: DType) -> Recorded<Arc<Lazy>> {
+    check_size(&[rows, columns], dtype)?;
+    cast(&diagonal_compare(S::Equal, smallvec![rows, columns], k)?, dtype)
+}
+
+/// `column - row <op> k` over the last two axes.
+fn diagonal_compare(op: S, shape: Shape, k: i64) -> Recorded<Arc<Lazy>> {
+    let rank = shape.len();
+    let (rows, columns) = (iota(rank - 2, shape.clone())?, iota(rank - 1, shape)?);
+    let diagonal = elementwise(S::Subtract, &[Operand::Array(columns), Operand::Array(rows)])?;
+    elementwise(op, &[Operand::Array(diagonal), Operand::Scalar(Weak::Int(k as i128))])
+}
+
+/// `tril` (keep column <= row + k) or `triu` (keep column >= row + k) of a stack of matrices.
+pub fn tri(x: &Arc<Lazy>, k: i64, lower: bool) -> Recorded<Arc<Lazy>> {
+    let (name, op) = if lower { ("tril", S::LessEqual) } else { ("triu", S::GreaterEqual) };
+    if x.shape.len() < 2 {
+        return Err(RecordError::value(format!(
+            "{name}: needs at least 2 dimensions, got shape {}",
+            super::tuple(&x.shape)
+        )));
+    }
+    let keep = diagonal_compare(op, x.shape.clone(), k)?;
+    let zero = constant(reference::zero(x.dtype))?;
+    super::where_(&Operand::Array(keep), &Operand::Array(x.clone()), &Operand::Array(zero))
+}

@@ -1,0 +1,216 @@
+//! Element-wise functions: promotion by the op-table row, Python scalars as parameters, broadcasting.
+
+use super::{Operand, common_shape, constant, parameter, record, scalar};
+use crate::{
+    dtype::{DType, Kind},
+    error::{RecordError, Recorded},
+    lazy::{Device, Lazy, Operands},
+    node::Op,
+    ops::{Promotion, ScalarOp},
+    promote::{Weak, float_for, integer_range, result_type},
+    scalar::Scalar,
+};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Applies an op to arrays and Python scalars, NumPy's way.
+///
+/// Fails with TypeError when the op does not take the dtypes, ValueError when shapes do not broadcast, OverflowError when
+/// a Python integer does not fit.
+pub fn elementwise(op: ScalarOp, operands: &[Operand]) -> Recorded<Arc<Lazy>> {
+    let row = op.row();
+    if operands.len() != row.arity {
+        return Err(RecordError::dtype(format!("{} takes {} arguments, got {}", row.name, row.arity, operands.len())));
+    }
+    if let [condition, a, b] = operands {
+        return where_(condition, a, b);
+    }
+    let common = operand_type(operands);
+    if let Some(answer) = out_of_range_comparison(op, operands, common)? {
+        return Ok(answer);
+    }
+    let (op, dtype) = compute_type(op, common);
+    match row.promotion {
+        Promotion::IntegerIdentity if dtype.is_integer() => return convert(&operands[0], dtype, false),
+        Promotion::IntegerConstant(answer) if !dtype.is_float() => {
+            let shape = operands[0].array().map(|a| a.shape.clone()).unwrap_or_default();
+            return super::expanded(&constant(Scalar::bool(answer))?, &shape);
+        }
+        _ => {}
+    }
+    if !row.domain.contains(dtype) || op.row().promotion == Promotion::Internal {
+        return Err(not_taken(op, operands));
+    }
+    // An integer exponent decides the code (x ** 2 is a product), so it stays part of the structure.
+    let structural = op == ScalarOp::Pow;
+    let inputs = operands
+        .iter()
+        .enumerate()
+        .map(|(i, o)| convert(o, dtype, structural && i == 1))
+        .collect::<Recorded<Operands>>()?;
+    if let (ScalarOp::Pow, Operand::Scalar(Weak::Int(exponent))) = (op, &operands[operands.len() - 1])
+        && dtype.is_integer()
+        && *exponent < 0
+    {
+        return Err(RecordError::value("pow: integers to negative integer powers are not allowed"));
+    }
+    mapped(op, inputs)
+}
+
+/// The node of an op whose operands have the right dtypes already.
+pub(super) fn mapped(op: ScalarOp, inputs: Operands) -> Recorded<Arc<Lazy>> {
+    let dtypes: SmallVec<[DType; 3]> = inputs.iter().map(|i| i.dtype).collect();
+    let Some(dtype) = op.result_dtype(&dtypes) else {
+        let list = dtypes.iter().map(|d| d.numpy_name()).collect::<Vec<_>>().join(", ");
+        return Err(RecordError::dtype(format!("{} does not take {list}", op.row().name)));
+    };
+    let shape = match inputs.as_slice() {
+        [one] => one.shape.clone(),
+        [a, b] if a.shape == b.shape || b.shape.is_empty() => a.shape.clone(),
+        _ => common_shape(op.row().name, inputs.iter().map(|i| i.shape.as_slice()))?,
+    };
+    super::check_size(&shape, dtype)?;
+    same_device(op.row().name, &inputs)?;
+    record(Op::Map(op), inputs, dtype, shape)
+}
+
+/// `op` on two nodes of one dtype.
+pub(super) fn map2(op: ScalarOp, a: &Arc<Lazy>, b: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+    mapped(op, smallvec::smallvec![a.clone(), b.clone()])
+}
+
+fn same_device(name: &str, inputs: &[Arc<Lazy>]) -> Recorded<()> {
+    // Scalars recorded on the way have no device of their own.
+    let mut devices = inputs.iter().filter(|i| !i.shape.is_empty()).map(|i| i.device);
+    let first: Option<Device> = devices.next();
+    match devices.find(|&d| Some(d) != first) {
+        None => Ok(()),
+        Some(other) => {
+            Err(RecordError::dtype(format!("{name}: arrays on {first:?} and {other:?}; move one with to_device")))
+        }
+    }
+}
+
+/// NumPy's result_type of the operands.
+fn operand_type(operands: &[Operand]) -> DType {
+    let arrays = operands.iter().filter_map(|o| o.array()).map(|a| a.dtype);
+    let scalars = operands.iter().filter_map(|o| match o {
+        Operand::Scalar(weak) => Some(*weak),
+        Operand::Array(_) => None,
+    });
+    result_type(arrays, scalars).unwrap_or(DType::F64)
+}
+
+/// The op and dtype NumPy computes with: booleans add and multiply as logic, other arithmetic on them is int8.
+fn compute_type(op: ScalarOp, common: DType) -> (ScalarOp, DType) {
+    use ScalarOp as S;
+    match (op, op.row().promotion) {
+        (S::Divide, _) if !common.is_float() => (op, DType::F64),
+        (_, Promotion::Float) => (op, float_for(common)),
+        _ if common != DType::Bool => (op, common),
+        (S::Add, _) => (S::Or, common),
+        (S::Multiply | S::Square, _) => (S::And, common),
+        (S::FloorDivide | S::Remainder | S::Pow | S::ShiftLeft | S::ShiftRight, _) => (op, DType::I8),
+        _ => (op, common),
+    }
+}
+
+fn not_taken(op: ScalarOp, operands: &[Operand]) -> RecordError {
+    let list = operands
+        .iter()
+        .map(|o| match o {
+            Operand::Array(a) => format!("{} {}", a.dtype.numpy_name(), super::tuple(&a.shape)),
+            Operand::Scalar(Weak::Bool(_)) => "bool".to_owned(),
+            Operand::Scalar(Weak::Int(_)) => "int".to_owned(),
+            Operand::Scalar(Weak::Float(_)) => "float".to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join(", ");
+    RecordError::dtype(format!("{}: dtypes not supported: {list}", op.row().name))
+}
+
+/// An operand as a node of that dtype.
+fn convert(operand: &Operand, dtype: DType, structural: bool) -> Recorded<Arc<Lazy>> {
+    match operand {
+        Operand::Array(array) => cast(array, dtype),
+        Operand::Scalar(value) => {
+            let integral = matches!(value, Weak::Int(_) | Weak::Bool(_))
+                || matches!(value, Weak::Float(f) if f.fract() == 0.0 && f.abs() <= 16.0);
+            let value = scalar(*value, dtype)?;
+            if structural && integral { constant(value) } else { parameter(value) }
+        }
+    }
+}
+
+/// A Python integer outside the array's dtype compares by value; the answer does not depend on the array.
+fn out_of_range_comparison(op: ScalarOp, operands: &[Operand], dtype: DType) -> Recorded<Option<Arc<Lazy>>> {
+    use ScalarOp as S;
+    if !dtype.is_integer()
+        || !matches!(op, S::Equal | S::NotEqual | S::Less | S::LessEqual | S::Greater | S::GreaterEqual)
+    {
+        return Ok(None);
+    }
+    let (array, value, array_first) = match operands {
+        [Operand::Array(a), Operand::Scalar(Weak::Int(v))] => (a, *v, true),
+        [Operand::Scalar(Weak::Int(v)), Operand::Array(a)] => (a, *v, false),
+        _ => return Ok(None),
+    };
+    let (low, high) = integer_range(dtype);
+    if (low..=high).contains(&value) {
+        return Ok(None);
+    }
+    let array_is_less = value > high;
+    let answer = match op {
+        S::Equal => false,
+        S::NotEqual => true,
+        S::Less | S::LessEqual => array_is_less == array_first,
+        _ => array_is_less != array_first,
+    };
+    super::expanded(&constant(Scalar::bool(answer))?, &array.shape).map(Some)
+}
+
+/// The array converted to a dtype; the array itself when it has it.
+pub fn cast(array: &Arc<Lazy>, dtype: DType) -> Recorded<Arc<Lazy>> {
+    if array.dtype == dtype {
+        return Ok(array.clone());
+    }
+    super::check_size(&array.shape, dtype)?;
+    record(Op::Cast, SmallVec::from_elem(array.clone(), 1), dtype, array.shape.clone())
+}
+
+/// `astype`: as [`cast`]; the front end decides about copies.
+pub fn astype(array: &Arc<Lazy>, dtype: DType) -> Recorded<Arc<Lazy>> {
+    cast(array, dtype)
+}
+
+/// Elements of `a` where the condition is true (not 0), else of `b`.
+pub fn where_(condition: &Operand, a: &Operand, b: &Operand) -> Recorded<Arc<Lazy>> {
+    let condition = convert(condition, DType::Bool, false)?;
+    let dtype = operand_type(&[a.clone(), b.clone()]);
+    mapped(ScalarOp::Where, smallvec::smallvec![condition, convert(a, dtype, false)?, convert(b, dtype, false)?])
+}
+
+/// `minimum(maximum(x, min), max)`, either bound optional.
+pub fn clip(x: &Arc<Lazy>, min: Option<&Operand>, max: Option<&Operand>) -> Recorded<Arc<Lazy>> {
+    let all: SmallVec<[Operand; 3]> =
+        std::iter::once(Operand::Array(x.clone())).chain(min.cloned()).chain(max.cloned()).collect();
+    let dtype = operand_type(&all);
+    if dtype.kind() == Kind::Bool {
+        return Err(RecordError::dtype("clip: dtypes not supported: bool"));
+    }
+    let mut result = cast(x, dtype)?;
+    for (op, bound) in [(ScalarOp::Maximum, min), (ScalarOp::Minimum, max)] {
+        if let Some(bound) = bound {
+            // A bound outside the dtype's range does not bind: saturate it instead of refusing, as NumPy does.
+            let bound = match bound {
+                Operand::Scalar(Weak::Int(v)) if dtype.is_integer() => {
+                    let (low, high) = integer_range(dtype);
+                    Operand::Scalar(Weak::Int((*v).clamp(low, high)))
+                }
+                other => other.clone(),
+            };
+            result = mapped(op, smallvec::smallvec![result, convert(&bound, dtype, false)?])?;
+        }
+    }
+    Ok(result)
+}

@@ -1,0 +1,187 @@
+//! Recording: the lenient API side. Promotion, broadcasting, axis defaults and every check of a user's input happen here,
+//! at the call; what comes out are lazy nodes.
+//!
+//! One leniency is left to capture: an element-wise op's operands may have fewer or unit axes, and capture makes the
+//! broadcast explicit. That keeps recording `x * 2` at two nodes.
+
+mod create;
+mod elementwise;
+mod index;
+mod linear;
+mod manipulate;
+mod reduce;
+
+pub use create::{arange, eye, full, linspace, ones, tri, zeros};
+pub use elementwise::{astype, cast, clip, elementwise, where_};
+pub use index::{IndexItem, index};
+pub use linear::{matmul, matrix_transpose, tensordot, vecdot};
+pub use manipulate::{
+    broadcast_arrays, broadcast_shapes, broadcast_to, concat, diff, expand_dims, flip, meshgrid, moveaxis,
+    permute_dims, reshape, roll, squeeze, stack, tile, unstack,
+};
+pub use reduce::{
+    Axis, all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std, sum, var,
+};
+
+use crate::{
+    dtype::DType,
+    error::{Mistake, RecordError, Recorded},
+    lazy::{Device, Lazy, Operands},
+    node::{LazyForm, Op, View},
+    promote::{Weak, integer_range},
+    scalar::Scalar,
+    shape::{Shape, element_count},
+};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// An argument of an element-wise function.
+#[derive(Clone, Debug)]
+pub enum Operand {
+    /// An array.
+    Array(Arc<Lazy>),
+    /// A Python scalar.
+    Scalar(Weak),
+}
+
+impl Operand {
+    fn array(&self) -> Option<&Arc<Lazy>> {
+        match self {
+            Operand::Array(array) => Some(array),
+            Operand::Scalar(_) => None,
+        }
+    }
+}
+
+/// A node after the last checks that concern every node.
+fn record(op: Op<LazyForm>, inputs: Operands, dtype: DType, shape: Shape) -> Recorded<Arc<Lazy>> {
+    let device = inputs.first().map_or(Device::Cpu, |i| i.device);
+    Ok(Lazy::recorded(op, inputs, dtype, shape, device))
+}
+
+/// Fails when an array of that shape could not be addressed.
+fn check_size(shape: &[usize], dtype: DType) -> Recorded<()> {
+    match element_count(shape).and_then(|n| n.checked_mul(dtype.size())).filter(|&n| n <= isize::MAX as usize) {
+        Some(_) => Ok(()),
+        None => Err(RecordError::new(
+            Mistake::Memory,
+            format!("an array of shape {} and dtype {} is too large", tuple(shape), dtype.numpy_name()),
+        )),
+    }
+}
+
+/// A view node; the operand itself where the view is the identity.
+fn view(view: View<LazyForm>, operand: &Arc<Lazy>, shape: Shape) -> Recorded<Arc<Lazy>> {
+    if matches!(view, View::Reshape | View::Expand) && operand.shape == shape {
+        return Ok(operand.clone());
+    }
+    record(Op::View(view), SmallVec::from_elem(operand.clone(), 1), operand.dtype, shape)
+}
+
+/// Row-major renumbering to a shape with as many elements.
+fn reshaped(operand: &Arc<Lazy>, shape: Shape) -> Recorded<Arc<Lazy>> {
+    view(View::Reshape, operand, shape)
+}
+
+/// Broadcast to a shape that the operand fits.
+fn expanded(operand: &Arc<Lazy>, shape: &Shape) -> Recorded<Arc<Lazy>> {
+    let mut aligned: Shape = SmallVec::from_elem(1, shape.len() - operand.shape.len());
+    aligned.extend_from_slice(&operand.shape);
+    view(View::Expand, &reshaped(operand, aligned)?, shape.clone())
+}
+
+/// A slice along one axis.
+fn sliced(operand: &Arc<Lazy>, axis: usize, start: i64, step: i64, extent: usize) -> Recorded<Arc<Lazy>> {
+    if start == 0 && step == 1 && extent == operand.shape[axis] {
+        return Ok(operand.clone());
+    }
+    let rank = operand.shape.len();
+    let (mut starts, mut steps) = (SmallVec::from_elem(0, rank), SmallVec::from_elem(1, rank));
+    (starts[axis], steps[axis]) = (start, step);
+    let mut shape = operand.shape.clone();
+    shape[axis] = extent;
+    view(View::Slice { starts, steps }, operand, shape)
+}
+
+/// A 0-d parameter: a number of which the structure does not depend.
+fn parameter(value: Scalar) -> Recorded<Arc<Lazy>> {
+    record(Op::Param(value), Operands::new(), value.dtype(), Shape::new())
+}
+
+/// A 0-d constant: part of the structure.
+fn constant(value: Scalar) -> Recorded<Arc<Lazy>> {
+    record(Op::Const(value), Operands::new(), value.dtype(), Shape::new())
+}
+
+/// The Python scalar as an element of that dtype; OverflowError when an integer does not fit.
+pub fn scalar(value: Weak, dtype: DType) -> Recorded<Scalar> {
+    Ok(match value {
+        Weak::Bool(value) => Scalar::from_i64(dtype, value as i64),
+        Weak::Int(value) if dtype == DType::Bool => Scalar::bool(value != 0),
+        Weak::Int(value) if dtype.is_float() => Scalar::from_f64(dtype, value as f64),
+        Weak::Int(value) => {
+            let (low, high) = integer_range(dtype);
+            if !(low..=high).contains(&value) {
+                return Err(RecordError::new(
+                    Mistake::Overflow,
+                    format!("Python integer {value} out of bounds for {}", dtype.numpy_name()),
+                ));
+            }
+            Scalar::from_bits(dtype, value as u64)
+        }
+        Weak::Float(value) => Scalar::from_f64(dtype, value),
+    })
+}
+
+/// An axis counted from either end.
+fn axis(axis: i64, rank: usize, name: &str) -> Recorded<usize> {
+    let counted = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+    if counted < 0 || counted >= rank as i64 {
+        return Err(RecordError::index(format!(
+            "{name}: axis {axis} is out of bounds for an array of dimension {rank}"
+        )));
+    }
+    Ok(counted as usize)
+}
+
+/// Distinct axes counted from either end, in the order given.
+fn axes(list: &[i64], rank: usize, name: &str) -> Recorded<SmallVec<[usize; 4]>> {
+    let mut result = SmallVec::new();
+    for &a in list {
+        let counted = axis(a, rank, name)?;
+        if result.contains(&counted) {
+            return Err(RecordError::value(format!("{name}: axis {a} is given twice")));
+        }
+        result.push(counted);
+    }
+    Ok(result)
+}
+
+/// A shape as Python writes it.
+pub fn tuple(shape: &[usize]) -> String {
+    match shape {
+        [one] => format!("({one},)"),
+        _ => format!("({})", shape.iter().map(|d| d.to_string()).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The common shape of broadcasting; the error names the function and the shapes.
+fn common_shape<'a>(name: &str, shapes: impl Iterator<Item = &'a [usize]> + Clone) -> Recorded<Shape> {
+    let mut result: Shape = Shape::new();
+    for shape in shapes.clone() {
+        if shape.len() > result.len() {
+            let missing = shape.len() - result.len();
+            result.insert_many(0, std::iter::repeat_n(1, missing));
+        }
+        let offset = result.len() - shape.len();
+        for (r, &d) in result[offset..].iter_mut().zip(shape) {
+            if *r == 1 {
+                *r = d;
+            } else if d != 1 && d != *r {
+                let list = shapes.map(tuple).collect::<Vec<_>>().join(" ");
+                return Err(RecordError::value(format!("{name}: shapes {list} cannot be broadcast together")));
+            }
+        }
+    }
+    Ok(result)
+}

@@ -1,0 +1,124 @@
+//! NumPy 2's promotion (NEP 50), which contains the standard's: the common dtype of dtypes and weak Python scalars.
+
+use crate::dtype::{DType, Kind};
+
+/// A Python scalar, whose dtype follows its partners.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Weak {
+    /// A bool; as good as a bool array.
+    Bool(bool),
+    /// An integer (what does not fit in 128 bits was refused before).
+    Int(i128),
+    /// A float.
+    Float(f64),
+}
+
+/// The common dtype of two dtypes.
+pub fn common(a: DType, b: DType) -> DType {
+    use Kind::{Bool, Float, Signed, Unsigned};
+    let wider = |x: DType, y: DType| if x.size() >= y.size() { x } else { y };
+    match (a.kind(), b.kind()) {
+        _ if a == b => a,
+        (Bool, _) => b,
+        (_, Bool) => a,
+        (Float, Float) | (Signed, Signed) | (Unsigned, Unsigned) => wider(a, b),
+        (Signed, Unsigned) => signed_unsigned(a, b),
+        (Unsigned, Signed) => signed_unsigned(b, a),
+        (Float, _) => float_integer(a, b),
+        (_, Float) => float_integer(b, a),
+    }
+}
+
+/// The smallest signed type that holds both; float64 where there is none.
+fn signed_unsigned(signed: DType, unsigned: DType) -> DType {
+    if signed.size() > unsigned.size() {
+        return signed;
+    }
+    match unsigned.size() {
+        1 => DType::I16,
+        2 => DType::I32,
+        4 => DType::I64,
+        _ => DType::F64,
+    }
+}
+
+/// float32 holds integers of up to 16 bits exactly; wider ones need float64.
+fn float_integer(float: DType, integer: DType) -> DType {
+    if integer.size() <= 2 { float } else { DType::F64 }
+}
+
+/// The common dtype of arrays and weak scalars; `None` when there is neither.
+pub fn result_type(dtypes: impl IntoIterator<Item = DType>, scalars: impl IntoIterator<Item = Weak>) -> Option<DType> {
+    let strong = dtypes.into_iter().reduce(common);
+    scalars.into_iter().fold(strong, |so_far, scalar| Some(with_weak(so_far, scalar)))
+}
+
+/// A dtype (or nothing yet) together with a weak scalar.
+fn with_weak(dtype: Option<DType>, scalar: Weak) -> DType {
+    match (dtype, scalar) {
+        (None, Weak::Bool(_)) => DType::Bool,
+        (Some(dtype), Weak::Bool(_)) => dtype,
+        (None | Some(DType::Bool), Weak::Int(_)) => DType::I64,
+        (Some(dtype), Weak::Int(_)) => dtype,
+        (Some(dtype), Weak::Float(_)) if dtype.is_float() => dtype,
+        (None | Some(_), Weak::Float(_)) => DType::F64,
+    }
+}
+
+/// The float that functions of floats compute an integer dtype in. NumPy uses float16 for 8 bits, which does not exist
+/// here yet: float32 stands in.
+pub fn float_for(dtype: DType) -> DType {
+    match (dtype.kind(), dtype.size()) {
+        (Kind::Float, _) => dtype,
+        (_, 1 | 2) => DType::F32,
+        _ => DType::F64,
+    }
+}
+
+/// The dtype in which sums and products of this dtype accumulate: at least 64 bits for integers.
+pub fn accumulator(dtype: DType) -> DType {
+    match dtype.kind() {
+        Kind::Bool | Kind::Signed => DType::I64,
+        Kind::Unsigned => DType::U64,
+        Kind::Float => dtype,
+    }
+}
+
+/// The range of an integer dtype.
+pub fn integer_range(dtype: DType) -> (i128, i128) {
+    let bits = dtype.bits();
+    match dtype.kind() {
+        Kind::Signed => (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1),
+        Kind::Unsigned => (0, (1i128 << bits) - 1),
+        Kind::Bool => (0, 1),
+        Kind::Float => (i128::MIN, i128::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_of_mixed_sign_take_the_next_wider_signed_type() {
+        assert_eq!(common(DType::I8, DType::U8), DType::I16);
+        assert_eq!(common(DType::U32, DType::I32), DType::I64);
+        assert_eq!(common(DType::I64, DType::U64), DType::F64);
+        assert_eq!(common(DType::I64, DType::U8), DType::I64);
+    }
+
+    #[test]
+    fn wide_integers_turn_float32_into_float64() {
+        assert_eq!(common(DType::F32, DType::I16), DType::F32);
+        assert_eq!(common(DType::U32, DType::F32), DType::F64);
+    }
+
+    #[test]
+    fn python_scalars_are_weak() {
+        assert_eq!(result_type([DType::F32], [Weak::Float(1.5)]), Some(DType::F32));
+        assert_eq!(result_type([DType::U8], [Weak::Int(3)]), Some(DType::U8));
+        assert_eq!(result_type([DType::I32], [Weak::Float(1.0)]), Some(DType::F64));
+        assert_eq!(result_type([DType::Bool], [Weak::Int(3)]), Some(DType::I64));
+        assert_eq!(result_type([], [Weak::Int(3), Weak::Bool(true)]), Some(DType::I64));
+    }
+}
