@@ -1,11 +1,12 @@
 //! The CPU as a back end of the runtime.
 
-use crate::{compile, launch, memory, product, threads::Threads};
+use crate::{compile, launch, product, threads::Threads};
 use fusewire_ir::value::Storage;
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
     backend::{Backend, Executable, Launch, MatrixProduct},
     error::Error,
+    pool,
 };
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ impl Backend for CpuBackend {
     }
 
     fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error> {
-        Ok(Arc::new(memory::Block::new(bytes)?))
+        pool::allocate(bytes)
     }
 
     fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error> {

@@ -3,10 +3,11 @@
 use crate::{
     compile::Compiled,
     emit::SCRATCH_ALIGNMENT,
-    memory::Block,
     threads::{Threads, Work},
 };
-use fusewire_runtime::{backend::Launch, error::Error};
+use fusewire_ir::value::Storage;
+use fusewire_runtime::{backend::Launch, error::Error, pool};
+use std::sync::Arc;
 
 /// Runs every phase to its end, one after another.
 pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>) -> Result<(), Error> {
@@ -36,7 +37,7 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
             buffers: launch.buffers.as_ptr(),
             ints: launch.ints.as_ptr(),
             params: launch.params.as_ptr(),
-            scratch: scratch.iter().map(Block::start).collect(),
+            scratch: scratch.iter().map(|block| block.pointer()).collect(),
         };
         let run = |worker: usize, begin: u64, end: u64| {
             let arguments = &arguments;
@@ -64,10 +65,10 @@ struct Arguments {
 // elements; each worker uses its own scratch.
 unsafe impl Sync for Arguments {}
 
-fn scratch(bytes: u64, workers: usize) -> Result<Vec<Block>, Error> {
+fn scratch(bytes: u64, workers: usize) -> Result<Vec<Arc<dyn Storage>>, Error> {
     if bytes == 0 {
         return Ok(Vec::new());
     }
     let bytes = usize::try_from(bytes).map_err(|_| Error::OutOfMemory { bytes: usize::MAX })?;
-    (0..workers).map(|_| Block::new(bytes)).collect()
+    (0..workers).map(|_| pool::allocate(bytes)).collect()
 }

@@ -9,7 +9,6 @@ mod compile;
 mod emit;
 mod isa;
 mod launch;
-mod memory;
 mod native;
 mod product;
 mod scalar;

@@ -143,7 +143,8 @@ pub fn edges(dtype: DType) -> Vec<Scalar> {
     match dtype {
         DType::Bool => vec![Scalar::bool(false), Scalar::bool(true)],
         DType::F32 | DType::F64 => {
-            let mut values = vec![0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 3.7, -3.7, 1e-300, 1e-40, 255.9, -1.1, 1e30];
+            let mut values =
+                vec![0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 3.7, -3.7, 1e-300, 1e-40, 255.9, -1.1, 1e30];
             values.extend([f64::INFINITY, f64::NEG_INFINITY, f64::NAN]);
             for exponent in [7, 8, 15, 16, 31, 32, 63, 64] {
                 let power = 2f64.powi(exponent);
