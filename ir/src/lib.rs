@@ -18,4 +18,6 @@ pub mod promote;
 pub mod reference;
 pub mod scalar;
 pub mod shape;
+pub mod text;
 pub mod value;
+pub mod verify;
