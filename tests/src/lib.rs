@@ -1,1 +1,5 @@
-//! Placeholder header.
+//! What the integration tests share.
+
+pub mod memory;
+pub mod oracle;
+pub mod random_program;

@@ -1,0 +1,71 @@
+//! Passes over captured graphs: what a pass is, the list of them, and the driver that runs the list. What a pass does
+//! stands in its own file under `passes/`; the algebra is `rules/`.
+
+use crate::{
+    graph::{Graph, Node, NodeId},
+    passes::{eliminate_dead, expand_composites, simplify},
+    verify::verify,
+};
+
+/// A pass: a graph in, a graph that means the same out. Inputs, parameters and symbols keep their numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// What `dump-ir --after` and filetests call it.
+    pub name: &'static str,
+    /// One sentence.
+    pub doc: &'static str,
+    /// The pass.
+    pub run: fn(&Graph) -> Graph,
+}
+
+/// The passes that a captured graph goes through, in order. A name may stand here more than once.
+pub const PIPELINE: &[Pass] = &[
+    // Before the composites are taken apart, because their bodies hide what they are: `pow(x, 2)`, `x // 1`.
+    simplify::PASS,
+    // Before the second simplification, because bodies bring constants that meet constants of the graph.
+    expand_composites::PASS,
+    simplify::PASS,
+    // Last, so that what later stages count and print is what will run.
+    eliminate_dead::PASS,
+];
+
+/// Every pass by its name; each stands in [`PIPELINE`].
+pub fn find(name: &str) -> Option<&'static Pass> {
+    PIPELINE.iter().find(|pass| pass.name == name)
+}
+
+/// Runs [`PIPELINE`]. `observe` is called with each pass's name and result. With `check`, the graph is verified at the
+/// start and after each pass; what does not verify is our mistake, and the error says whose.
+pub fn run_pipeline(graph: &Graph, check: bool, observe: &mut dyn FnMut(&Pass, &Graph)) -> Result<Graph, String> {
+    let checked = |after: &str, graph: &Graph| {
+        if !check {
+            return Ok(());
+        }
+        verify(graph).map_err(|e| format!("after {after}: {e}\n{graph}"))
+    };
+    checked("capture", graph)?;
+    let mut current = graph.clone();
+    for pass in PIPELINE {
+        current = (pass.run)(&current);
+        checked(pass.name, &current)?;
+        observe(pass, &current);
+    }
+    Ok(current)
+}
+
+/// Walks what the roots reach, operands first, and builds a new graph from what `rewrite` makes of each node. The node
+/// that `rewrite` gets has its operands in the new graph already. Equal nodes of the new graph are one node.
+pub fn rebuild(graph: &Graph, mut rewrite: impl FnMut(&mut Graph, Node) -> NodeId) -> Graph {
+    let mut new = graph.emptied();
+    let mut renamed: Vec<Option<NodeId>> = vec![None; graph.len()];
+    let at = |renamed: &[Option<NodeId>], id: NodeId| renamed[id.0 as usize].expect("operands come first");
+    for id in graph.reached() {
+        let mut node = graph.node(id).clone();
+        for operand in &mut node.inputs {
+            *operand = at(&renamed, *operand);
+        }
+        renamed[id.0 as usize] = Some(rewrite(&mut new, node));
+    }
+    new.roots = graph.roots.iter().map(|&root| at(&renamed, root)).collect();
+    new
+}

@@ -1,0 +1,5 @@
+//! The passes, one a file. Their order is `pass::PIPELINE`.
+
+pub mod eliminate_dead;
+pub mod expand_composites;
+pub mod simplify;

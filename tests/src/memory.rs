@@ -1,0 +1,110 @@
+//! Arrays of tests: host memory that a lazy node can have as its buffer, filled from scalars and read back.
+
+use fusewire_ir::{
+    dtype::DType,
+    interp::Tensor,
+    lazy::{Device, Lazy},
+    scalar::Scalar,
+    shape::Shape,
+    value::{Buffer, Storage, Strides},
+};
+use std::sync::Arc;
+
+/// Memory aligned for every dtype.
+#[derive(Debug)]
+struct Words(Box<[u64]>);
+
+impl Storage for Words {
+    fn pointer(&self) -> *mut u8 {
+        self.0.as_ptr().cast_mut().cast()
+    }
+    fn bytes(&self) -> usize {
+        self.0.len() * 8
+    }
+    fn read_only(&self) -> bool {
+        true
+    }
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// How a test's array lies in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arrangement {
+    /// Dense, row-major.
+    Dense,
+    /// Dense, column-major.
+    Transposed,
+    /// Every second element of the last axis.
+    Strided,
+    /// The last axis runs backwards.
+    Reversed,
+}
+
+impl Arrangement {
+    /// Each of them.
+    pub const ALL: [Arrangement; 4] =
+        [Arrangement::Dense, Arrangement::Transposed, Arrangement::Strided, Arrangement::Reversed];
+
+    fn strides(self, shape: &[usize]) -> Strides {
+        let rank = shape.len();
+        let mut strides: Strides = smallvec::SmallVec::from_elem(1, rank);
+        let mut step = if self == Arrangement::Strided { 2isize } else { 1 };
+        for i in 0..rank {
+            let axis = if self == Arrangement::Transposed { i } else { rank - 1 - i };
+            strides[axis] = step;
+            step *= shape[axis].max(1) as isize;
+        }
+        if let (Arrangement::Reversed, Some(last)) = (self, strides.last_mut()) {
+            *last = -*last;
+        }
+        strides
+    }
+}
+
+/// A computed lazy array with these elements (row-major order), arranged in memory as asked.
+pub fn array(dtype: DType, shape: &[usize], elements: &[Scalar], arrangement: Arrangement) -> Arc<Lazy> {
+    let strides = arrangement.strides(shape);
+    let reach = |sign: isize| -> isize {
+        let spans =
+            strides.iter().zip(shape).map(|(&s, &d)| if s.signum() == sign { s * (d.max(1) as isize - 1) } else { 0 });
+        spans.sum()
+    };
+    let first = if shape.contains(&0) { 0 } else { -reach(-1) } as usize;
+    let elements_spanned = first + reach(1).max(0) as usize + 1;
+    let mut bytes = vec![0u8; (elements_spanned * dtype.size()).next_multiple_of(8)];
+    for (element, at) in elements.iter().zip(positions(shape, &strides)) {
+        let start = (first as isize + at) as usize * dtype.size();
+        bytes[start..start + dtype.size()].copy_from_slice(&element.bits().to_le_bytes()[..dtype.size()]);
+    }
+    let words = bytes.chunks_exact(8).map(|c| u64::from_le_bytes(c.try_into().expect("eight bytes"))).collect();
+    let buffer = Buffer { storage: Arc::new(Words(words)), offset: first * dtype.size(), strides };
+    Lazy::computed(buffer, dtype, Shape::from(shape), Device::Cpu)
+}
+
+/// The element offsets of a strided array in row-major order of its indices.
+fn positions(shape: &[usize], strides: &[isize]) -> Vec<isize> {
+    shape.iter().zip(strides).fold(vec![0], |offsets, (&extent, &stride)| {
+        offsets.iter().flat_map(|&o| (0..extent as isize).map(move |i| o + i * stride)).collect()
+    })
+}
+
+/// The elements of a computed lazy array.
+pub fn tensor(node: &Lazy) -> Tensor {
+    let buffer = node.buffer().expect("the array is computed");
+    let size = node.dtype.size();
+    let elements = positions(&node.shape, &buffer.strides)
+        .into_iter()
+        .map(|at| {
+            let mut bits = [0u8; 8];
+            // SAFETY: the buffer of a computed node covers all its elements, and nobody writes to it any more.
+            unsafe {
+                let from = buffer.pointer().offset(at * size as isize);
+                std::ptr::copy_nonoverlapping(from, bits.as_mut_ptr(), size);
+            }
+            Scalar::from_bits(node.dtype, u64::from_le_bytes(bits))
+        })
+        .collect();
+    Tensor::new(node.dtype, &node.shape, elements).expect("as many elements as the shape says")
+}

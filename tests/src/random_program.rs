@@ -1,0 +1,182 @@
+//! Random recorded programs for the fuzz target. Float values stay small integers, so that every order of
+//! summation gives the same bits and the stages can be compared exactly; what rounds (division, maths) is the sweep's.
+
+use crate::memory::{Arrangement, array};
+use fastrand::Rng;
+use fusewire_ir::{
+    build::{self, Axis, IndexItem, Operand},
+    dtype::DType,
+    error::Recorded,
+    lazy::Lazy,
+    ops::{OPS, Promotion, ScalarOp as S},
+    promote::Weak,
+    scalar::Scalar,
+};
+use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
+
+/// Extents that meet vector lanes and blocks from both sides.
+const EXTENTS: [usize; 10] = [0, 1, 1, 2, 3, 4, 7, 16, 17, 35];
+
+/// A random program: inputs, some recorded calls, and one to three of its arrays as roots.
+pub fn random_program(seed: u64) -> Vec<Arc<Lazy>> {
+    let mut random = Rng::with_seed(seed);
+    let shape: Vec<usize> = (0..random.usize(0..4)).map(|_| EXTENTS[random.usize(0..EXTENTS.len())]).collect();
+    let mut arrays: Vec<Arc<Lazy>> = (0..random.usize(1..4)).map(|_| random_input(&mut random, &shape)).collect();
+    for _ in 0..random.usize(1..14) {
+        // A call that does not fit its operands is refused; then another is tried.
+        for _ in 0..20 {
+            if let Ok(next) = random_call(&mut random, &arrays)
+                && next.shape.iter().product::<usize>() <= 20_000
+            {
+                arrays.push(next);
+                break;
+            }
+        }
+    }
+    let mut roots: Vec<Arc<Lazy>> = Vec::new();
+    for _ in 0..random.usize(1..4) {
+        let root = arrays[arrays.len() - 1 - random.usize(0..arrays.len().min(4))].clone();
+        if root.buffer().is_none() && !roots.iter().any(|r| Arc::ptr_eq(r, &root)) {
+            roots.push(root);
+        }
+    }
+    roots
+}
+
+/// An input related to the common shape, so that operands often broadcast.
+fn random_input(random: &mut Rng, common: &[usize]) -> Arc<Lazy> {
+    let dtype = DType::ALL[random.usize(0..DType::ALL.len())];
+    let shape: Vec<usize> = match random.u8(0..4) {
+        0 => common.iter().map(|&d| if random.bool() { 1 } else { d }).collect(),
+        1 if !common.is_empty() => common[1..].to_vec(),
+        _ => common.to_vec(),
+    };
+    let count = shape.iter().product();
+    let elements: Vec<Scalar> = (0..count).map(|_| random_element(random, dtype)).collect();
+    let arrangement = Arrangement::ALL[random.usize(0..Arrangement::ALL.len())];
+    array(dtype, &shape, &elements, arrangement)
+}
+
+fn random_element(random: &mut Rng, dtype: DType) -> Scalar {
+    match dtype {
+        _ if !dtype.is_float() && random.u8(0..8) == 0 => Scalar::from_bits(dtype, random.u64(..)),
+        _ => Scalar::from_i64(dtype, random.i64(-6..7)),
+    }
+}
+
+fn pick(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Arc<Lazy> {
+    // Recent results more often, so that chains grow.
+    let back = random.usize(0..arrays.len()).min(random.usize(0..arrays.len()));
+    arrays[arrays.len() - 1 - back].clone()
+}
+
+fn random_operand(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Operand {
+    match random.u8(0..5) {
+        0 => Operand::Scalar(match random.u8(0..3) {
+            0 => Weak::Bool(random.bool()),
+            1 => Weak::Int(random.i64(0..5).into()),
+            _ => Weak::Float(f64::from(random.i8(-4..5))),
+        }),
+        _ => Operand::Array(pick(random, arrays)),
+    }
+}
+
+fn random_call(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
+    let x = pick(random, arrays);
+    let rank = x.shape.len();
+    let axis = if rank == 0 { 0 } else { random.i64(-(rank as i64)..rank as i64) };
+    let axes = match random.u8(0..3) {
+        0 => Axis::All,
+        1 => Axis::List(smallvec![axis]),
+        _ => Axis::List((0..rank as i64).filter(|_| random.bool()).collect()),
+    };
+    let keep = random.bool();
+    match random.u8(0..30) {
+        0..=11 => random_elementwise(random, arrays),
+        12 => build::astype(&x, random_target(random, x.dtype)),
+        13 => build::sum(&bounded(&x, 4)?, &axes, None, keep),
+        14 => build::prod(&signs(&x)?, &axes, None, keep),
+        15 => build::max(&x, &axes, keep),
+        16 => build::min(&x, &axes, keep),
+        17 => build::any(&x, &axes, keep),
+        18 => build::all(&x, &axes, keep),
+        19 => build::count_nonzero(&x, &axes, keep),
+        20 if random.bool() => build::argmax(&x, Some(axis), keep),
+        20 => build::argmin(&x, None, keep),
+        21 => build::cumulative_sum(&bounded(&x, 4)?, Some(axis), None, keep),
+        22 => {
+            let mut order: Vec<i64> = (0..rank as i64).collect();
+            random.shuffle(&mut order);
+            build::permute_dims(&x, &order)
+        }
+        23 => build::flip(&x, if keep { None } else { Some(std::slice::from_ref(&axis)) }),
+        24 => build::roll(&x, &[random.i64(-5..6)], if keep { None } else { Some(std::slice::from_ref(&axis)) }),
+        25 => {
+            let y = pick(random, arrays);
+            build::concat(&[x, y], if keep { None } else { Some(axis) })
+        }
+        26 => build::reshape(&x, &[-1]),
+        27 => random_index(random, &x),
+        28 if keep => build::expand_dims(&x, &[axis]),
+        28 => build::tri(&x, random.i64(-2..3), random.bool()),
+        _ if keep => build::tile(&x, &[random.i64(0..3), random.i64(1..3)]),
+        _ => {
+            let y = pick(random, arrays);
+            build::matmul(&bounded(&x, 4)?, &bounded(&y, 4)?)
+        }
+    }
+}
+
+/// Elementwise ops whose results on small integers are exact, and stay small.
+fn random_elementwise(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
+    let row = &OPS[random.usize(0..OPS.len())];
+    let rounds = row.ulps > 0 || matches!(row.op, S::Divide | S::Sqrt | S::Reciprocal | S::Nextafter);
+    if rounds || row.promotion == Promotion::Internal {
+        return build::elementwise(S::Maximum, &[random_operand(random, arrays), Operand::Array(pick(random, arrays))]);
+    }
+    let mut operands: SmallVec<[Operand; 3]> = (0..row.arity).map(|_| random_operand(random, arrays)).collect();
+    if !operands.iter().any(|o| matches!(o, Operand::Array(_))) {
+        operands[0] = Operand::Array(pick(random, arrays));
+    }
+    bounded(&build::elementwise(row.op, &operands)?, 60)
+}
+
+/// Floats kept between -limit and limit, NaN as 0; integers wrap anyway.
+fn bounded(x: &Arc<Lazy>, limit: i128) -> Recorded<Arc<Lazy>> {
+    if !x.dtype.is_float() {
+        return Ok(x.clone());
+    }
+    let array = |x: &Arc<Lazy>| Operand::Array(x.clone());
+    let number = build::elementwise(S::Equal, &[array(x), array(x)])?;
+    let zero = Operand::Scalar(Weak::Float(0.0));
+    let x = build::where_(&array(&number), &array(x), &zero)?;
+    build::clip(&x, Some(&Operand::Scalar(Weak::Int(-limit))), Some(&Operand::Scalar(Weak::Int(limit))))
+}
+
+/// Floats as -1, 0, 1, whose products are exact.
+fn signs(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+    if x.dtype.is_float() { build::elementwise(S::Sign, &[Operand::Array(bounded(x, 4)?)]) } else { Ok(x.clone()) }
+}
+
+/// Anything but float32 from wide integers, which rounds, and integers from floats that may not fit.
+fn random_target(random: &mut Rng, from: DType) -> DType {
+    let to = DType::ALL[random.usize(0..DType::ALL.len())];
+    if to.is_float() && from.is_integer() && from.size() > 1 { from } else { to }
+}
+
+fn random_index(random: &mut Rng, x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+    let mut items: SmallVec<[IndexItem; 4]> = SmallVec::new();
+    for &extent in &x.shape {
+        let bound = |random: &mut Rng| random.bool().then(|| random.i64(-(extent as i64) - 1..extent as i64 + 2));
+        items.push(match random.u8(0..4) {
+            0 if extent > 0 => IndexItem::Int(random.i64(-(extent as i64)..extent as i64)),
+            1 => IndexItem::NewAxis,
+            _ => {
+                let step = [None, Some(1), Some(-1), Some(2), Some(-3)][random.usize(0..5)];
+                IndexItem::Slice { start: bound(random), stop: bound(random), step }
+            }
+        });
+    }
+    build::index(x, &items)
+}
