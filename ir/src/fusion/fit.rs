@@ -48,7 +48,7 @@ pub(super) fn fit(
     demands: &[&Demand],
 ) -> Result<Plan, Why> {
     let node = graph.node(id);
-    if facts.uniform[id.0 as usize] {
+    if facts.uniform[id.0 as usize] || matches!(node.op, Op::Iota { .. }) {
         return Ok(Plan::Keep);
     }
     if draft.members.len() >= cost::REGION_LIMIT {

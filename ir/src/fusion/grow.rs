@@ -6,7 +6,7 @@ use crate::{
     fusion::{
         Access, Output, ResultView, Why, cost,
         draft::{Draft, renamed},
-        facts::{Below, Facts, reduced_extents},
+        facts::{Below, Facts},
         fit::{Demand, Plan, fit},
         index::{Index, Indices, Var, mentions, through_view},
     },

@@ -29,6 +29,9 @@ impl Strided {
         for axis in (0..shape.len()).rev() {
             if shape[axis] != Dim::One {
                 strides[axis] = stride.clone();
+            }
+            // An array without elements has strides too, as if its empty axes had extent 1.
+            if shape[axis] != Dim::Zero {
                 stride = stride.times(&Poly::extent(shape[axis]));
             }
         }
@@ -70,6 +73,7 @@ impl Strided {
                 }
                 Some(result)
             }
+            View::Reshape if to.contains(&Dim::Zero) => Some(Strided::dense(to)),
             View::Reshape => {
                 let mut strides: SmallVec<[Poly; 4]> = smallvec![Poly::zero(); to.len()];
                 for Group { from: axes, to: results } in reshape_groups(from, to) {
