@@ -10,6 +10,7 @@ pub mod kernel;
 pub mod lower;
 pub mod math;
 pub mod program;
+pub mod program_interp;
 pub mod text;
 pub mod verify;
 pub mod walk;
