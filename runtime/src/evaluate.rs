@@ -58,7 +58,7 @@ fn find_or_build(
         return Ok(plan);
     }
     counters::PLAN_MISSES.add(1);
-    let program = compile::program(captured.graph());
+    let program = compile::program(&captured.graph(), &mut |_, _| ())?;
     let plan = Plan::build(program, &mut |kernel| plans.compile(device, backend, kernel))?;
     Ok(plans.insert(device, captured.hash, captured.key.clone(), Arc::new(plan)))
 }
