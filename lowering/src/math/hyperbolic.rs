@@ -20,6 +20,24 @@ const SINH_F64: [f64; 8] = [
     6.265480909189784e-15,
 ];
 
+/// tanh(x) = x + x^3 p(x^2) for |x| <= 0.55. Largest relative error 2^-29.8.
+const TANH_F32: [f64; 5] =
+    [-0.33333319425582886, 0.13332636654376984, -0.05385684221982956, 0.02108823135495186, -0.006295470055192709];
+
+/// As `TANH_F32`. Largest relative error 2^-55.5.
+const TANH_F64: [f64; 10] = [
+    -0.3333333333333235,
+    0.1333333333317336,
+    -0.05396825387818078,
+    0.021869486021380766,
+    -0.008863195088300815,
+    0.0035917241234220357,
+    -0.0014532374123869553,
+    0.0005791950946816523,
+    -0.00021039262271486681,
+    5.108095500353553e-05,
+];
+
 /// Hyperbolic sine: a polynomial up to 1, where the two exponentials would cancel.
 pub(super) fn sinh(b: &mut B<'_>, x: V) -> V {
     let magnitude = b.abs(x);
@@ -47,27 +65,34 @@ pub(super) fn cosh(b: &mut B<'_>, x: V) -> V {
     b.add(half_exp, other)
 }
 
-/// Hyperbolic tangent: `-e / (2 + e)` with `e = exp(-2 |x|) - 1`, which lies between -1 and 0.
+/// Hyperbolic tangent: a polynomial up to 0.55, then `1 - 2 e / (1 + e)` with `e = exp(-2 |x|)`, whose second term is at
+/// most half of the first.
 pub(super) fn tanh(b: &mut B<'_>, x: V) -> V {
     let f = format(b, x);
     let magnitude = b.abs(x);
     // Beyond this the result is 1.
     let limit = if is_f32(b, x) { 10.0 } else { 20.0 };
-    let magnitude = at_most(b, magnitude, limit);
-    let minus_two = b.lit(x, -2.0);
-    let doubled = b.mul(magnitude, minus_two);
+    let clamped = at_most(b, magnitude, limit);
+    let (one, minus_two) = (b.lit(x, 1.0), b.lit(x, -2.0));
+    let doubled = b.mul(clamped, minus_two);
     let exp::Reduced { tail, r, .. } = exp::reduce(b, doubled, f.bias);
-    let p = exp::tail_of_small(b, r);
-    let square = b.mul(r, r);
-    let p = b.fma(square, p, r);
+    let p = exp::exp_of_small(b, r);
     let power = exp::shift_to_power(b, tail, f);
-    let (one, two) = (b.lit(x, 1.0), b.lit(x, 2.0));
-    let rest = b.sub(power, one);
-    let e = b.fma(power, p, rest);
-    let divisor = b.add(e, two);
+    let e = b.mul(p, power);
+    let divisor = b.add(e, one);
     let quotient = b.div(e, divisor);
-    let quotient = b.abs(quotient);
-    with_sign_of(b, quotient, x)
+    let large = b.fma(quotient, minus_two, one);
+
+    let square = b.mul(magnitude, magnitude);
+    let table: &[f64] = if is_f32(b, x) { &TANH_F32 } else { &TANH_F64 };
+    let p = polynomial(b, square, table);
+    let cube = b.mul(square, magnitude);
+    let small = b.fma(cube, p, magnitude);
+
+    let limit = b.lit(x, 0.55);
+    let is_small = b.bin(S::Less, magnitude, limit);
+    let result = b.select(is_small, small, large);
+    with_sign_of(b, result, x)
 }
 
 /// Inverse hyperbolic sine: log(a + sqrt(a^2 + 1)) for a = |x|.
@@ -96,12 +121,13 @@ pub(super) fn acosh(b: &mut B<'_>, x: V) -> V {
     b.select(outside, nan, result)
 }
 
-/// Inverse hyperbolic tangent: half of log(1 + 2 a / (1 - a)) for a = |x|.
+/// Inverse hyperbolic tangent: half of log(1 + v) with v = 2 a / (1 - a) = 2 a + 2 a (a / (1 - a)), a = |x|.
 pub(super) fn atanh(b: &mut B<'_>, x: V) -> V {
     let (magnitude, one, half) = (b.abs(x), b.lit(x, 1.0), b.lit(x, 0.5));
     let twice = b.add(magnitude, magnitude);
     let divisor = b.sub(one, magnitude);
-    let v = b.div(twice, divisor);
+    let quotient = b.div(magnitude, divisor);
+    let v = b.fma(twice, quotient, twice);
     let result = log::log1p_unchecked(b, v, None);
     let result = b.mul(result, half);
     let (infinity, nan) = (b.lit(x, f64::INFINITY), b.lit(x, f64::NAN));

@@ -1,0 +1,60 @@
+//! The fuzz target: random recorded programs give the same bits at every stage, from the captured graph to compiled code.
+//!
+//! `FUSEWIRE_FUZZ_SECONDS` sets for how long (default 10), `FUSEWIRE_FUZZ_SEED` where the seeds start (default 0).
+//! A failure prints the graph that shows it; its text goes into a filetest.
+
+use fusewire_ir::{capture::capture, interp, pass};
+use fusewire_tests::{
+    oracle::{binding, disagreement},
+    random_program::random_program,
+};
+use std::time::{Duration, Instant};
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+/// Checks one program; the error says at which stage which element differs.
+fn check(seed: u64) -> Result<(), String> {
+    let roots = random_program(seed);
+    if roots.is_empty() {
+        return Ok(());
+    }
+    let captured = capture(&roots);
+    let graph = captured.graph();
+    let binding = binding(&captured);
+    let wanted = interp::evaluate(&graph, &binding)?;
+    let shown = |stage: &str, problem: String| format!("after {stage}: {problem}\n{}", graph);
+    let mut problem = None;
+    pass::run_pipeline(&graph, true, &mut |pass, graph| {
+        if problem.is_some() {
+            return;
+        }
+        let stage = pass.name;
+        problem = match interp::evaluate(graph, &binding) {
+            Err(message) => Some(shown(stage, message)),
+            Ok(found) => found
+                .iter()
+                .zip(&wanted)
+                .find_map(|(f, w)| disagreement(f, w, 0))
+                .map(|p| shown(stage, p + "\n" + &graph.to_string())),
+        };
+    })?;
+    problem.map_or(Ok(()), Err)
+}
+
+#[test]
+fn random_programs_have_the_same_bits_at_every_stage() {
+    let end = Instant::now() + Duration::from_secs(setting("FUSEWIRE_FUZZ_SECONDS", 10));
+    let start = setting("FUSEWIRE_FUZZ_SEED", 0);
+    let mut programs = 0;
+    while Instant::now() < end {
+        let seed = start + programs;
+        if let Err(problem) = check(seed) {
+            panic!("seed {seed}: {problem}");
+        }
+        programs += 1;
+    }
+    println!("{programs} programs");
+    assert!(programs > 100, "only {programs} programs in the time given");
+}
