@@ -5,6 +5,7 @@ pub mod cache;
 pub mod compile;
 pub mod counters;
 pub mod error;
+pub mod evaluate;
 mod fork;
 mod in_place;
 mod int_table;
