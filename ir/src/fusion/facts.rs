@@ -233,12 +233,10 @@ impl Facts {
     }
 
     fn estimate(&mut self, graph: &Graph, id: NodeId, node: &Node) {
-        let operands = |facts: &Facts| {
-            node.inputs.iter().fold(Cost::default(), |sum, i| sum.plus(facts.cost[i.0 as usize]))
-        };
-        let below = |facts: &Facts| {
-            node.inputs.iter().fold(Below::Nothing, |all, i| all.and(&facts.below[i.0 as usize]))
-        };
+        let operands =
+            |facts: &Facts| node.inputs.iter().fold(Cost::default(), |sum, i| sum.plus(facts.cost[i.0 as usize]));
+        let below =
+            |facts: &Facts| node.inputs.iter().fold(Below::Nothing, |all, i| all.and(&facts.below[i.0 as usize]));
         let (cost, needs) = match &node.op {
             _ if self.access[id.0 as usize].is_some() => (self.loaded(id, node), Below::Nothing),
             Op::Const(_) | Op::Param(_) | Op::Input(_) => (Cost::default(), Below::Nothing),

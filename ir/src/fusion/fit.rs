@@ -40,13 +40,7 @@ pub(super) enum Plan {
 }
 
 /// What the region would have to change to compute the node at these places, or why it should not.
-pub(super) fn fit(
-    graph: &Graph,
-    facts: &Facts,
-    id: NodeId,
-    draft: &Draft,
-    demands: &[&Demand],
-) -> Result<Plan, Why> {
+pub(super) fn fit(graph: &Graph, facts: &Facts, id: NodeId, draft: &Draft, demands: &[&Demand]) -> Result<Plan, Why> {
     let node = graph.node(id);
     if facts.uniform[id.0 as usize] || matches!(node.op, Op::Iota { .. }) {
         return Ok(Plan::Keep);
@@ -70,13 +64,9 @@ pub(super) fn fit(
             _ => Err(Why::Shifts(demands.len() as u32)),
         },
         Op::Input(_) | Op::Concat { .. } | Op::Dot => Err(Why::Regions(1)),
-        Op::Const(_)
-        | Op::Param(_)
-        | Op::Iota { .. }
-        | Op::Map(_)
-        | Op::Cast
-        | Op::View(_)
-        | Op::Scan { .. } => fit_elementwise(facts, id, draft, demands),
+        Op::Const(_) | Op::Param(_) | Op::Iota { .. } | Op::Map(_) | Op::Cast | Op::View(_) | Op::Scan { .. } => {
+            fit_elementwise(facts, id, draft, demands)
+        }
     }
 }
 

@@ -263,7 +263,8 @@ impl Grower<'_> {
         self.homes[id.0 as usize].push(region);
         let mut resolved = Vec::new();
         for &operand in &self.graph.node(id).inputs {
-            let access = self.facts.resolve(self.graph, operand).expect("facts made the operands of products addressable");
+            let access =
+                self.facts.resolve(self.graph, operand).expect("facts made the operands of products addressable");
             // What is read is a matter of the library; only that it is read counts.
             let demand = Demand { region, at: Indices::new(), outside: false, loads: true };
             self.push(access.base, demand);

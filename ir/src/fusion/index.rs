@@ -93,7 +93,10 @@ pub fn through_view(view: &View<GraphForm>, node: &Node, operand: &Node, at: &[I
             Some(indices)
         }
         View::Expand => Some(
-            at.iter().zip(&operand.shape).map(|(i, d)| if *d == Dim::One { Index::zero() } else { i.clone() }).collect(),
+            at.iter()
+                .zip(&operand.shape)
+                .map(|(i, d)| if *d == Dim::One { Index::zero() } else { i.clone() })
+                .collect(),
         ),
         View::Slice { starts, steps } => Some(
             at.iter()
@@ -137,9 +140,8 @@ pub struct Group {
 /// How far a reshape is known to leave axes apart: leading and trailing axes of equal extents stay themselves, the rest
 /// is one group.
 pub fn reshape_groups(from: &[Dim], to: &[Dim]) -> SmallVec<[Group; 4]> {
-    let axes = |shape: &[Dim]| -> SmallVec<[usize; 4]> {
-        (0..shape.len()).filter(|&axis| shape[axis] != Dim::One).collect()
-    };
+    let axes =
+        |shape: &[Dim]| -> SmallVec<[usize; 4]> { (0..shape.len()).filter(|&axis| shape[axis] != Dim::One).collect() };
     let (left, right) = (axes(from), axes(to));
     let (mut left, mut right) = (left.as_slice(), right.as_slice());
     let (mut groups, mut trailing): (SmallVec<[Group; 4]>, SmallVec<[Group; 4]>) = (SmallVec::new(), SmallVec::new());

@@ -14,7 +14,8 @@ pub(super) fn finish(grown: Grown) -> Partition {
     let mut waits_for = vec![0usize; drafts.len()];
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];
     for &reader in &alive {
-        let mut before: Vec<usize> = drafts[reader].reads.iter().flat_map(|r| homes[r.0 as usize].iter().copied()).collect();
+        let mut before: Vec<usize> =
+            drafts[reader].reads.iter().flat_map(|r| homes[r.0 as usize].iter().copied()).collect();
         before.sort_unstable();
         before.dedup();
         waits_for[reader] = before.len();

@@ -139,8 +139,7 @@ impl Builder<'_> {
             let Some(Block { stmts: body, scans, .. }) = self.blocks.pop() else { continue };
             let range = Range::Full(self.int(&Poly::extent(self.pull.nest.vars[var as usize])));
             let Some(number) = self.vars[var as usize].take() else { continue };
-            let done =
-                Loop { var: number, range, kind: LoopKind::Serial, reductions: reductions.clone(), scans, body };
+            let done = Loop { var: number, range, kind: LoopKind::Serial, reductions: reductions.clone(), scans, body };
             self.block().push(Stmt::Loop(done));
             // The loop around folds what this one has folded.
             if depth > 0 {

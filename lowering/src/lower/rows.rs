@@ -74,8 +74,8 @@ impl Pull<'_> {
                 let operand = node.inputs[0];
                 let below = self.graph.node(operand);
                 // Only what is the same everywhere has views that are not affine.
-                let at = through_view(view, node, below, at)
-                    .unwrap_or_else(|| smallvec![Index::zero(); below.shape.len()]);
+                let at =
+                    through_view(view, node, below, at).unwrap_or_else(|| smallvec![Index::zero(); below.shape.len()]);
                 Source::Same(self.element(operand, at))
             }
             Op::Reduce { axes, .. } if !self.folds_nothing(node) => {
