@@ -6,7 +6,12 @@ use fusewire_ir::{
     graph::Graph,
     pass::{self, Pass},
 };
-use fusewire_lowering::{kernel::Kernel, lower, program::Program};
+use fusewire_lowering::{
+    kernel::Kernel,
+    lower,
+    pass::{self as kernel_pass, KernelPass},
+    program::Program,
+};
 
 const CHECK: bool = cfg!(debug_assertions);
 
@@ -21,6 +26,7 @@ pub fn optimize_graph(graph: &Graph, observe: &mut dyn FnMut(&Pass, &Graph)) -> 
 }
 
 /// The kernel passes.
-pub fn optimize_kernel(kernel: Kernel, _: &mut dyn FnMut(&(), &Kernel)) -> Result<Kernel, Error> {
+pub fn optimize_kernel(mut kernel: Kernel, observe: &mut dyn FnMut(&KernelPass, &Kernel)) -> Result<Kernel, Error> {
+    kernel_pass::run_pipeline(&mut kernel, CHECK, observe).map_err(Error::Internal)?;
     Ok(kernel)
 }

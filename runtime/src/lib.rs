@@ -14,3 +14,4 @@ pub mod plan;
 pub mod pool;
 pub mod registry;
 pub mod run;
+pub mod stages;

@@ -2,13 +2,8 @@
 //! hold. The texts are those of the IRs; here they are only collected, in order.
 
 use crate::{backend::Backend, compile, error::Error};
-use fusewire_ir::graph::Graph;
-use fusewire_lowering::{
-    kernel::Kernel,
-    pass::KernelPass,
-    program::Step,
-    text,
-};
+use fusewire_ir::{fusion::partition, graph::Graph};
+use fusewire_lowering::{kernel::Kernel, lower, pass::KernelPass, program::Step, text};
 
 /// A stage that a graph goes through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,17 +18,20 @@ pub struct Stage {
 pub const CAPTURED: Stage = Stage { name: "captured", doc: "The graph as it was captured." };
 /// The graph after each graph pass.
 pub const GRAPH_PASS: Stage = Stage { name: "graph-pass", doc: "The graph after each graph pass." };
-/// What fusion and lowering made of it.
-pub const PROGRAM: Stage = Stage { name: "program", doc: "Arrays and steps: what fusion and lowering made of the graph." };
+/// The regions that fusion cut the graph into, each with its reasons and its traffic.
+pub const REGIONS: Stage = Stage { name: "regions", doc: "The regions that fusion cut the graph into." };
+/// What lowering made of them.
+pub const PROGRAM: Stage = Stage { name: "program", doc: "Arrays and steps: what lowering made of the regions." };
 /// Each kernel as lowering made it.
 pub const KERNEL: Stage = Stage { name: "kernel", doc: "Each kernel as lowering made it." };
 /// Each kernel after each kernel pass.
 pub const KERNEL_PASS: Stage = Stage { name: "kernel-pass", doc: "Each kernel after each kernel pass." };
 /// What the back end makes of each kernel.
-pub const CODE: Stage = Stage { name: "code", doc: "The back end's own stages of each kernel: on the CPU clif and asm." };
+pub const CODE: Stage =
+    Stage { name: "code", doc: "The back end's own stages of each kernel: on the CPU clif and asm." };
 
 /// Every stage, in order.
-pub const STAGES: &[Stage] = &[CAPTURED, GRAPH_PASS, PROGRAM, KERNEL, KERNEL_PASS, CODE];
+pub const STAGES: &[Stage] = &[CAPTURED, GRAPH_PASS, REGIONS, PROGRAM, KERNEL, KERNEL_PASS, CODE];
 
 /// One text of a stage.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,14 +51,17 @@ pub fn stages(graph: &Graph, backend: &dyn Backend) -> Result<Vec<StageText>, Er
     let mut texts = Vec::new();
     let mut add = |stage: Stage, name, step, text| texts.push(StageText { stage, name, step, text });
     add(CAPTURED, CAPTURED.name, None, graph.to_string());
-    let program = compile::program(graph, &mut |pass, graph| add(GRAPH_PASS, pass.name, None, graph.to_string()))?;
+    let optimized =
+        compile::optimize_graph(graph, &mut |pass, graph| add(GRAPH_PASS, pass.name, None, graph.to_string()))?;
+    let partition = partition(&optimized);
+    add(REGIONS, REGIONS.name, None, partition.text(&optimized));
+    let program = lower::program_of(&optimized, &partition);
     add(PROGRAM, PROGRAM.name, None, text::print_program(&program));
     for (number, step) in program.steps.iter().enumerate() {
         let Step::Launch { kernel, .. } = step else { continue };
         let step = Some(number);
         add(KERNEL, KERNEL.name, step, text::print(kernel));
-        let mut observe =
-            |pass: &KernelPass, kernel: &Kernel| add(KERNEL_PASS, pass.name, step, text::print(kernel));
+        let mut observe = |pass: &KernelPass, kernel: &Kernel| add(KERNEL_PASS, pass.name, step, text::print(kernel));
         let optimized = compile::optimize_kernel(kernel.clone(), &mut observe)?;
         for (name, code) in backend.explain(&optimized)? {
             add(CODE, name, step, code);
