@@ -427,7 +427,8 @@ pub(crate) fn asinh(a: &[Scalar]) -> Scalar {
     float1(a, libm::asinh)
 }
 pub(crate) fn acosh(a: &[Scalar]) -> Scalar {
-    float1(a, libm::acosh)
+    // Left of the domain libm's is not NaN for every number.
+    float1(a, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) })
 }
 pub(crate) fn atanh(a: &[Scalar]) -> Scalar {
     float1(a, libm::atanh)

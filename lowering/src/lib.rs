@@ -2,5 +2,13 @@
 //!
 //! No I/O, no environment, no machine: the two JITs take it from here. See ARCHITECTURE.md.
 
+pub mod builder;
+pub mod canonical;
+pub mod interp;
+pub mod ints;
 pub mod kernel;
+pub mod math;
 pub mod program;
+pub mod text;
+pub mod verify;
+pub mod walk;
