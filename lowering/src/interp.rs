@@ -109,13 +109,72 @@ pub fn run(kernel: &Kernel, buffers: &mut [TypedBuffer], symbols: &[i64], params
     }
     let strides: Vec<&[i64]> = buffers.iter().map(|b| b.strides.as_slice()).collect();
     let ints = integers(kernel, symbols, &strides)?;
+    run_on(kernel, &mut Checked { kernel, buffers, item: CALLER }, &ints, params)
+}
+
+/// Where a kernel's elements are. Indices count elements from `[0, 0, ...]`, whatever the strides.
+pub trait Memory {
+    /// The next item begins. What scratch held has no meaning any more.
+    fn begin_item(&mut self) -> Result<(), String>;
+    /// Reads an element.
+    fn load(&self, buffer: BufferId, index: i64) -> Result<Scalar, String>;
+    /// Writes an element.
+    fn store(&mut self, buffer: BufferId, index: i64, value: Scalar) -> Result<(), String>;
+}
+
+/// Runs a kernel on any memory, with its integers evaluated.
+pub fn run_on(kernel: &Kernel, memory: &mut dyn Memory, ints: &[i64], params: &[Scalar]) -> Result<(), String> {
     let values = vec![Scalar::bool(false); kernel.values.len()];
-    let mut machine =
-        Machine { kernel, buffers, params, ints, values, vars: vec![0; kernel.vars as usize], item: CALLER };
+    let mut machine = Machine { kernel, memory, params, ints, values, vars: vec![0; kernel.vars as usize] };
     for phase in &kernel.phases {
         machine.items(&phase.dims, &phase.body)?;
     }
     Ok(())
+}
+
+/// Buffers that know their length and who wrote what.
+struct Checked<'a> {
+    kernel: &'a Kernel,
+    buffers: &'a mut [TypedBuffer],
+    /// The item that runs, numbered across the phases.
+    item: u32,
+}
+
+impl Memory for Checked<'_> {
+    fn begin_item(&mut self) -> Result<(), String> {
+        self.item += 1;
+        for (buffer, decl) in self.buffers.iter_mut().zip(&self.kernel.buffers) {
+            if decl.role == Role::Scratch {
+                buffer.writers.fill(NOBODY);
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&self, buffer: BufferId, index: i64) -> Result<Scalar, String> {
+        let memory = &self.buffers[buffer.0 as usize];
+        let Some(position) = memory.position(index) else {
+            return Err(format!("load b{}: element {index} of {}", buffer.0, memory.elements.len()));
+        };
+        if memory.writers[position] == NOBODY {
+            return Err(format!("load b{}: element {index} is not written yet", buffer.0));
+        }
+        Ok(Scalar::from_bits(memory.dtype, memory.elements[position]))
+    }
+
+    fn store(&mut self, buffer: BufferId, index: i64, value: Scalar) -> Result<(), String> {
+        let memory = &mut self.buffers[buffer.0 as usize];
+        let Some(position) = memory.position(index) else {
+            return Err(format!("store b{}: element {index} of {}", buffer.0, memory.elements.len()));
+        };
+        let writer = memory.writers[position];
+        if writer > CALLER && writer != self.item && self.kernel.buffers[buffer.0 as usize].role != Role::Scratch {
+            return Err(format!("store b{}: another item has written element {index}", buffer.0));
+        }
+        memory.writers[position] = self.item;
+        memory.elements[position] = value.bits();
+        Ok(())
+    }
 }
 
 fn integers(kernel: &Kernel, symbols: &[i64], strides: &[&[i64]]) -> Result<Vec<i64>, String> {
@@ -135,13 +194,11 @@ fn integers(kernel: &Kernel, symbols: &[i64], strides: &[&[i64]]) -> Result<Vec<
 
 struct Machine<'a> {
     kernel: &'a Kernel,
-    buffers: &'a mut [TypedBuffer],
+    memory: &'a mut dyn Memory,
     params: &'a [Scalar],
-    ints: Vec<i64>,
+    ints: &'a [i64],
     values: Vec<Scalar>,
     vars: Vec<i64>,
-    /// The item that runs, numbered across the phases.
-    item: u32,
 }
 
 impl Machine<'_> {
@@ -155,12 +212,7 @@ impl Machine<'_> {
                 Ok(())
             }
             None => {
-                self.item += 1;
-                for (buffer, decl) in self.buffers.iter_mut().zip(&self.kernel.buffers) {
-                    if decl.role == Role::Scratch {
-                        buffer.writers.fill(NOBODY);
-                    }
-                }
+                self.memory.begin_item()?;
                 self.block(body, None, &mut [])
             }
         }
@@ -182,7 +234,7 @@ impl Machine<'_> {
                     let value = self.evaluate(*id)?;
                     self.define(*id, value, around, running);
                 }
-                Stmt::Store { buffer, at, value } => self.store(*buffer, at, self.get(*value))?,
+                Stmt::Store { buffer, at, value } => self.memory.store(*buffer, self.index(at), self.get(*value))?,
                 Stmt::Loop(inner) => {
                     let results = self.inner_loop(inner)?;
                     for (reduction, result) in inner.reductions.iter().zip(results) {
@@ -235,16 +287,7 @@ impl Machine<'_> {
             Inst::Param(param) => self.params[param.0 as usize],
             Inst::Index(at) => Scalar::i64(self.index(at)),
             Inst::Load { buffer, at } => {
-                let memory = &self.buffers[buffer.0 as usize];
-                let index = self.index(at);
-                let Some(position) = memory.position(index) else {
-                    let length = memory.elements.len();
-                    return Err(format!("%{} = load b{}: element {index} of {length}", id.0, buffer.0));
-                };
-                if memory.writers[position] == NOBODY {
-                    return Err(format!("%{} = load b{}: element {index} is not written yet", id.0, buffer.0));
-                }
-                Scalar::from_bits(memory.dtype, memory.elements[position])
+                self.memory.load(*buffer, self.index(at)).map_err(|message| format!("%{} = {message}", id.0))?
             }
             Inst::Op(op, operands) => {
                 let operands: Vec<Scalar> = operands.iter().map(|&operand| self.get(operand)).collect();
@@ -253,21 +296,6 @@ impl Machine<'_> {
             Inst::Cast(operand) => reference::cast(self.get(*operand), value.dtype),
             Inst::Reduced | Inst::Running => return Err(format!("%{} is defined by a loop", id.0)),
         })
-    }
-
-    fn store(&mut self, buffer: BufferId, at: &Affine, value: Scalar) -> Result<(), String> {
-        let index = self.index(at);
-        let memory = &mut self.buffers[buffer.0 as usize];
-        let Some(position) = memory.position(index) else {
-            return Err(format!("store b{}: element {index} of {}", buffer.0, memory.elements.len()));
-        };
-        let writer = memory.writers[position];
-        if writer > CALLER && writer != self.item && self.kernel.buffers[buffer.0 as usize].role != Role::Scratch {
-            return Err(format!("store b{}: another item has written element {index}", buffer.0));
-        }
-        memory.writers[position] = self.item;
-        memory.elements[position] = value.bits();
-        Ok(())
     }
 
     fn index(&self, at: &Affine) -> i64 {

@@ -32,7 +32,7 @@ pub struct KernelParam(pub u32);
 pub struct VarId(pub u32);
 
 /// One compiled unit.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Kernel {
     /// For reading: which ops it fuses.
     pub name: String,
@@ -64,7 +64,7 @@ pub enum Role {
 }
 
 /// A pointer argument.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct BufferDecl {
     /// Element type. Bool is one byte, 0 or 1.
     pub dtype: DType,
@@ -121,7 +121,7 @@ pub enum Coefficient {
 }
 
 /// A value: what computes it, and its dtype.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Value {
     /// What computes it.
     pub inst: Inst,
@@ -130,7 +130,7 @@ pub struct Value {
 }
 
 /// What computes a value.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Inst {
     /// A constant.
     Const(Scalar),
@@ -156,7 +156,7 @@ pub enum Inst {
 }
 
 /// One parallel loop nest.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Phase {
     /// The variables whose combinations are the items, outermost first, with their extents. None: one item.
     pub dims: Vec<(VarId, IntId)>,
@@ -165,7 +165,7 @@ pub struct Phase {
 }
 
 /// A statement.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Stmt {
     /// Computes a value here.
     Let(ValueId),
@@ -183,7 +183,7 @@ pub enum Stmt {
 }
 
 /// A loop inside an item.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Loop {
     /// Its variable, absolute: it runs over `range` in steps of 1.
     pub var: VarId,
@@ -240,18 +240,18 @@ pub enum LoopKind {
 /// block number `b` (from 0) is finished, as long as the lowest bits of `b` are 1, the newest entry of the stack is popped
 /// and the block becomes `popped op block`; then it is pushed. In the end the unfinished block (the unit when there is
 /// none) is folded with the stack from its top to its bottom: `acc = popped op acc`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Reduction {
     /// `Add Multiply Minimum Maximum And Or Xor`.
     pub op: ScalarOp,
-    /// What an iteration contributes; defined in the body.
+    /// What an iteration contributes; may be the same for all.
     pub value: ValueId,
     /// The value after the loop; its inst is [`Inst::Reduced`].
     pub result: ValueId,
 }
 
 /// A running fold over a serial loop, step after step from the unit: `running = running op value`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Scan {
     /// `Add` or `Multiply`.
     pub op: ScalarOp,

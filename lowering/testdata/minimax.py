@@ -91,7 +91,13 @@ S2 = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mpf("1.0001")
 
 
 def exp_tail(degree, bits):
-    # exp(r) = 1 + r + r^2 q(r); the error counts relative to expm1.
+    # exp(r) = 1 + r + r^2 q(r).
+    q = guarded(lambda r: (mp.expm1(r) - r) / r**2, mpf(1) / 2)
+    return fit(bits, q, lambda r: r**2 / mp.exp(r), -HALF_LN2, HALF_LN2, degree)
+
+
+def expm1_tail(degree, bits):
+    # As exp_tail, but the error counts relative to exp(r) - 1.
     q = guarded(lambda r: (mp.expm1(r) - r) / r**2, mpf(1) / 2)
     return fit(bits, q, guarded(lambda r: abs(r**2 / mp.expm1(r)), mpf(0)), -HALF_LN2, HALF_LN2, degree)
 
@@ -117,6 +123,18 @@ def log_quotient_tail(degree, bits, skip=1):
     return fit(bits, guarded(q, mpf(2) / (2 * skip + 1)), lambda z: z**skip, mpf(0), S2, degree)
 
 
+def log2_tail(degree, bits):
+    # log2(1 + f) = f log2(e) + f^2 q(f).
+    q = guarded(lambda f: (mp.log1p(f) - f) / f**2 / mp.log(2), -1 / mp.log(2) / 2)
+    return fit(bits, q, guarded(lambda f: abs(f**2 / mp.log1p(f) * mp.log(2)), mpf(0)), *ROOT, degree)
+
+
+def tanh_tail(degree, bits):
+    # tanh(x) = x + x^3 q(x^2) for |x| <= 0.55.
+    q = guarded(lambda z: (mp.tanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z, mpf(-1) / 3)
+    return fit(bits, q, lambda z: z, mpf(0), mpf("0.3026"), degree)
+
+
 def sinh_tail(degree, bits):
     # sinh(x) = x + x^3 q(x^2) for |x| <= 1.
     q = guarded(lambda z: (mp.sinh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z, mpf(1) / 6)
@@ -126,13 +144,18 @@ def sinh_tail(degree, bits):
 TABLES = {
     "EXP_F32": (exp_tail, 4, 32),
     "EXP_F64": (exp_tail, 9, 64),
+    "EXPM1_F32": (expm1_tail, 5, 32),
+    "EXPM1_F64": (expm1_tail, 10, 64),
     "EXP2_F32": (exp2_tail, 5, 32),
     "EXP2_F64": (exp2_tail, 10, 64),
     "LOG_F32": (log_tail, 8, 32),
     "LOG_F64": (log_quotient_tail, 6, 64),
-    "POW_LOG_F32": (log_quotient_tail, 4, 64),
-    "POW_EXP_F32": (exp_tail, 5, 64),
-    "POW_LOG_F64": (lambda degree, bits: log_quotient_tail(degree, bits, 2), 9, 64),
+    "LOG_FOR_F32": (log_quotient_tail, 3, 64),
+    "EXP_FOR_F32": (exp_tail, 4, 64),
+    "LOG_FOR_F64": (lambda degree, bits: log_quotient_tail(degree, bits, 2), 9, 64),
+    "LOG2_F32": (log2_tail, 9, 32),
+    "TANH_F32": (tanh_tail, 4, 32),
+    "TANH_F64": (tanh_tail, 9, 64),
     "SINH_F32": (sinh_tail, 3, 32),
     "SINH_F64": (sinh_tail, 7, 64),
 }

@@ -1,4 +1,17 @@
 //! Between a recorded graph and a device: plans, buffers, dispatch and caches.
 
 pub mod backend;
+pub mod cache;
+pub mod compile;
+pub mod counters;
 pub mod error;
+pub mod evaluate;
+mod fork;
+mod in_place;
+mod int_table;
+pub mod interpreter;
+pub mod plan;
+pub mod pool;
+pub mod registry;
+pub mod run;
+pub mod stages;

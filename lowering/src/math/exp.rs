@@ -4,25 +4,50 @@
 //! n and leaves n, plus any constant that was added with it, in the last bits of the sum: shifted into the exponent's
 //! place that is a power of two, without any conversion.
 
-use super::{B, Format, at_least, at_most, format, is_f32, polynomial};
-use fusewire_ir::{dtype::DType, emit::V, ops::ScalarOp as S};
+use super::{B, Format, at_least, at_most, format, from_logical, is_f32, polynomial, to_logical};
+use fusewire_ir::{emit::V, ops::ScalarOp as S};
 
-/// e^r = 1 + r + r^2 p(r). Largest error, relative to e^r - 1: 2^-25.8.
+/// e^r = 1 + r + r^2 p(r). Largest relative error 2^-28.0.
 const EXP_F32: [f64; 5] =
-    [0.4999999701976776, 0.1666654348373413, 0.04166720062494278, 0.008366520516574383, 0.001388247823342681];
+    [0.4999999403953552, 0.1666652113199234, 0.04166838899254799, 0.0083687175065279, 0.001381462556309998];
 
-/// As `EXP_F32`. Largest error, relative to e^r - 1: 2^-54.7.
+/// As `EXP_F32`. Largest relative error 2^-56.4.
 const EXP_F64: [f64; 10] = [
-    0.5000000000000006,
-    0.16666666666666588,
-    0.04166666666657677,
-    0.008333333333389653,
-    0.0013888888931560125,
-    0.00019841269718742725,
-    2.480150527915387e-05,
-    2.755740781843134e-06,
-    2.762603588338476e-07,
-    2.505367623044867e-08,
+    0.5000000000000011,
+    0.16666666666666413,
+    0.04166666666653016,
+    0.008333333333494446,
+    0.0013888888943629925,
+    0.0001984126950660702,
+    2.480149309902565e-05,
+    2.755758635352228e-06,
+    2.763024836847288e-07,
+    2.5000066626477466e-08,
+];
+
+/// e^r = 1 + r + r^2 p(r). Largest error, relative to e^r - 1: 2^-28.8.
+const EXPM1_F32: [f64; 6] = [
+    0.5,
+    0.1666666567325592,
+    0.041666362434625626,
+    0.008333389647305012,
+    0.0013940626522526145,
+    0.00019845901988446712,
+];
+
+/// As `EXPM1_F32`. Largest error, relative to e^r - 1: 2^-59.9.
+const EXPM1_F64: [f64; 11] = [
+    0.5,
+    0.16666666666666677,
+    0.04166666666666651,
+    0.008333333333321691,
+    0.0013888888888962366,
+    0.00019841269885965583,
+    2.4801587172534107e-05,
+    2.7557244374556412e-06,
+    2.7557402656555396e-07,
+    2.510897874074173e-08,
+    2.08753232102009e-09,
 ];
 
 /// 2^r = 1 + r p(r). Largest error 2^-25.9.
@@ -86,11 +111,9 @@ pub(super) fn expm1(b: &mut B<'_>, x: V) -> V {
     let (low, high) = if is_f32(b, x) { (-18.0, 89.0) } else { (-38.0, 710.0) };
     let clamped = at_most(b, x, high);
     let clamped = at_least(b, clamped, low);
-    let Reduced { tail, n, high, r } = reduce(b, clamped, f.bias - 1);
-    // The rounding error of r, which counts where r and 2^n - 1 nearly cancel.
-    let minus_ln2_low = b.lit(x, -f.ln2.1);
-    let error = b.sub(high, r);
-    let error = b.fma(n, minus_ln2_low, error);
+    let reduced = reduce(b, clamped, f.bias - 1);
+    let (tail, r) = (reduced.tail, reduced.r);
+    let error = reduction_error(b, &reduced);
     let square = b.mul(r, r);
     let p = tail_of_small(b, r);
     let p = b.fma(square, p, error);
@@ -138,15 +161,24 @@ pub(super) fn reduce(b: &mut B<'_>, x: V, bias: i64) -> Reduced {
     Reduced { tail, n, high, r }
 }
 
-/// `(e^r - 1 - r) / r^2` for a reduced r.
+/// The rounding error of r, which counts where r and 2^n - 1 nearly cancel.
+pub(super) fn reduction_error(b: &mut B<'_>, reduced: &Reduced) -> V {
+    let f = format(b, reduced.r);
+    let minus_ln2_low = b.lit(reduced.r, -f.ln2.1);
+    let error = b.sub(reduced.high, reduced.r);
+    b.fma(reduced.n, minus_ln2_low, error)
+}
+
+/// `(e^r - 1 - r) / r^2` for a reduced r, accurate relative to e^r - 1.
 pub(super) fn tail_of_small(b: &mut B<'_>, r: V) -> V {
-    let table: &[f64] = if is_f32(b, r) { &EXP_F32 } else { &EXP_F64 };
+    let table: &[f64] = if is_f32(b, r) { &EXPM1_F32 } else { &EXPM1_F64 };
     polynomial(b, r, table)
 }
 
 /// e^r for a reduced r.
 pub(super) fn exp_of_small(b: &mut B<'_>, r: V) -> V {
-    let p = tail_of_small(b, r);
+    let table: &[f64] = if is_f32(b, r) { &EXP_F32 } else { &EXP_F64 };
+    let p = polynomial(b, r, table);
     let one = b.lit(r, 1.0);
     let p = b.fma(p, r, one);
     b.fma(p, r, one)
@@ -165,16 +197,14 @@ pub(super) fn shift_to_power(b: &mut B<'_>, tail: V, f: &Format) -> V {
 pub(super) fn scale_twice(b: &mut B<'_>, p: V, tail: V) -> V {
     let f = format(b, p);
     let bits = b.un(S::ToBits, tail);
-    let signed = b.dtype(bits);
-    // Vectors have no arithmetic shift of 64-bit integers; the bits are those of a positive number.
-    let bits = b.cast(if is_f32(b, p) { signed } else { DType::U64 }, bits);
+    let bits = to_logical(b, bits);
     let (one, mantissa) = (b.int(bits, 1), b.int(bits, f.mantissa));
     let first = b.bin(S::ShiftRight, bits, one);
     let second = b.sub(bits, first);
     let mut result = p;
     for part in [first, second] {
         let power = b.bin(S::ShiftLeft, part, mantissa);
-        let power = b.cast(signed, power);
+        let power = from_logical(b, power);
         let power = b.un(S::FromBits, power);
         result = b.mul(result, power);
     }

@@ -20,6 +20,24 @@ const SINH_F64: [f64; 8] = [
     6.265480909189784e-15,
 ];
 
+/// tanh(x) = x + x^3 p(x^2) for |x| <= 0.55. Largest relative error 2^-29.8.
+const TANH_F32: [f64; 5] =
+    [-0.33333319425582886, 0.13332636654376984, -0.05385684221982956, 0.02108823135495186, -0.006295470055192709];
+
+/// As `TANH_F32`. Largest relative error 2^-55.5.
+const TANH_F64: [f64; 10] = [
+    -0.3333333333333235,
+    0.1333333333317336,
+    -0.05396825387818078,
+    0.021869486021380766,
+    -0.008863195088300815,
+    0.0035917241234220357,
+    -0.0014532374123869553,
+    0.0005791950946816523,
+    -0.00021039262271486681,
+    5.108095500353553e-05,
+];
+
 /// Hyperbolic sine: a polynomial up to 1, where the two exponentials would cancel.
 pub(super) fn sinh(b: &mut B<'_>, x: V) -> V {
     let magnitude = b.abs(x);
@@ -47,27 +65,34 @@ pub(super) fn cosh(b: &mut B<'_>, x: V) -> V {
     b.add(half_exp, other)
 }
 
-/// Hyperbolic tangent: `-e / (2 + e)` with `e = exp(-2 |x|) - 1`, which lies between -1 and 0.
+/// Hyperbolic tangent: a polynomial up to 0.55, then `1 - 2 e / (1 + e)` with `e = exp(-2 |x|)`, whose second term is at
+/// most half of the first.
 pub(super) fn tanh(b: &mut B<'_>, x: V) -> V {
     let f = format(b, x);
     let magnitude = b.abs(x);
     // Beyond this the result is 1.
     let limit = if is_f32(b, x) { 10.0 } else { 20.0 };
-    let magnitude = at_most(b, magnitude, limit);
-    let minus_two = b.lit(x, -2.0);
-    let doubled = b.mul(magnitude, minus_two);
+    let clamped = at_most(b, magnitude, limit);
+    let (one, minus_two) = (b.lit(x, 1.0), b.lit(x, -2.0));
+    let doubled = b.mul(clamped, minus_two);
     let exp::Reduced { tail, r, .. } = exp::reduce(b, doubled, f.bias);
-    let p = exp::tail_of_small(b, r);
-    let square = b.mul(r, r);
-    let p = b.fma(square, p, r);
+    let p = exp::exp_of_small(b, r);
     let power = exp::shift_to_power(b, tail, f);
-    let (one, two) = (b.lit(x, 1.0), b.lit(x, 2.0));
-    let rest = b.sub(power, one);
-    let e = b.fma(power, p, rest);
-    let divisor = b.add(e, two);
+    let e = b.mul(p, power);
+    let divisor = b.add(e, one);
     let quotient = b.div(e, divisor);
-    let quotient = b.abs(quotient);
-    with_sign_of(b, quotient, x)
+    let large = b.fma(quotient, minus_two, one);
+
+    let square = b.mul(magnitude, magnitude);
+    let table: &[f64] = if is_f32(b, x) { &TANH_F32 } else { &TANH_F64 };
+    let p = polynomial(b, square, table);
+    let cube = b.mul(square, magnitude);
+    let small = b.fma(cube, p, magnitude);
+
+    let limit = b.lit(x, 0.55);
+    let is_small = b.bin(S::Less, magnitude, limit);
+    let result = b.select(is_small, small, large);
+    with_sign_of(b, result, x)
 }
 
 /// Inverse hyperbolic sine: log(a + sqrt(a^2 + 1)) for a = |x|.
@@ -78,7 +103,7 @@ pub(super) fn asinh(b: &mut B<'_>, x: V) -> V {
     let divisor = b.add(root, one);
     let quotient = b.div(magnitude, divisor);
     let v = b.fma(magnitude, quotient, magnitude);
-    let result = log1p_or_log_of_double(b, v, magnitude);
+    let result = log1p_or_log_of_double(b, v, None, magnitude);
     with_sign_of(b, result, x)
 }
 
@@ -89,20 +114,24 @@ pub(super) fn acosh(b: &mut B<'_>, x: V) -> V {
     let twice = b.add(t, t);
     let square = b.fma(t, t, twice);
     let root = b.un(S::Sqrt, square);
-    let v = b.add(t, root);
-    let result = log1p_or_log_of_double(b, v, x);
+    let v = b.add(root, t);
+    // The root is the larger one. Without what this sum lost the bound would be broken, by a little, near 1.03.
+    let low = b.sub(v, root);
+    let low = b.sub(t, low);
+    let result = log1p_or_log_of_double(b, v, Some(low), x);
     let nan = b.lit(x, f64::NAN);
     let outside = b.bin(S::Less, x, one);
     b.select(outside, nan, result)
 }
 
-/// Inverse hyperbolic tangent: half of log(1 + 2 a / (1 - a)) for a = |x|.
+/// Inverse hyperbolic tangent: half of log(1 + v) with v = 2 a / (1 - a) = 2 a + 2 a (a / (1 - a)), a = |x|.
 pub(super) fn atanh(b: &mut B<'_>, x: V) -> V {
     let (magnitude, one, half) = (b.abs(x), b.lit(x, 1.0), b.lit(x, 0.5));
     let twice = b.add(magnitude, magnitude);
     let divisor = b.sub(one, magnitude);
-    let v = b.div(twice, divisor);
-    let result = log::log1p_unchecked(b, v, None);
+    let quotient = b.div(magnitude, divisor);
+    let v = b.fma(twice, quotient, twice);
+    let result = log::log1p_unchecked(b, v, None, None);
     let result = b.mul(result, half);
     let (infinity, nan) = (b.lit(x, f64::INFINITY), b.lit(x, f64::NAN));
     let at_one = b.bin(S::Equal, magnitude, one);
@@ -124,15 +153,16 @@ fn half_exp(b: &mut B<'_>, x: V) -> V {
     b.mul(twice, power)
 }
 
-/// `log(1 + v)`, or `log(2 x)` where x is so large that its square might overflow. Infinity and NaN stay.
-fn log1p_or_log_of_double(b: &mut B<'_>, v: V, x: V) -> V {
+/// `log(1 + v + low)`, or `log(2 x)` where x is so large that its square might overflow. Infinity and NaN stay.
+fn log1p_or_log_of_double(b: &mut B<'_>, v: V, low: Option<V>, x: V) -> V {
     let (limit, infinity) =
         (b.lit(x, if is_f32(b, x) { 2f64.powi(40) } else { 2f64.powi(100) }), b.lit(x, f64::INFINITY));
     let (zero, one) = (b.lit(x, 0.0), b.lit(x, 1.0));
     let large = b.bin(S::Greater, x, limit);
     let v = b.select(large, x, v);
+    let low = low.map(|low| b.select(large, zero, low));
     let extra = b.select(large, one, zero);
-    let result = log::log1p_unchecked(b, v, Some(extra));
+    let result = log::log1p_unchecked(b, v, low, Some(extra));
     let finite = b.bin(S::Less, x, infinity);
     b.select(finite, result, x)
 }

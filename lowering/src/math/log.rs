@@ -4,7 +4,7 @@
 //! `t = log(1 + f) - f`: a polynomial in f for float32; for float64 fdlibm's form (Sun, `e_log.c`),
 //! `t = s (f^2/2 + R) - f^2/2` with `s = f / (2 + f)` and a polynomial R in s^2, which a division makes half as long.
 
-use super::{B, format, is_f32, polynomial, sign_of};
+use super::{B, format, from_logical, is_f32, polynomial, sign_of, to_logical};
 use fusewire_ir::{dtype::DType, emit::V, ops::ScalarOp as S};
 
 /// log(1 + f) = f + f^2 p(f). Largest relative error 2^-27.6.
@@ -18,6 +18,21 @@ const LOG_F32: [f64; 9] = [
     -0.1324293613433838,
     0.1290450245141983,
     -0.07621994614601135,
+];
+
+/// log2(1 + f) = f log2 e + f^2 p(f). Largest relative error 2^-28.8. Its own, because a product with log2 e would round once
+/// more, just below log2 sqrt(2), where there is no room for it.
+const LOG2_F32: [f64; 10] = [
+    -0.7213475108146667,
+    0.48089802265167236,
+    -0.3606741428375244,
+    0.2885710299015045,
+    -0.24046392738819122,
+    0.2051178216934204,
+    -0.17900000512599945,
+    0.17169414460659027,
+    -0.16845014691352844,
+    0.09702343493700027,
 ];
 
 /// log(1 + f) = 2 s + s z p(z) with z = s^2. Largest error, relative to s: 2^-58.5.
@@ -57,7 +72,7 @@ pub(super) fn log10(b: &mut B<'_>, x: V) -> V {
 
 /// log(1 + x).
 pub(super) fn log1p(b: &mut B<'_>, x: V) -> V {
-    let result = log1p_unchecked(b, x, None);
+    let result = log1p_unchecked(b, x, None, None);
     // The result has the sign of x, that of 0 too.
     let sign = sign_of(b, x);
     let bits = b.un(S::ToBits, result);
@@ -68,8 +83,9 @@ pub(super) fn log1p(b: &mut B<'_>, x: V) -> V {
     with_domain(b, result, moved, x)
 }
 
-/// `log(1 + v) + extra ln 2` for finite `v > -1`; the result for 0 may have either sign.
-pub(super) fn log1p_unchecked(b: &mut B<'_>, v: V, extra: Option<V>) -> V {
+/// `log(1 + v + low) + extra ln 2` for finite `v > -1`, where low is what v lacks by rounding; the result for 0 may have
+/// either sign.
+pub(super) fn log1p_unchecked(b: &mut B<'_>, v: V, low: Option<V>, extra: Option<V>) -> V {
     let f = format(b, v);
     // 1 + v = u + c, exactly.
     let one = b.lit(v, 1.0);
@@ -79,6 +95,10 @@ pub(super) fn log1p_unchecked(b: &mut B<'_>, v: V, extra: Option<V>) -> V {
     let rest = b.sub(v, rest);
     let c = b.sub(one, back);
     let c = b.add(rest, c);
+    let c = match low {
+        Some(low) => b.add(c, low),
+        None => c,
+    };
 
     let Split { k, f: leading, exponent } = split_normal(b, u);
     // c 2^-k is the rest of f. Where v is so large that 2^-k might not be a number, it is too small to count.
@@ -111,13 +131,11 @@ pub(super) fn log1p_unchecked(b: &mut B<'_>, v: V, extra: Option<V>) -> V {
 /// is exact, and `c` the factor in two parts. The two leading products are added with their rounding errors kept.
 fn log_to_base(b: &mut B<'_>, x: V, a: (f64, f64), c: (f64, f64)) -> V {
     let Split { k, f, .. } = split(b, x);
-    let t = tail(b, f);
     let (c_high, c_low) = (b.lit(x, c.0), b.lit(x, c.1));
     let product = b.mul(f, c_high);
     let minus = b.neg(product);
+    // The small parts come first, so that only the last of these sums is rounded to a last place that counts.
     let low = b.fma(f, c_high, minus);
-    let low = b.fma(f, c_low, low);
-    let low = b.fma(t, c_high, low);
     let (sum, low) = if a == (1.0, 0.0) {
         let sum = b.add(k, product);
         let error = b.sub(k, sum);
@@ -125,12 +143,21 @@ fn log_to_base(b: &mut B<'_>, x: V, a: (f64, f64), c: (f64, f64)) -> V {
         (sum, b.add(low, error))
     } else {
         let (a_high, a_low) = (b.lit(x, a.0), b.lit(x, a.1));
-        let low = b.fma(k, a_low, low);
         let sum = b.fma(k, a_high, product);
         let minus = b.neg(sum);
         let error = b.fma(k, a_high, minus);
         let error = b.add(error, product);
-        (sum, b.add(low, error))
+        let low = b.add(low, error);
+        (sum, b.fma(k, a_low, low))
+    };
+    let low = b.fma(f, c_low, low);
+    let low = if is_f32(b, x) && a == (1.0, 0.0) {
+        let square = b.mul(f, f);
+        let p = polynomial(b, f, &LOG2_F32);
+        b.fma(square, p, low)
+    } else {
+        let t = tail(b, f);
+        b.fma(t, c_high, low)
     };
     let result = b.add(sum, low);
     with_domain(b, result, x, x)
@@ -185,13 +212,13 @@ fn split_bits(b: &mut B<'_>, x: V, bits: V, offset: V) -> Split {
         let k = b.bin(S::ShiftRight, difference, mantissa);
         b.cast(DType::F32, k)
     } else {
-        let unsigned = b.cast(DType::U64, difference);
+        let unsigned = to_logical(b, difference);
         let mantissa = b.int(unsigned, f.mantissa);
         let k = b.bin(S::ShiftRight, unsigned, mantissa);
         // 2^52 + k, whose last place is 1.
         let power = b.int(k, 0x4330_0000_0000_0000);
         let k = b.bin(S::Or, k, power);
-        let k = b.cast(DType::I64, k);
+        let k = from_logical(b, k);
         let k = b.un(S::FromBits, k);
         let power = b.lit(x, 2f64.powi(52) + exponent_offset(b, x) as f64);
         b.sub(k, power)

@@ -17,6 +17,8 @@ mod inverse_trig;
 mod log;
 mod pow;
 mod trig;
+#[cfg(test)]
+mod trig_accuracy;
 
 pub use evaluator::Evaluator;
 
@@ -193,6 +195,16 @@ fn at_least(b: &mut B<'_>, x: V, limit: f64) -> V {
     let limit = b.lit(x, limit);
     let below = b.bin(S::Less, x, limit);
     b.select(below, limit, x)
+}
+
+/// The bits of a float such that a shift to the right is one that vectors have: the logical one for 64 bits.
+fn to_logical(b: &mut B<'_>, bits: V) -> V {
+    if b.dtype(bits) == DType::I64 { b.cast(DType::U64, bits) } else { bits }
+}
+
+/// The inverse of [`to_logical`].
+fn from_logical(b: &mut B<'_>, bits: V) -> V {
+    if b.dtype(bits) == DType::U64 { b.cast(DType::I64, bits) } else { bits }
 }
 
 /// The sign bit of a float, as bits.

@@ -1,0 +1,65 @@
+//! From roots that somebody wants to filled slots: capture, find or build the plan, run it.
+//!
+//! Invariants: an error leaves every array as it was; what has a buffer is never computed again.
+
+use crate::{backend::Backend, cache::PlanCache, compile, counters, error::Error, plan::Plan, registry};
+use fusewire_ir::{
+    capture::{Capture, capture},
+    lazy::{Device, Lazy},
+    value::Buffer,
+};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Computes the roots (and what else of their graph somebody still holds). Those that are computed cost nothing.
+/// `interrupted` is asked now and then; true ends with [`Error::Interrupted`].
+pub fn evaluate(roots: &[Arc<Lazy>], interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+    let mut rest: SmallVec<[Arc<Lazy>; 4]> = roots.iter().filter(|root| root.buffer().is_none()).cloned().collect();
+    while let Some(first) = rest.first() {
+        // A graph lives on one device; roots of several devices are several graphs.
+        let device = first.device;
+        let (here, elsewhere): (SmallVec<[_; 4]>, SmallVec<[_; 4]>) =
+            rest.into_iter().partition(|r| r.device == device);
+        let backend = registry::backend(device)?;
+        evaluate_on(&**backend, device, &crate::cache::PLANS, &here, interrupted)?;
+        rest = elsewhere;
+    }
+    Ok(())
+}
+
+/// As [`evaluate`], on one device, with a back end and a cache of the caller's choice. No root has a buffer.
+pub fn evaluate_on(
+    backend: &dyn Backend,
+    device: Device,
+    plans: &PlanCache,
+    roots: &[Arc<Lazy>],
+    interrupted: &dyn Fn() -> bool,
+) -> Result<(), Error> {
+    let captured = capture(roots);
+    counters::GRAPHS_CAPTURED.add(1);
+    let plan = find_or_build(backend, device, plans, &captured)?;
+    let inputs: SmallVec<[&Buffer; 8]> = captured.inputs.iter().filter_map(|input| input.buffer()).collect();
+    debug_assert_eq!(inputs.len(), captured.inputs.len(), "inputs have buffers");
+    let results = plan.run(&captured.symbols, &captured.params, &inputs, backend, interrupted)?;
+    debug_assert_eq!(results.len(), captured.outputs.len(), "a result a root");
+    for (output, result) in captured.outputs.iter().zip(results) {
+        output.fill(result);
+    }
+    Ok(())
+}
+
+fn find_or_build(
+    backend: &dyn Backend,
+    device: Device,
+    plans: &PlanCache,
+    captured: &Capture,
+) -> Result<Arc<Plan>, Error> {
+    if let Some(plan) = plans.find(device, captured.hash, &captured.key) {
+        counters::PLAN_HITS.add(1);
+        return Ok(plan);
+    }
+    counters::PLAN_MISSES.add(1);
+    let program = compile::program(&captured.graph(), &mut |_, _| ())?;
+    let plan = Plan::build(program, &mut |kernel| plans.compile(device, backend, kernel))?;
+    Ok(plans.insert(device, captured.hash, captured.key.clone(), Arc::new(plan)))
+}

@@ -1,0 +1,250 @@
+//! Running a plan with the sizes of the moment. This is the path every computation takes, so it neither hashes nor locks nor
+//! allocates (but for the arrays): one pass over the integer table, then the steps.
+//!
+//! Invariant: whatever fails, everything allocated here is freed and nothing else has changed.
+
+use crate::{
+    backend::{Backend, Launch, Matrix, MatrixProduct},
+    counters,
+    error::Error,
+    int_table::Values,
+    plan::{Plan, PlannedArgument, PlannedArray, PlannedLaunch, PlannedProduct, PlannedView, Work},
+};
+use fusewire_ir::{
+    scalar::Scalar,
+    value::{Buffer, Storage},
+};
+use fusewire_lowering::program::ArrayId;
+use smallvec::SmallVec;
+use std::{ptr, sync::Arc};
+
+/// The results of a plan, one a root of the graph.
+pub type Results = SmallVec<[Buffer; 1]>;
+
+impl Plan {
+    /// Runs the plan. `symbols`, `params` and `inputs` are those of the captured graph, in its order. `interrupted` is
+    /// asked between steps and now and then during them.
+    pub fn run(
+        &self,
+        symbols: &[i64],
+        params: &[Scalar],
+        inputs: &[&Buffer],
+        backend: &dyn Backend,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<Results, Error> {
+        let mut run = Run::new(self, symbols, params, inputs, backend, interrupted);
+        for (number, step) in self.steps.iter().enumerate() {
+            if number > 0 && interrupted() {
+                return Err(Error::Interrupted);
+            }
+            for provision in &step.provide {
+                match provision.over {
+                    None => run.allocate(provision.array)?,
+                    Some(over) => run.hand_over(over, provision.array),
+                }
+            }
+            match &step.work {
+                Work::Launch(launch) => run.launch(launch)?,
+                Work::Product(product) => run.product(product)?,
+            }
+            for array in &step.free {
+                run.arrays[array.0 as usize] = Live::default();
+            }
+        }
+        self.results.iter().map(|view| run.result(view)).collect()
+    }
+}
+
+/// An array's memory while the plan runs.
+#[derive(Default)]
+struct Live {
+    /// `None` for inputs (their buffers hold it), and before and after the array's life.
+    storage: Option<Arc<dyn Storage>>,
+    /// Element `[0, 0, ...]`.
+    pointer: Option<ptr::NonNull<u8>>,
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    params: &'a [Scalar],
+    inputs: &'a [&'a Buffer],
+    backend: &'a dyn Backend,
+    interrupted: &'a dyn Fn() -> bool,
+    values: Values,
+    arrays: SmallVec<[Live; 8]>,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        plan: &'a Plan,
+        symbols: &[i64],
+        params: &'a [Scalar],
+        inputs: &'a [&'a Buffer],
+        backend: &'a dyn Backend,
+        interrupted: &'a dyn Fn() -> bool,
+    ) -> Run<'a> {
+        let values = plan.ints.evaluate(symbols, inputs);
+        let live = |array: &PlannedArray| Live {
+            storage: None,
+            pointer: array.input.and_then(|input| ptr::NonNull::new(inputs[input as usize].pointer())),
+        };
+        let arrays = plan.arrays.iter().map(live).collect();
+        Run { plan, params, inputs, backend, interrupted, values, arrays }
+    }
+
+    /// Bytes of the whole array; `None` when they do not fit.
+    fn bytes(&self, array: &PlannedArray) -> Option<usize> {
+        let mut bytes = array.dtype.size();
+        for &extent in &array.extents {
+            let extent = self.values[extent] as usize;
+            if extent == 0 {
+                return Some(0);
+            }
+            bytes = bytes.saturating_mul(extent);
+        }
+        (bytes <= isize::MAX as usize).then_some(bytes)
+    }
+
+    /// Bytes of memory behind an argument: axes along which an input repeats count once.
+    fn traffic(&self, array: &PlannedArray) -> u64 {
+        let elements = |count: u64, axis: usize| {
+            let repeats = array.input.is_some_and(|input| self.inputs[input as usize].strides[axis] == 0);
+            if repeats { count } else { count.saturating_mul(self.values[array.extents[axis]] as u64) }
+        };
+        (0..array.extents.len()).fold(array.dtype.size() as u64, elements)
+    }
+
+    fn allocate(&mut self, array: ArrayId) -> Result<(), Error> {
+        let bytes = self.bytes(&self.plan.arrays[array.0 as usize]).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
+        let storage = self.backend.allocate(bytes)?;
+        let pointer = ptr::NonNull::new(storage.pointer());
+        self.arrays[array.0 as usize] = Live { storage: Some(storage), pointer };
+        Ok(())
+    }
+
+    fn hand_over(&mut self, from: ArrayId, to: ArrayId) {
+        counters::BUFFERS_REUSED_IN_PLACE.add(1);
+        // The step at hand still reads the dying array, at the same address.
+        let Live { storage, pointer } = &mut self.arrays[from.0 as usize];
+        self.arrays[to.0 as usize] = Live { storage: storage.take(), pointer: *pointer };
+    }
+
+    fn pointer(&self, array: ArrayId) -> *mut u8 {
+        self.arrays[array.0 as usize].pointer.map_or(ptr::null_mut(), ptr::NonNull::as_ptr)
+    }
+
+    fn launch(&self, launch: &PlannedLaunch) -> Result<(), Error> {
+        let mut temporaries: SmallVec<[Arc<dyn Storage>; 2]> = SmallVec::new();
+        let mut buffers: SmallVec<[*mut u8; 8]> = SmallVec::new();
+        let mut bytes = 0u64;
+        for argument in &launch.arguments {
+            buffers.push(match *argument {
+                PlannedArgument::Array(array) => {
+                    bytes = bytes.saturating_add(self.traffic(&self.plan.arrays[array.0 as usize]));
+                    self.pointer(array)
+                }
+                PlannedArgument::Temporary { length, element } => {
+                    let wanted = usize::try_from(self.values[length]).ok().and_then(|n| n.checked_mul(element));
+                    let storage = self.backend.allocate(wanted.ok_or(Error::OutOfMemory { bytes: usize::MAX })?)?;
+                    let pointer = storage.pointer();
+                    temporaries.push(storage);
+                    pointer
+                }
+                PlannedArgument::Scratch => ptr::null_mut(),
+            });
+        }
+        let ints: SmallVec<[i64; 32]> = launch.ints.iter().map(|&row| self.values[row]).collect();
+        let params: SmallVec<[u64; 8]> = launch.params.iter().map(|&p| self.params[p as usize].bits()).collect();
+        counters::KERNEL_LAUNCHES.add(1);
+        counters::BYTES_MOVED.add(bytes);
+        self.backend.launch(
+            &*launch.compiled.executable,
+            &Launch { buffers: &buffers, ints: &ints, params: &params, bytes, interrupted: self.interrupted },
+        )
+    }
+
+    fn product(&self, product: &PlannedProduct) -> Result<(), Error> {
+        let destination = &self.plan.arrays[product.destination.0 as usize];
+        let rank = destination.extents.len();
+        let extent = |view: &PlannedView, axis: usize| self.values[view.extents[axis]] as usize;
+        let (m, k, n) =
+            (extent(&product.left, rank - 2), extent(&product.left, rank - 1), extent(&product.right, rank - 1));
+        let batch_extents = &destination.extents[..rank - 2];
+        let count = batch_extents.iter().map(|&row| self.values[row] as usize).product::<usize>();
+        if m == 0 || n == 0 || count == 0 {
+            return Ok(());
+        }
+        let size = destination.dtype.size() as isize;
+        let (left, right) = (self.operand(&product.left, size), self.operand(&product.right, size));
+        let mut matrices = [
+            left,
+            right,
+            Matrix { pointer: self.pointer(product.destination), row_stride: n as isize, column_stride: 1 },
+        ];
+        let mut batch: SmallVec<[[Matrix; 3]; 1]> = SmallVec::new();
+        batch.try_reserve(count).map_err(|_| Error::OutOfMemory { bytes: count.saturating_mul(72) })?;
+        let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, rank - 2);
+        loop {
+            batch.push(matrices);
+            // The next index of the batch, innermost axis first, moving the three pointers along.
+            matrices[2].pointer = matrices[2].pointer.wrapping_offset((m * n) as isize * size);
+            let mut axis = rank - 2;
+            loop {
+                let Some(next) = axis.checked_sub(1) else {
+                    return self.call(product, (m, k, n), &batch);
+                };
+                axis = next;
+                let steps = [&product.left, &product.right].map(|view| self.values[view.strides[axis]] as isize * size);
+                index[axis] += 1;
+                let wrapped = index[axis] == self.values[batch_extents[axis]] as usize;
+                let distance = if wrapped { 1 - index[axis] as isize } else { 1 };
+                for (matrix, step) in matrices.iter_mut().zip(steps) {
+                    matrix.pointer = matrix.pointer.wrapping_offset(step * distance);
+                }
+                if !wrapped {
+                    break;
+                }
+                index[axis] = 0;
+            }
+        }
+    }
+
+    fn operand(&self, view: &PlannedView, size: isize) -> Matrix {
+        let rank = view.extents.len();
+        let offset = view.offset.map_or(0, |row| self.values[row] as isize);
+        Matrix {
+            pointer: self.pointer(view.array).wrapping_offset(offset * size),
+            row_stride: self.values[view.strides[rank - 2]] as isize,
+            column_stride: self.values[view.strides[rank - 1]] as isize,
+        }
+    }
+
+    fn call(
+        &self,
+        product: &PlannedProduct,
+        (m, k, n): (usize, usize, usize),
+        batch: &[[Matrix; 3]],
+    ) -> Result<(), Error> {
+        let arrays = [product.left.array, product.right.array, product.destination];
+        let bytes = arrays.iter().map(|array| self.traffic(&self.plan.arrays[array.0 as usize])).sum();
+        counters::LIBRARY_CALLS.add(1);
+        counters::BYTES_MOVED.add(bytes);
+        let dtype = self.plan.arrays[product.destination.0 as usize].dtype;
+        self.backend.matrix_product(&MatrixProduct { dtype, m, n, k, batch, interrupted: self.interrupted })
+    }
+
+    fn result(&self, view: &PlannedView) -> Result<Buffer, Error> {
+        let array = &self.plan.arrays[view.array.0 as usize];
+        let (storage, start) = match (array.input, &self.arrays[view.array.0 as usize].storage) {
+            (Some(input), _) => {
+                let buffer = self.inputs[input as usize];
+                (buffer.storage.clone(), buffer.offset)
+            }
+            (None, Some(storage)) => (storage.clone(), 0),
+            (None, None) => return Err(Error::Internal("a result was freed while the plan ran".into())),
+        };
+        let offset = view.offset.map_or(0, |row| self.values[row] as isize) * array.dtype.size() as isize;
+        let strides = view.strides.iter().map(|&row| self.values[row] as isize).collect();
+        Ok(Buffer { storage, offset: start.wrapping_add_signed(offset), strides })
+    }
+}
