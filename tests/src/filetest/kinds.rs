@@ -2,11 +2,17 @@
 
 use super::{Case, values};
 use fusewire_ir::{
+    fusion::partition,
     graph::Graph,
     interp::evaluate,
-    pass::{PIPELINE, Pass, find},
+    pass::{PIPELINE, Pass, find, run_pipeline},
     text::parse::parse,
     verify::verify,
+};
+use fusewire_lowering::{
+    lower,
+    program::{Program, Step},
+    text,
 };
 
 /// Parses text and prints it.
@@ -89,7 +95,40 @@ pub const KINDS: &[Kind] = &[
         decides: false,
         run: |case| run_passes(case, &PIPELINE.iter().collect::<Vec<_>>()),
     },
+    Kind {
+        name: "regions",
+        doc: "Runs the pipeline and fuses; the lowered program must give the interpreter's results. The output is the regions.",
+        reprint: Some(reprint_graph),
+        decides: false,
+        run: |case| {
+            let (graph, program) = lowered(case)?;
+            values::agree_lowered(&graph, &program, &case.settings)?;
+            Ok(partition(&graph).text(&graph))
+        },
+    },
+    Kind {
+        name: "lower",
+        doc: "As `regions`; the output is the program and its kernels before any kernel pass.",
+        reprint: Some(reprint_graph),
+        decides: false,
+        run: |case| {
+            let (graph, program) = lowered(case)?;
+            values::agree_lowered(&graph, &program, &case.settings)?;
+            let kernel = |step: &Step| match step {
+                Step::Launch { kernel, .. } => format!("\n{}", text::print(kernel)),
+                Step::Product { .. } => String::new(),
+            };
+            Ok(text::print_program(&program) + &program.steps.iter().map(kernel).collect::<String>())
+        },
+    },
 ];
+
+/// What the pipeline makes of the file's graph, and its program.
+fn lowered(case: &Case<'_>) -> Result<(Graph, Program), String> {
+    let graph = run_pipeline(&graph(case.text)?, true, &mut |_, _| {})?;
+    let program = lower::program(&graph);
+    Ok((graph, program))
+}
 
 /// The graph of a file.
 pub fn graph(text: &str) -> Result<Graph, String> {
