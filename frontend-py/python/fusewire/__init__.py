@@ -1,8 +1,8 @@
 """The Python Array API on lazy arrays.
 
 Every function and operator records what is to be computed. When values are needed (``compute()``, ``numpy.asarray``,
-``float``, printing values), what was recorded is fused into few kernels, compiled and run. Semantics, dtypes and promotion
-are NumPy's; shape, dtype and axis errors are raised by the call that makes them.
+``float``, printing values), what was recorded is fused into few kernels, compiled and run. Semantics, dtypes and
+promotion are NumPy's; shape, dtype and axis errors are raised by the call that makes them.
 
 >>> import fusewire as xp
 >>> x = xp.arange(6, dtype=xp.float32)
