@@ -1,9 +1,9 @@
 //! From a Python call to the runtime and back: when the interpreter is released, how Ctrl-C gets through, and the automatic
 //! flush that keeps recorded loops bounded.
 
-use fusewire_runtime::evaluate::evaluate as run;
 use crate::{array::Array, errors};
 use fusewire_ir::{error::Recorded, lazy::Lazy, shape::element_count, value::Buffer};
+use fusewire_runtime::evaluate::evaluate as run;
 use parking_lot::Mutex;
 use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyTuple};
 use smallvec::SmallVec;

@@ -54,7 +54,8 @@ mod _fusewire {
         #[pymodule_export]
         use crate::{
             diagnostics::{
-                counter_snapshot, memory_figures, reset_counters, reset_peak, set_memory_limit, trim_memory,
+                counter_snapshot, get_num_threads, memory_figures, reset_counters, reset_peak, set_memory_limit,
+                set_num_threads, trim_memory,
             },
             functions::{
                 elementwise::{ElementwiseFunction, op_table},
@@ -66,7 +67,7 @@ mod _fusewire {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::diagnostics::start()?;
+        crate::diagnostics::start();
         crate::dtype::register(module)?;
         crate::functions::elementwise::register(module)?;
         // `from _fusewire import *` is to give the namespace alone.

@@ -21,6 +21,8 @@ from fusewire._inspection import __array_namespace_info__ as __array_namespace_i
 from fusewire._inspection import finfo as finfo
 from fusewire._inspection import iinfo as iinfo
 from fusewire._inspection import isdtype as isdtype
+from fusewire._threads import get_num_threads as get_num_threads
+from fusewire._threads import set_num_threads as set_num_threads
 
 __array_api_version__ = "2025.12"
 
