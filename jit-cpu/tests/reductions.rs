@@ -267,7 +267,7 @@ fn scans_agree_in_serial_loops_and_in_lanes() {
 #[test]
 fn phases_read_what_earlier_phases_wrote() {
     let two = "kernel @mean(b0: in f64, b1: out f64[i3], b2: tmp f64[i2]) {
-  i0 = sym n
+  i0 = sym m
   i1 = const 1000
   i2 = ceildiv i0, i1
   i3 = const 1

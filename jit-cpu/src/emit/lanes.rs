@@ -27,8 +27,14 @@ impl Emitter<'_> {
     pub(super) fn vectors(&mut self, bundle: &Bundle, dtype: DType) -> Vectors {
         let vector = match bundle {
             Bundle::Lanes(vectors) => return vectors.clone(),
-            Bundle::Const(value) => vector::splat_constant(&mut self.b, dtype, *value),
-            Bundle::One(value) => self.b.ins().splat(vector_type(dtype), *value),
+            Bundle::Const(value) => match self.hoisted.constants.get(&(*value, self.lanes)) {
+                Some(&vector) => vector,
+                None => vector::splat_constant(&mut self.b, dtype, *value),
+            },
+            Bundle::One(value) => match self.hoisted.splats.get(value) {
+                Some(&vector) => vector,
+                None => self.b.ins().splat(vector_type(dtype), *value),
+            },
         };
         std::iter::repeat_n(vector, self.vector_count(dtype.size())).collect()
     }

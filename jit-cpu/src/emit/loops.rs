@@ -59,9 +59,11 @@ impl Emitter<'_> {
 
     /// A loop whose iterations come one after another, each in all lanes of a vector loop around it.
     pub(super) fn serial_loop(&mut self, inner: &Loop) {
+        let outside = self.hoist(inner);
         let (begin, end) = self.bounds(inner.range);
         let folded = self.fold_loop(inner, begin, end, 1);
         let results = self.finish(inner, folded);
+        self.hoisted = outside;
         for (reduction, bundle) in inner.reductions.iter().zip(results) {
             self.values[reduction.result.0 as usize] = Some(bundle);
         }
@@ -76,6 +78,7 @@ impl Emitter<'_> {
 
         self.lanes = lanes;
         self.vector_var = Some(inner.var);
+        let outside = self.hoist(inner);
         let folded = self.fold_loop(inner, begin, tail, i64::from(lanes));
         self.lanes = 1;
         let folded = self.tail(inner, folded, lanes, tail, end);
@@ -88,6 +91,7 @@ impl Emitter<'_> {
         }
         self.lanes = 1;
         self.vector_var = None;
+        self.hoisted = outside;
         for (reduction, result) in inner.reductions.iter().zip(results) {
             self.values[reduction.result.0 as usize] = Some(Bundle::One(result));
         }
@@ -136,6 +140,12 @@ impl Emitter<'_> {
         self.vars[inner.var.0 as usize] = Some((iteration, self.depth));
         self.depth += 1;
         self.block(&inner.body);
+        self.leave(inner);
+    }
+
+    /// Behind the body: the variable is not known any more.
+    pub(super) fn leave(&mut self, inner: &Loop) {
         self.depth -= 1;
+        self.vars[inner.var.0 as usize] = None;
     }
 }

@@ -162,7 +162,7 @@ impl Emitter<'_> {
                 self.block(std::slice::from_ref(statement));
             }
         }
-        self.depth -= 1;
+        self.leave(inner);
         running.into_iter().map(|r| r.expect("verified kernels define what a scan adds")).collect()
     }
 
@@ -380,12 +380,12 @@ impl Emitter<'_> {
     }
 
     fn fold_halves(&mut self, op: ScalarOp, dtype: DType, lower: Vectors, upper: Vectors) -> Vectors {
-        let b = &mut self.b;
+        let (b, machine) = (&mut self.b, self.machine);
         let pairs = lower.iter().zip(&upper);
         pairs
             .map(|(&x, &y)| match dtype {
                 DType::Bool => vector::mask_op(b, op, &[x, y]),
-                _ => vector::op(b, op, dtype, &[x, y]),
+                _ => vector::op(b, machine, op, dtype, &[x, y]),
             })
             .collect()
     }
