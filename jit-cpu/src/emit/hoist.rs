@@ -30,8 +30,8 @@ pub(super) struct Hoisted {
     pub places: FxHashMap<Place, (Option<Value>, usize)>,
     /// Scalars as vectors.
     pub splats: FxHashMap<Value, Value>,
-    /// Constants as vectors, in loops of so many lanes.
-    pub constants: FxHashMap<(Scalar, u32), Value>,
+    /// Constants as vectors.
+    pub constants: FxHashMap<Scalar, Value>,
 }
 
 impl Emitter<'_> {
@@ -49,7 +49,7 @@ impl Emitter<'_> {
             if seen.constants.len() <= CONSTANTS_IN_REGISTERS {
                 for &constant in &seen.constants {
                     let vector = vector::splat_constant(&mut self.b, constant.dtype(), constant);
-                    self.hoisted.constants.insert((constant, self.lanes), vector);
+                    self.hoisted.constants.insert(constant, vector);
                 }
             }
         }

@@ -27,7 +27,7 @@ impl Emitter<'_> {
     pub(super) fn vectors(&mut self, bundle: &Bundle, dtype: DType) -> Vectors {
         let vector = match bundle {
             Bundle::Lanes(vectors) => return vectors.clone(),
-            Bundle::Const(value) => match self.hoisted.constants.get(&(*value, self.lanes)) {
+            Bundle::Const(value) => match self.hoisted.constants.get(value) {
                 Some(&vector) => vector,
                 None => vector::splat_constant(&mut self.b, dtype, *value),
             },

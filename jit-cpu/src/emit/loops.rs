@@ -71,6 +71,7 @@ impl Emitter<'_> {
 
     /// As many full groups of lanes as there are, then the rest one by one.
     pub(super) fn vector_loop(&mut self, inner: &Loop, lanes: u32) {
+        let lanes = if inner.reductions.is_empty() { self.strip(inner, lanes) } else { lanes };
         let (begin, end) = self.bounds(inner.range);
         let count = self.b.ins().isub(end, begin);
         let full = self.b.ins().band_imm_s(count, -i64::from(lanes));

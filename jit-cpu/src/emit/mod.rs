@@ -11,6 +11,7 @@ mod hoist;
 mod lanes;
 mod loops;
 mod reduce;
+mod strips;
 mod values;
 
 use crate::isa::Machine;
