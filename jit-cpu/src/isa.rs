@@ -18,7 +18,7 @@ pub(crate) struct Machine {
 /// The machine, or why it cannot be compiled for.
 pub(crate) fn machine() -> Result<&'static Machine, Error> {
     static MACHINE: OnceLock<Result<Machine, Error>> = OnceLock::new();
-    MACHINE.get_or_init(|| build()).as_ref().map_err(Clone::clone)
+    MACHINE.get_or_init(build).as_ref().map_err(Clone::clone)
 }
 
 fn build() -> Result<Machine, Error> {

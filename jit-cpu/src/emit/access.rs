@@ -75,7 +75,7 @@ impl Emitter<'_> {
                 let addresses = self.lane_addresses(dtype, address, &step);
                 let load = |address| self.b.ins().load(scalar_type(dtype), FLAGS, address, 0);
                 let scalars: Vec<Value> = addresses.into_iter().map(load).collect();
-                let vectors = self.from_lanes(dtype, &scalars);
+                let vectors = self.gather_lanes(dtype, &scalars);
                 Bundle::Lanes(self.loaded(dtype, vectors))
             }
         }

@@ -128,7 +128,7 @@ impl Emitter<'_> {
     }
 
     /// Scalars, a lane each, to a bundle. Not for bools.
-    pub(super) fn from_lanes(&mut self, dtype: DType, scalars: &[Value]) -> Vectors {
+    pub(super) fn gather_lanes(&mut self, dtype: DType, scalars: &[Value]) -> Vectors {
         let kind = vector_type(dtype);
         scalars
             .chunks(16 / dtype.size())
@@ -162,6 +162,6 @@ impl Emitter<'_> {
                 f(&mut self.b, value)
             })
             .collect();
-        self.from_lanes(to, &scalars)
+        self.gather_lanes(to, &scalars)
     }
 }
