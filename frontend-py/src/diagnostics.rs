@@ -1,0 +1,74 @@
+//! What a user can see and set of the engine itself: counters, memory, threads.
+
+use fusewire_ir::lazy::Device;
+use fusewire_jit_cpu::CpuBackend;
+use fusewire_runtime::{counters, pool, registry};
+use pyo3::{exceptions::PyValueError, prelude::*};
+use std::sync::{Arc, OnceLock};
+
+static CPU: OnceLock<Arc<CpuBackend>> = OnceLock::new();
+
+fn cpu() -> &'static Arc<CpuBackend> {
+    CPU.get_or_init(|| Arc::new(CpuBackend::default()))
+}
+
+/// Registers the back ends. The first call counts.
+pub fn start() {
+    registry::register(Device::Cpu, cpu().clone());
+}
+
+/// How many threads a kernel may run on.
+#[pyfunction]
+pub fn get_num_threads() -> usize {
+    cpu().num_threads()
+}
+
+/// Sets how many threads kernels may run on.
+#[pyfunction]
+pub fn set_num_threads(py: Python<'_>, count: i64) -> PyResult<()> {
+    match usize::try_from(count) {
+        Ok(count @ 1..) => {
+            py.detach(|| cpu().set_num_threads(count));
+            Ok(())
+        }
+        _ => Err(PyValueError::new_err(format!("the number of threads must be positive, got {count}"))),
+    }
+}
+
+/// Every counter's name and count.
+#[pyfunction]
+#[pyo3(name = "counters")]
+pub fn counter_snapshot() -> Vec<(&'static str, u64)> {
+    counters::snapshot()
+}
+
+/// Starts all counters at 0 again.
+#[pyfunction]
+pub fn reset_counters() {
+    counters::reset();
+}
+
+/// The pool's figures by name, in bytes.
+#[pyfunction]
+pub fn memory_figures() -> [(&'static str, usize); 4] {
+    let figures = pool::figures();
+    [("allocated", figures.allocated), ("cached", figures.cached), ("peak", figures.peak), ("limit", figures.limit)]
+}
+
+/// Lets the peak start again from what is allocated now.
+#[pyfunction]
+pub fn reset_peak() {
+    pool::reset_peak();
+}
+
+/// Gives cached memory back to the system.
+#[pyfunction]
+pub fn trim_memory(py: Python<'_>) {
+    py.detach(pool::trim);
+}
+
+/// Bounds the memory that is kept for reuse.
+#[pyfunction]
+pub fn set_memory_limit(py: Python<'_>, size: usize) {
+    py.detach(|| pool::set_limit(size));
+}
