@@ -14,7 +14,9 @@ use crate::{
     node::{Op, View},
     shape::{Dim, SymShape},
 };
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
+use std::collections::hash_map::Entry;
 
 /// What growing ends with.
 pub(super) struct Grown {
@@ -218,7 +220,8 @@ impl Grower<'_> {
         self.drafts[demand.region].waiting.push(id);
         let demands = &mut self.demands[id.0 as usize];
         let same = |d: &&mut Demand| d.region == demand.region && d.loads == demand.loads && d.at == demand.at;
-        match demands.iter_mut().find(same) {
+        // What escapes the short look back is found when the node is placed.
+        match demands.iter_mut().rev().take(8).find(same) {
             Some(known) => known.outside |= demand.outside,
             None => demands.push(demand),
         }
@@ -340,34 +343,54 @@ impl Grower<'_> {
 
     /// Joins regions that need the same elements in the same loops.
     fn join_sharing(&mut self, demands: &mut Vec<Demand>) {
-        let mut first = 0;
-        while first < demands.len() {
-            let mut second = first + 1;
-            while second < demands.len() {
-                let (a, b) = (&demands[first], &demands[second]);
-                if a.region != b.region && a.loads == b.loads {
-                    let (a, b) = if self.drafts[a.region].row.is_empty() && !self.drafts[b.region].row.is_empty() {
-                        (b, a)
-                    } else {
-                        (a, b)
-                    };
-                    let correspondences = self.drafts[a.region].correspondences(&self.drafts[b.region]);
-                    if let Some(map) = correspondences.into_iter().find(|map| renamed(&b.at, map) == a.at) {
-                        let (a, b) = (a.region, b.region);
-                        self.join(a, b, &map, demands);
-                    }
+        if demands.len() < 2 {
+            return;
+        }
+        let mut regions: Vec<usize> = Vec::new();
+        let mut needed: FxHashMap<usize, FxHashSet<(bool, Indices)>> = FxHashMap::default();
+        for demand in demands.iter() {
+            needed.entry(demand.region).or_insert_with(|| {
+                regions.push(demand.region);
+                FxHashSet::default()
+            });
+            needed.entry(demand.region).and_modify(|known| {
+                known.insert((demand.loads, demand.at.clone()));
+            });
+        }
+        for first in 0..regions.len() {
+            for second in first + 1..regions.len() {
+                let (mut host, mut guest) = (regions[first], regions[second]);
+                if host == guest {
+                    continue;
                 }
-                second += 1;
+                // The one with the loops over a row can take in the other.
+                if self.drafts[host].row.is_empty() && !self.drafts[guest].row.is_empty() {
+                    (host, guest) = (guest, host);
+                }
+                let (theirs, ours) = (&needed[&guest], &needed[&host]);
+                let shares = |map: &SmallVec<[Var; 4]>| {
+                    theirs.iter().any(|(loads, at)| ours.contains(&(*loads, renamed(at, map))))
+                };
+                let map = self.drafts[host].correspondences(&self.drafts[guest]).into_iter().find(shares);
+                let Some(map) = map else { continue };
+                if self.join(host, guest, &map, demands) {
+                    let theirs = needed.remove(&guest).unwrap_or_default();
+                    let theirs = theirs.into_iter().map(|(loads, at)| (loads, renamed(&at, &map)));
+                    needed.entry(host).or_default().extend(theirs);
+                    regions.iter_mut().filter(|region| **region == guest).for_each(|region| *region = host);
+                }
             }
-            first += 1;
         }
         // Joining can make two demands one.
+        let mut positions: FxHashMap<(usize, bool, Indices), usize> = FxHashMap::default();
         let mut kept: Vec<Demand> = Vec::with_capacity(demands.len());
         for demand in demands.drain(..) {
-            let same = |d: &&mut Demand| d.region == demand.region && d.loads == demand.loads && d.at == demand.at;
-            match kept.iter_mut().find(same) {
-                Some(known) => known.outside |= demand.outside,
-                None => kept.push(demand),
+            match positions.entry((demand.region, demand.loads, demand.at.clone())) {
+                Entry::Occupied(known) => kept[*known.get()].outside |= demand.outside,
+                Entry::Vacant(new) => {
+                    new.insert(kept.len());
+                    kept.push(demand);
+                }
             }
         }
         *demands = kept;
