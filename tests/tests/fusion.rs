@@ -161,7 +161,7 @@ fn image_pipeline() {
         let x = build::astype(&image, DType::F32)?;
         let luma = |channel: i64, weight: f64| {
             let whole = IndexItem::Slice { start: None, stop: None, step: None };
-            with(S::Multiply, &build::index(&x, &[whole.clone(), whole, IndexItem::Int(channel)])?, weight)
+            with(S::Multiply, &build::index(&x, &[whole, whole, IndexItem::Int(channel)])?, weight)
         };
         let grey = op(S::Add, &op(S::Add, &luma(0, 0.299)?, &luma(1, 0.587)?)?, &luma(2, 0.114)?)?;
         let gauss = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];

@@ -18,6 +18,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 use std::collections::hash_map::Entry;
 
+/// With how many of the regions that need a node, and could not be joined, a further one is tried. Keeps the time linear where
+/// thousands of regions need one node.
+const JOIN_ATTEMPTS: usize = 16;
+
 /// What growing ends with.
 pub(super) struct Grown {
     /// Those not joined into others are regions.
@@ -357,12 +361,12 @@ impl Grower<'_> {
                 known.insert((demand.loads, demand.at.clone()));
             });
         }
-        for first in 0..regions.len() {
-            for second in first + 1..regions.len() {
-                let (mut host, mut guest) = (regions[first], regions[second]);
-                if host == guest {
-                    continue;
-                }
+        // Regions that could not be joined with each other.
+        let mut apart: Vec<usize> = Vec::new();
+        for region in regions {
+            let recent = apart.len().saturating_sub(JOIN_ATTEMPTS)..apart.len();
+            let joined = recent.rev().find_map(|at| {
+                let (mut host, mut guest) = (apart[at], region);
                 // The one with the loops over a row can take in the other.
                 if self.drafts[host].row.is_empty() && !self.drafts[guest].row.is_empty() {
                     (host, guest) = (guest, host);
@@ -371,14 +375,18 @@ impl Grower<'_> {
                 let shares = |map: &SmallVec<[Var; 4]>| {
                     theirs.iter().any(|(loads, at)| ours.contains(&(*loads, renamed(at, map))))
                 };
-                let map = self.drafts[host].correspondences(&self.drafts[guest]).into_iter().find(shares);
-                let Some(map) = map else { continue };
-                if self.join(host, guest, &map, demands) {
-                    let theirs = needed.remove(&guest).unwrap_or_default();
-                    let theirs = theirs.into_iter().map(|(loads, at)| (loads, renamed(&at, &map)));
-                    needed.entry(host).or_default().extend(theirs);
-                    regions.iter_mut().filter(|region| **region == guest).for_each(|region| *region = host);
+                let map = self.drafts[host].correspondences(&self.drafts[guest]).into_iter().find(shares)?;
+                if !self.join(host, guest, &map, demands) {
+                    return None;
                 }
+                let theirs = needed.remove(&guest).unwrap_or_default();
+                let theirs = theirs.into_iter().map(|(loads, at)| (loads, renamed(&at, &map)));
+                needed.entry(host).or_default().extend(theirs);
+                Some((at, host))
+            });
+            match joined {
+                Some((at, host)) => apart[at] = host,
+                None => apart.push(region),
             }
         }
         // Joining can make two demands one.
@@ -399,7 +407,8 @@ impl Grower<'_> {
     /// Joins region `b` into `a`, if neither has to run after the other and they are not too large together. `in_hand` are
     /// demands that are not recorded.
     fn join(&mut self, a: usize, b: usize, map: &[Var], in_hand: &mut [Demand]) -> bool {
-        let size = self.drafts[a].members.union(&self.drafts[b].members).count();
+        let (ours, theirs) = (&self.drafts[a].members, &self.drafts[b].members);
+        let size = ours.len() + theirs.iter().filter(|id| !ours.contains(id)).count();
         if size > cost::REGION_LIMIT || self.reaches(a, b) || self.reaches(b, a) {
             return false;
         }
