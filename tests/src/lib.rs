@@ -3,3 +3,4 @@
 pub mod memory;
 pub mod oracle;
 pub mod random_program;
+pub mod through_runtime;
