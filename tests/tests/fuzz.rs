@@ -9,7 +9,10 @@ use fusewire_lowering::{
     program::{Program, Step},
     program_interp, text,
 };
+use fusewire_runtime::evaluate::evaluate;
 use fusewire_tests::{
+    engine,
+    memory::tensor,
     oracle::{binding, disagreement},
     random_program::random_program,
 };
@@ -65,6 +68,7 @@ fn shown_program(graph: &Graph, program: &Program) -> String {
 
 #[test]
 fn random_programs_have_the_same_bits_at_every_stage() {
+    engine::start();
     let end = Instant::now() + Duration::from_secs(setting("FUSEWIRE_FUZZ_SECONDS", 10));
     let start = setting("FUSEWIRE_FUZZ_SEED", 0);
     let mut programs = 0;
