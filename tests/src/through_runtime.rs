@@ -19,7 +19,8 @@ pub fn check(backend: &dyn Backend, plans: &PlanCache, seed: u64) -> Result<(), 
     let graph = capture(&roots).graph();
     let shown = |problem: String| {
         let stages = stages(&graph, backend).map_err(|e| e.to_string()).unwrap_or_default();
-        let texts: Vec<String> = stages.iter().map(|t| format!("--- {}: {}\n{}", t.stage.name, t.name, t.text)).collect();
+        let texts: Vec<String> =
+            stages.iter().map(|t| format!("--- {}: {}\n{}", t.stage.name, t.name, t.text)).collect();
         format!("seed {seed} on {}: {problem}\n{}", backend.name(), texts.join("\n"))
     };
     evaluate_on(backend, Device::Cpu, plans, &roots, &|| false).map_err(|e| shown(e.to_string()))?;
