@@ -3,7 +3,7 @@
 //! `FUSEWIRE_FUZZ_SECONDS` sets for how long (default 10), `FUSEWIRE_FUZZ_SEED` where the seeds start (default 0).
 //! A failure prints the graph that shows it; its text goes into a filetest.
 
-use fusewire_ir::{capture::capture, fusion::partition, graph::Graph, interp, pass};
+use fusewire_ir::{capture::capture, fusion::partition, graph::Graph, interp, node::Op, pass};
 use fusewire_lowering::{
     lower,
     program::{Program, Step},
@@ -55,7 +55,16 @@ fn check(seed: u64) -> Result<(), String> {
     let found = program_interp::evaluate(&lowered, &program, &binding)
         .map_err(|e| format!("lowered: {e}\n{}", shown_program(&lowered, &program)))?;
     let problem = found.iter().zip(&wanted).find_map(|(f, w)| disagreement(f, w, 0));
-    problem.map_or(Ok(()), |problem| Err(format!("lowered: {problem}\n{}", shown_program(&lowered, &program))))
+    if let Some(problem) = problem {
+        return Err(format!("lowered: {problem}\n{}", shown_program(&lowered, &program)));
+    }
+    let compiled = |problem: String| format!("compiled: {problem}\n{}", shown_program(&lowered, &program));
+    evaluate(&roots, &|| false).map_err(|e| compiled(e.to_string()))?;
+    // The library behind products does not say whether a sum of zeros is 0.0 or -0.0.
+    let ulps = u64::from(graph.iter().any(|(_, node)| node.op == Op::Dot));
+    let found = roots.iter().map(|root| tensor(root));
+    let problem = found.zip(&wanted).find_map(|(f, w)| disagreement(&f, w, ulps));
+    problem.map_or(Ok(()), |problem| Err(compiled(problem)))
 }
 
 fn shown_program(graph: &Graph, program: &Program) -> String {
