@@ -60,8 +60,6 @@ fn is_split(kernel: &Kernel, phase: &Phase) -> bool {
     match phase.dims.as_slice() {
         _ if !simple => false,
         [] => true,
-        // Partial results of no items have no room, so their indices would not differ from segment to segment.
-        [(_, extent)] if kernel.int_literal(*extent) == Some(0) => false,
         [(dim, _)] => reads_neighbours(kernel, phase, *dim),
         _ => false,
     }
