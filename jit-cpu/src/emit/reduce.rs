@@ -8,7 +8,7 @@ use super::{
 use crate::vector;
 use cranelift::{codegen::ir::StackSlot, prelude::*};
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
-use fusewire_lowering::kernel::{CASCADE_BLOCK, Loop, Reduction, Stmt, ValueId};
+use fusewire_lowering::kernel::{CASCADE_BLOCK, Loop, Reduction, Stmt};
 
 /// Entries of the stack of blocks: enough for 2^53 steps.
 const LEVELS: u32 = 48;
@@ -165,26 +165,23 @@ impl Emitter<'_> {
         self.depth += 1;
         let mut running: Vec<Option<Bundle>> = vec![None; inner.scans.len()];
         for index in 0..=inner.body.len() {
-            // Before the first statement: values that are defined outside the loop.
-            let here = |value: ValueId| match index.checked_sub(1).map(|i| &inner.body[i]) {
-                Some(statement) => defines(statement, value),
-                None => {
-                    !inner.body.iter().any(|s| defines(s, value)) && !inner.scans.iter().any(|s| s.running == value)
-                }
-            };
-            let mut defined: Vec<ValueId> = inner.scans.iter().map(|s| s.value).filter(|&v| here(v)).collect();
-            // A running value can be what the next scan adds.
-            while let Some(value) = defined.pop() {
-                for (number, scan) in inner.scans.iter().enumerate() {
-                    if scan.value != value || running[number].is_some() {
-                        continue;
-                    }
-                    let dtype = self.dtype(value);
-                    let next = self.op(scan.op, dtype, &[before[number].clone(), self.value(value)]);
+            for (number, (scan, before)) in inner.scans.iter().zip(before).enumerate() {
+                // A scan of a scan follows it at once; before the first statement come values defined outside the loop.
+                let scanned = inner.scans.iter().position(|other| other.running == scan.value);
+                let here = running[number].is_none()
+                    && match (scanned, index.checked_sub(1).map(|i| &inner.body[i])) {
+                        (Some(other), _) => running[other].is_some(),
+                        (None, Some(Stmt::Let(id))) => *id == scan.value,
+                        (None, Some(stmt @ (Stmt::Store { .. } | Stmt::Loop(_)))) => defines(stmt, scan.value),
+                        (None, None) => !inner.body.iter().any(|s| defines(s, scan.value)),
+                    };
+                if here {
+                    let dtype = self.dtype(scan.value);
+                    let value = self.value(scan.value);
+                    let next = self.op(scan.op, dtype, &[before.clone(), value]);
                     let next = self.accumulator(&next, dtype);
                     self.values[scan.running.0 as usize] = Some(next.clone());
                     running[number] = Some(next);
-                    defined.push(scan.running);
                 }
             }
             if let Some(statement) = inner.body.get(index) {
@@ -429,7 +426,7 @@ impl Emitter<'_> {
 }
 
 /// Is the value defined by this statement itself (a loop defines its reductions' results)?
-fn defines(statement: &Stmt, value: ValueId) -> bool {
+fn defines(statement: &Stmt, value: fusewire_lowering::kernel::ValueId) -> bool {
     match statement {
         Stmt::Let(id) => *id == value,
         Stmt::Store { .. } => false,
