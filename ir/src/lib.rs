@@ -8,6 +8,7 @@ pub mod composite;
 pub mod dtype;
 pub mod emit;
 pub mod error;
+pub mod fusion;
 pub mod graph;
 pub mod huge_trig;
 pub mod infer;

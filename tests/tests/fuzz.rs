@@ -3,7 +3,12 @@
 //! `FUSEWIRE_FUZZ_SECONDS` sets for how long (default 10), `FUSEWIRE_FUZZ_SEED` where the seeds start (default 0).
 //! A failure prints the graph that shows it; its text goes into a filetest.
 
-use fusewire_ir::{capture::capture, interp, pass};
+use fusewire_ir::{capture::capture, fusion::partition, graph::Graph, interp, pass};
+use fusewire_lowering::{
+    lower,
+    program::{Program, Step},
+    program_interp, text,
+};
 use fusewire_tests::{
     oracle::{binding, disagreement},
     random_program::random_program,
@@ -26,7 +31,7 @@ fn check(seed: u64) -> Result<(), String> {
     let wanted = interp::evaluate(&graph, &binding)?;
     let shown = |stage: &str, problem: String| format!("after {stage}: {problem}\n{}", graph);
     let mut problem = None;
-    pass::run_pipeline(&graph, true, &mut |pass, graph| {
+    let lowered = pass::run_pipeline(&graph, true, &mut |pass, graph| {
         if problem.is_some() {
             return;
         }
@@ -40,7 +45,22 @@ fn check(seed: u64) -> Result<(), String> {
                 .map(|p| shown(stage, p + "\n" + &graph.to_string())),
         };
     })?;
-    problem.map_or(Ok(()), Err)
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
+    let program = lower::program(&lowered);
+    let found = program_interp::evaluate(&lowered, &program, &binding)
+        .map_err(|e| format!("lowered: {e}\n{}", shown_program(&lowered, &program)))?;
+    let problem = found.iter().zip(&wanted).find_map(|(f, w)| disagreement(f, w, 0));
+    problem.map_or(Ok(()), |problem| Err(format!("lowered: {problem}\n{}", shown_program(&lowered, &program))))
+}
+
+fn shown_program(graph: &Graph, program: &Program) -> String {
+    let kernels = program.steps.iter().filter_map(|step| match step {
+        Step::Launch { kernel, arguments, .. } => Some(format!("{}{arguments:?}\n", text::print(kernel))),
+        Step::Product { .. } => None,
+    });
+    format!("{graph}\n{}{}", partition(graph).text(graph), kernels.collect::<String>())
 }
 
 #[test]

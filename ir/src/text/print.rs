@@ -27,45 +27,82 @@ impl Display for Graph {
             roots => write!(f, "({})", Separated(roots.iter().map(result)))?,
         }
         f.write_str(" {\n")?;
-        let order = self.reached();
-        let mut names = vec![None; self.len()];
-        for (number, &id) in
-            order.iter().filter(|id| !matches!(self.node(**id).op, Op::Input(_) | Op::Param(_))).enumerate()
-        {
-            names[id.0 as usize] = Some(number);
-        }
-        let value = |id: &NodeId| Value(self.node(*id), names[id.0 as usize]);
-        for id in order {
-            if names[id.0 as usize].is_none() {
-                continue;
+        let names = self.names();
+        for &id in &names.order {
+            if names.numbers[id.0 as usize].is_some() {
+                let node = self.node(id);
+                let (value, operation) = (names.value(self, id), names.operation(self, id));
+                writeln!(f, "  {value} = {operation} : {}", Type(node.dtype, &node.shape))?;
             }
-            let node = self.node(id);
-            write!(f, "  {} = ", value(&id))?;
-            let operands = Separated(node.inputs.iter().map(value));
-            match &node.op {
-                Op::Input(_) | Op::Param(_) => {}
-                Op::Const(scalar) => write!(f, "const {}", literal(*scalar))?,
-                Op::Iota { axis } => write!(f, "iota axis={axis}")?,
-                Op::Map(op) => write!(f, "{} {operands}", op.row().name)?,
-                Op::Cast => write!(f, "cast {operands}")?,
-                Op::View(View::Reshape) => write!(f, "reshape {operands}")?,
-                Op::View(View::Permute(axes)) => write!(f, "permute {operands} axes=[{}]", Separated(axes.iter()))?,
-                Op::View(View::Expand) => write!(f, "expand {operands}")?,
-                Op::View(View::Slice { starts, steps }) => {
-                    let (starts, steps) = (Separated(starts.iter().map(Integer)), Separated(steps.iter().map(Integer)));
-                    write!(f, "slice {operands} starts=[{starts}] steps=[{steps}]")?;
-                }
-                Op::Reduce { op, axes } => {
-                    write!(f, "reduce {} {operands} axes=[{}]", op.row().name, Separated(axes.iter()))?;
-                }
-                Op::Scan { op, axis } => write!(f, "scan {} {operands} axis={axis}", op.row().name)?,
-                Op::Concat { axis } => write!(f, "concat {operands} axis={axis}")?,
-                Op::Dot => write!(f, "dot {operands}")?,
-            }
-            writeln!(f, " : {}", Type(node.dtype, &node.shape))?;
         }
         let space = if self.roots.is_empty() { "" } else { " " };
-        writeln!(f, "  return{space}{}\n}}", Separated(self.roots.iter().map(value)))
+        writeln!(f, "  return{space}{}\n}}", Separated(self.roots.iter().map(|&root| names.value(self, root))))
+    }
+}
+
+/// The canonical names of a graph's nodes.
+pub struct Names {
+    /// What the roots reach, operands first.
+    pub order: Vec<NodeId>,
+    /// By node; inputs, parameters and what the roots do not reach have none.
+    numbers: Vec<Option<usize>>,
+}
+
+impl Graph {
+    /// The names that the text form gives to the nodes.
+    pub fn names(&self) -> Names {
+        let order = self.reached();
+        let mut numbers = vec![None; self.len()];
+        let numbered = order.iter().filter(|id| !matches!(self.node(**id).op, Op::Input(_) | Op::Param(_)));
+        for (number, id) in numbered.enumerate() {
+            numbers[id.0 as usize] = Some(number);
+        }
+        Names { order, numbers }
+    }
+}
+
+impl Names {
+    /// The name of a node: `%a0`, `%s0`, `%0`.
+    pub fn value<'a>(&self, graph: &'a Graph, id: NodeId) -> impl Display + use<'a> {
+        Value(graph.node(id), self.numbers[id.0 as usize])
+    }
+
+    /// What computes a node: `add %a0, %1`. For inputs and parameters, their names.
+    pub fn operation<'a>(&'a self, graph: &'a Graph, id: NodeId) -> impl Display + use<'a> {
+        Operation { graph, names: self, id }
+    }
+}
+
+struct Operation<'a> {
+    graph: &'a Graph,
+    names: &'a Names,
+    id: NodeId,
+}
+
+impl Display for Operation<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let node = self.graph.node(self.id);
+        let operands = Separated(node.inputs.iter().map(|&i| self.names.value(self.graph, i)));
+        match &node.op {
+            Op::Input(_) | Op::Param(_) => write!(f, "{}", self.names.value(self.graph, self.id)),
+            Op::Const(scalar) => write!(f, "const {}", literal(*scalar)),
+            Op::Iota { axis } => write!(f, "iota axis={axis}"),
+            Op::Map(op) => write!(f, "{} {operands}", op.row().name),
+            Op::Cast => write!(f, "cast {operands}"),
+            Op::View(View::Reshape) => write!(f, "reshape {operands}"),
+            Op::View(View::Permute(axes)) => write!(f, "permute {operands} axes=[{}]", Separated(axes.iter())),
+            Op::View(View::Expand) => write!(f, "expand {operands}"),
+            Op::View(View::Slice { starts, steps }) => {
+                let (starts, steps) = (Separated(starts.iter().map(Integer)), Separated(steps.iter().map(Integer)));
+                write!(f, "slice {operands} starts=[{starts}] steps=[{steps}]")
+            }
+            Op::Reduce { op, axes } => {
+                write!(f, "reduce {} {operands} axes=[{}]", op.row().name, Separated(axes.iter()))
+            }
+            Op::Scan { op, axis } => write!(f, "scan {} {operands} axis={axis}", op.row().name),
+            Op::Concat { axis } => write!(f, "concat {operands} axis={axis}"),
+            Op::Dot => write!(f, "dot {operands}"),
+        }
     }
 }
 
@@ -170,7 +207,7 @@ impl Display for Value<'_> {
 }
 
 /// Items with commas between them.
-struct Separated<I>(I);
+pub(crate) struct Separated<I>(pub I);
 
 impl<T: Display, I: Iterator<Item = T> + Clone> Display for Separated<I> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

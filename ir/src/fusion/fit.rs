@@ -1,0 +1,149 @@
+//! Can a region compute a node, where it needs it? Correctness never hangs on the answer for element-wise nodes; it is about
+//! cost. For reductions and running folds it says which variables become the row.
+
+use crate::{
+    fusion::{
+        Why, cost,
+        draft::Draft,
+        facts::{Below, Facts, reduced_extents},
+        index::{Indices, Var, mentions},
+    },
+    graph::{Graph, Node, NodeId},
+    node::Op,
+    shape::{Dim, SymShape},
+};
+use smallvec::{SmallVec, smallvec};
+
+/// Elements of a node that a region needs.
+#[derive(Clone, Debug)]
+pub(super) struct Demand {
+    pub region: usize,
+    /// An index an axis of the node; for `loads`, the address in the node's array alone.
+    pub at: Indices,
+    /// Is it needed inside loops that it does not depend on?
+    pub outside: bool,
+    /// The node is in memory, and this is the address of an element of a view of it.
+    pub loads: bool,
+}
+
+/// What has to change in a region before it computes the node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Plan {
+    /// Nothing.
+    Keep,
+    /// New variables of these extents become the row.
+    NewRow { extents: SymShape, by_rows: bool },
+    /// The last variables, so many, become the row.
+    LastAreRow(usize),
+    /// This variable becomes the row.
+    Row(Var),
+}
+
+/// What the region would have to change to compute the node at these places, or why it should not.
+pub(super) fn fit(graph: &Graph, facts: &Facts, id: NodeId, draft: &Draft, demands: &[&Demand]) -> Result<Plan, Why> {
+    let node = graph.node(id);
+    if facts.uniform[id.0 as usize] || matches!(node.op, Op::Iota { .. }) {
+        return Ok(Plan::Keep);
+    }
+    if draft.members.len() >= cost::REGION_LIMIT {
+        return Err(Why::Full);
+    }
+    match &node.op {
+        Op::Reduce { .. } => {
+            let extents = reduced_extents(graph, node);
+            if extents.is_empty() {
+                return fit_elementwise(facts, id, draft, demands);
+            }
+            match demands {
+                [demand] => fit_reduction(facts, id, extents, draft, demand),
+                _ => Err(Why::Shifts(demands.len() as u32)),
+            }
+        }
+        Op::Scan { axis, .. } if node.shape[*axis as usize] != Dim::One => match demands {
+            [demand] => fit_scan(node, *axis, draft, demand),
+            _ => Err(Why::Shifts(demands.len() as u32)),
+        },
+        Op::Input(_) | Op::Concat { .. } | Op::Dot => Err(Why::Regions(1)),
+        Op::Const(_) | Op::Param(_) | Op::Iota { .. } | Op::Map(_) | Op::Cast | Op::View(_) | Op::Scan { .. } => {
+            fit_elementwise(facts, id, draft, demands)
+        }
+    }
+}
+
+fn missing(draft: &Draft, demand: &Demand) -> SmallVec<[Var; 4]> {
+    (0..draft.vars.len() as Var).filter(|&var| !mentions(&demand.at, var)).collect()
+}
+
+/// Are these the last variables, with others before them, and do they have these extents?
+fn are_last(draft: &Draft, vars: &[Var], extents: &SymShape) -> bool {
+    let first = draft.vars.len() - vars.len();
+    first > 0 && vars.iter().copied().eq(first as Var..draft.vars.len() as Var) && draft.extents(vars) == *extents
+}
+
+fn fit_elementwise(facts: &Facts, id: NodeId, draft: &Draft, demands: &[&Demand]) -> Result<Plan, Why> {
+    let (cost, below) = (facts.cost[id.0 as usize], &facts.below[id.0 as usize]);
+    if demands.len() > 1 && (*below != Below::Nothing || !cost::recompute_shifted(cost, demands.len())) {
+        return Err(Why::Shifts(demands.len() as u32));
+    }
+    for demand in demands {
+        let missing = missing(draft, demand);
+        // The reductions below are inside the items when they are taken row by row.
+        let (repeated, below_fits) = if draft.row.is_empty() {
+            let by_rows = matches!(below, Below::Rows(extents) if are_last(draft, &missing, extents));
+            (!missing.is_empty() && !by_rows, by_rows)
+        } else {
+            let repeated = missing.iter().any(|var| !draft.row.contains(var));
+            let rows = matches!(below, Below::Rows(extents) if draft.extents(&draft.row) == *extents);
+            (repeated, !demand.outside || (draft.by_rows && rows))
+        };
+        if repeated && (*below != Below::Nothing || !cost::recompute_broadcast(cost)) {
+            return Err(Why::Broadcast);
+        }
+        if !missing.is_empty() && *below != Below::Nothing && !below_fits {
+            return Err(Why::NotByRows);
+        }
+    }
+    Ok(Plan::Keep)
+}
+
+fn fit_reduction(facts: &Facts, id: NodeId, extents: SymShape, draft: &Draft, demand: &Demand) -> Result<Plan, Why> {
+    // Each item needs one fold, and no fold is needed by two items.
+    let mut mentioned: SmallVec<[Var; 4]> = SmallVec::new();
+    for index in &demand.at {
+        match index.terms.as_slice() {
+            [] => {}
+            [(var, _)] if !mentioned.contains(var) => mentioned.push(*var),
+            _ => return Err(Why::NotByRows),
+        }
+    }
+    mentioned.sort_unstable();
+    let innermost = matches!(facts.below[id.0 as usize], Below::Rows(_));
+    if draft.row.is_empty() {
+        let missing = missing(draft, demand);
+        if missing.is_empty() {
+            return Ok(Plan::NewRow { by_rows: innermost && !draft.vars.is_empty(), extents });
+        }
+        let by_rows = innermost && are_last(draft, &missing, &extents);
+        return if by_rows { Ok(Plan::LastAreRow(missing.len())) } else { Err(Why::NotByRows) };
+    }
+    let same_loops = draft.extents(&draft.row) == extents && mentioned == draft.items();
+    let usable = !demand.outside || (draft.by_rows && innermost);
+    if same_loops && usable { Ok(Plan::Keep) } else { Err(Why::NotByRows) }
+}
+
+fn fit_scan(node: &Node, axis: u8, draft: &Draft, demand: &Demand) -> Result<Plan, Why> {
+    let axis = axis as usize;
+    let var = demand.at[axis].as_var().ok_or(Why::NotInOrder)?;
+    let elsewhere = demand.at.iter().enumerate().any(|(a, i)| a != axis && mentions(std::slice::from_ref(i), var));
+    let whole_axis = draft.vars[var as usize] == node.shape[axis];
+    let row: SmallVec<[Var; 2]> = smallvec![var];
+    if elsewhere || !whole_axis {
+        return Err(Why::NotInOrder);
+    }
+    match draft.row.as_slice() {
+        // Other variables than its own would repeat the fold.
+        [] if missing(draft, demand).is_empty() => Ok(Plan::Row(var)),
+        same if same == row.as_slice() && missing(draft, demand).is_empty() => Ok(Plan::Keep),
+        _ => Err(Why::NotInOrder),
+    }
+}

@@ -1,0 +1,428 @@
+//! Regions grow from the roots down. Nodes are placed users first: when a node's turn comes, every region that needs it has
+//! said at which indices (a demand). Regions that need the same element at the same place in the same loops are joined;
+//! then the node is computed in the regions that need it, or stored by one region and loaded by the others.
+
+use crate::{
+    fusion::{
+        Access, Output, ResultView, Why, cost,
+        draft::{Draft, renamed},
+        facts::{Below, Facts},
+        fit::{Demand, Plan, fit},
+        index::{Index, Indices, Var, mentions, through_view},
+    },
+    graph::{Graph, NodeId},
+    node::{Op, View},
+    shape::{Dim, SymShape},
+};
+use smallvec::{SmallVec, smallvec};
+
+/// What growing ends with.
+pub(super) struct Grown {
+    /// Those not joined into others are regions.
+    pub drafts: Vec<Draft>,
+    /// The drafts that store a node, by node.
+    pub homes: Vec<SmallVec<[usize; 1]>>,
+    pub why: Vec<Option<Why>>,
+    pub access: Vec<Option<Access>>,
+    pub uniform: Vec<bool>,
+    pub results: Vec<ResultView>,
+    /// The operands of the matrix products, by node.
+    pub operands: Vec<(NodeId, Access, Access)>,
+}
+
+/// Grows the regions of a graph.
+pub(super) fn grow(graph: &Graph) -> Grown {
+    let facts = Facts::of(graph);
+    let count = graph.len();
+    let mut grower = Grower {
+        graph,
+        facts,
+        drafts: Vec::new(),
+        demands: vec![Vec::new(); count],
+        homes: vec![SmallVec::new(); count],
+        why: vec![None; count],
+        operands: Vec::new(),
+    };
+    for (id, _) in graph.iter().rev() {
+        grower.place(id);
+    }
+    grower.join_results();
+    let Grower { facts, drafts, homes, why, operands, .. } = grower;
+    let Facts { access, uniform, results, .. } = facts;
+    Grown { drafts, homes, why, access, uniform, results, operands }
+}
+
+struct Grower<'a> {
+    graph: &'a Graph,
+    facts: Facts,
+    drafts: Vec<Draft>,
+    /// Of the nodes that are not placed yet, by node.
+    demands: Vec<Vec<Demand>>,
+    homes: Vec<SmallVec<[usize; 1]>>,
+    why: Vec<Option<Why>>,
+    operands: Vec<(NodeId, Access, Access)>,
+}
+
+impl Grower<'_> {
+    fn place(&mut self, id: NodeId) {
+        let mut demands = std::mem::take(&mut self.demands[id.0 as usize]);
+        let required = self.facts.required[id.0 as usize];
+        if demands.is_empty() && required.is_none() {
+            return;
+        }
+        self.join_sharing(&mut demands);
+        let graph = self.graph;
+        let node = graph.node(id);
+        match &node.op {
+            Op::Input(_) => self.read_by(id, &demands),
+            Op::Dot => {
+                self.read_by(id, &demands);
+                self.place_product(id);
+            }
+            Op::Concat { .. } => {
+                self.read_by(id, &demands);
+                self.place_parts(id);
+            }
+            // Views are not computed, but a slice of what would be computed much too often is stored.
+            Op::View(view) if required.is_none() => {
+                let slice = matches!(view, View::Slice { .. });
+                match self.regions_of(&demands, id).into_iter().find_map(|(_, fits)| fits.err()) {
+                    Some(why @ Why::Broadcast) if slice => self.store(id, why, &demands),
+                    _ => self.compute_in_all(id, &demands),
+                }
+            }
+            Op::Const(_)
+            | Op::Param(_)
+            | Op::Iota { .. }
+            | Op::Map(_)
+            | Op::Cast
+            | Op::View(_)
+            | Op::Reduce { .. }
+            | Op::Scan { .. } => self.place_computed(id, required, &demands),
+        }
+    }
+
+    fn place_computed(&mut self, id: NodeId, required: Option<Why>, demands: &[Demand]) {
+        if let Some(why) = required {
+            return self.store(id, why, demands);
+        }
+        let regions = self.regions_of(demands, id);
+        if let Some(why) = regions.iter().find_map(|(_, fits)| fits.as_ref().err()) {
+            return self.store(id, *why, demands);
+        }
+        let cheap = self.facts.uniform[id.0 as usize]
+            || (self.facts.below[id.0 as usize] == Below::Nothing
+                && cost::recompute_in_regions(
+                    self.facts.cost[id.0 as usize],
+                    self.graph.node(id).dtype,
+                    regions.len(),
+                ));
+        let folds = matches!(self.graph.node(id).op, Op::Reduce { .. } | Op::Scan { .. });
+        if regions.len() == 1 || (cheap && !folds) {
+            self.compute_in_all(id, demands);
+        } else {
+            self.store(id, Why::Regions(regions.len() as u32), demands);
+        }
+    }
+
+    /// The regions that need the node's elements as such (not through loads), and whether they can compute it.
+    fn regions_of(&self, demands: &[Demand], id: NodeId) -> Vec<(usize, Result<Plan, Why>)> {
+        let mut regions: Vec<usize> = demands.iter().filter(|d| !d.loads).map(|d| d.region).collect();
+        regions.sort_unstable();
+        regions.dedup();
+        let fits = |region| {
+            let own: Vec<&Demand> = demands.iter().filter(|d| d.region == region && !d.loads).collect();
+            (region, fit(self.graph, &self.facts, id, &self.drafts[region], &own))
+        };
+        regions.into_iter().map(fits).collect()
+    }
+
+    fn compute_in_all(&mut self, id: NodeId, demands: &[Demand]) {
+        for (region, fits) in self.regions_of(demands, id) {
+            // A view that does not fit is looked through all the same; its operand decides.
+            self.compute_in(id, region, fits.unwrap_or(Plan::Keep), demands);
+        }
+    }
+
+    /// Makes a region compute the node: what it needs for that becomes its demands.
+    fn compute_in(&mut self, id: NodeId, region: usize, plan: Plan, demands: &[Demand]) {
+        let draft = &mut self.drafts[region];
+        if !matches!(self.graph.node(id).op, Op::View(_)) {
+            draft.members.insert(id);
+        }
+        draft.apply(&plan);
+        for demand in demands.iter().filter(|d| d.region == region && !d.loads) {
+            self.demand_operands(id, demand);
+        }
+    }
+
+    fn demand_operands(&mut self, id: NodeId, demand: &Demand) {
+        let graph = self.graph;
+        let node = graph.node(id);
+        let region = demand.region;
+        match &node.op {
+            Op::Map(_) | Op::Cast | Op::Scan { .. } => {
+                for &operand in &node.inputs {
+                    self.demand(operand, demand.clone());
+                }
+            }
+            Op::View(view) => {
+                if let Some(Access { base, strided }) = &self.facts.access[id.0 as usize] {
+                    let at = smallvec![strided.address(&demand.at)];
+                    let (base, loaded) = (*base, Demand { at, loads: true, ..demand.clone() });
+                    return self.push(base, loaded);
+                }
+                let operand = node.inputs[0];
+                let at = match through_view(view, node, graph.node(operand), &demand.at) {
+                    Some(at) => at,
+                    // Only of what is the same everywhere; else `facts` would have stored the operand.
+                    None => smallvec![Index::zero(); graph.node(operand).shape.len()],
+                };
+                let vars = self.drafts[region].vars.len() as Var;
+                let outside = demand.outside || (0..vars).any(|v| mentions(&demand.at, v) && !mentions(&at, v));
+                self.demand(operand, Demand { at, outside, ..demand.clone() });
+            }
+            Op::Reduce { axes, .. } => {
+                let operand = node.inputs[0];
+                let mut at = demand.at.clone();
+                let mut row = self.drafts[region].row.iter();
+                let long = |axis: &&u8| graph.node(operand).shape[**axis as usize] != Dim::One;
+                for (&axis, &var) in axes.iter().filter(long).zip(&mut row) {
+                    at[axis as usize] = Index::var(var);
+                }
+                self.demand(operand, Demand { at, outside: false, ..demand.clone() });
+            }
+            Op::Const(_) | Op::Param(_) | Op::Iota { .. } | Op::Input(_) | Op::Concat { .. } | Op::Dot => {}
+        }
+    }
+
+    /// Records that a region needs an element of a node.
+    fn demand(&mut self, id: NodeId, mut demand: Demand) {
+        if self.facts.uniform[id.0 as usize] {
+            demand.at = smallvec![Index::zero(); self.graph.node(id).shape.len()];
+        } else if self.facts.required[id.0 as usize].is_none()
+            && let Some(Access { base, strided }) = &self.facts.access[id.0 as usize]
+        {
+            let (base, at) = (*base, smallvec![strided.address(&demand.at)]);
+            return self.push(base, Demand { at, loads: true, ..demand });
+        }
+        self.push(id, demand);
+    }
+
+    fn push(&mut self, id: NodeId, demand: Demand) {
+        self.drafts[demand.region].waiting.push(id);
+        let demands = &mut self.demands[id.0 as usize];
+        let same = |d: &&mut Demand| d.region == demand.region && d.loads == demand.loads && d.at == demand.at;
+        match demands.iter_mut().find(same) {
+            Some(known) => known.outside |= demand.outside,
+            None => demands.push(demand),
+        }
+    }
+
+    /// Stores the node: in a region that needs all of it and can come before all others that need it, or in one of its own.
+    fn store(&mut self, id: NodeId, why: Why, demands: &[Demand]) {
+        self.why[id.0 as usize] = Some(why);
+        let home = self.regions_of(demands, id).into_iter().find_map(|(region, fits)| {
+            let plan = fits.ok()?;
+            let mut after = self.drafts[region].loops();
+            after.apply(&plan);
+            let shape = &self.graph.node(id).shape;
+            let at = demands.iter().find(|d| d.region == region && !d.loads && after.covers(&d.at, shape))?.at.clone();
+            let before = |d: &Demand| {
+                (d.region != region && !self.reaches(region, d.region)) || (d.region == region && !d.loads)
+            };
+            demands.iter().all(before).then_some((region, plan, at))
+        });
+        let (region, plan, at) = match home {
+            Some(home) => {
+                let elsewhere: Vec<Demand> = demands.iter().filter(|d| d.region != home.0).cloned().collect();
+                self.read_by(id, &elsewhere);
+                self.homes[id.0 as usize].push(home.0);
+                self.compute_in(id, home.0, home.1, demands);
+                self.drafts[home.0].outputs.push(Output { node: id, part: None, at: home.2 });
+                return;
+            }
+            None => {
+                self.read_by(id, demands);
+                let (region, at) = self.new_draft(&self.graph.node(id).shape.clone());
+                let demand = Demand { region, at: at.clone(), outside: false, loads: false };
+                let plan = fit(self.graph, &self.facts, id, &self.drafts[region], &[&demand]).unwrap_or(Plan::Keep);
+                (region, plan, at)
+            }
+        };
+        self.homes[id.0 as usize].push(region);
+        self.drafts[region].outputs.push(Output { node: id, part: None, at: at.clone() });
+        self.compute_in(id, region, plan, &[Demand { region, at, outside: false, loads: false }]);
+    }
+
+    fn place_product(&mut self, id: NodeId) {
+        self.why[id.0 as usize] = Some(Why::Product);
+        let (region, _) = self.new_draft(&SymShape::new());
+        self.drafts[region].product = Some(id);
+        self.drafts[region].members.insert(id);
+        self.homes[id.0 as usize].push(region);
+        let mut resolved = Vec::new();
+        for &operand in &self.graph.node(id).inputs {
+            let access =
+                self.facts.resolve(self.graph, operand).expect("facts made the operands of products addressable");
+            // What is read is a matter of the library; only that it is read counts.
+            let demand = Demand { region, at: Indices::new(), outside: false, loads: true };
+            self.push(access.base, demand);
+            resolved.push(access);
+        }
+        let mut resolved = resolved.into_iter();
+        if let (Some(left), Some(right)) = (resolved.next(), resolved.next()) {
+            self.operands.push((id, left, right));
+        }
+    }
+
+    /// Each operand of a concatenation is stored at its offset by a region of its own, to begin with.
+    fn place_parts(&mut self, id: NodeId) {
+        self.why[id.0 as usize] = Some(Why::Concat);
+        for (part, &operand) in self.graph.node(id).inputs.iter().enumerate() {
+            let (region, at) = self.new_draft(&self.graph.node(operand).shape.clone());
+            self.drafts[region].outputs.push(Output { node: id, part: Some(part), at: at.clone() });
+            self.homes[id.0 as usize].push(region);
+            self.demand(operand, Demand { region, at, outside: false, loads: false });
+        }
+    }
+
+    /// A region over a shape, and the indices of an array of that shape.
+    fn new_draft(&mut self, shape: &SymShape) -> (usize, Indices) {
+        let mut vars = SymShape::new();
+        let index = |&dim: &Dim| {
+            if dim == Dim::One {
+                return Index::zero();
+            }
+            vars.push(dim);
+            Index::var(vars.len() as Var - 1)
+        };
+        let at = shape.iter().map(index).collect();
+        self.drafts.push(Draft { vars, ..Draft::default() });
+        (self.drafts.len() - 1, at)
+    }
+
+    fn read_by(&mut self, id: NodeId, demands: &[Demand]) {
+        for demand in demands {
+            self.drafts[demand.region].reads.insert(id);
+        }
+    }
+
+    fn current(&self, mut region: usize) -> usize {
+        while let Some(joined) = self.drafts[region].joined {
+            region = joined;
+        }
+        region
+    }
+
+    /// Does `from` have to run after `to`?
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        let mut seen = vec![false; self.drafts.len()];
+        let mut stack = vec![from];
+        while let Some(region) = stack.pop() {
+            if region == to {
+                return true;
+            }
+            if std::mem::replace(&mut seen[region], true) {
+                continue;
+            }
+            for read in &self.drafts[region].reads {
+                stack.extend(self.homes[read.0 as usize].iter().map(|&home| self.current(home)));
+            }
+        }
+        false
+    }
+
+    /// Joins regions that need the same elements in the same loops.
+    fn join_sharing(&mut self, demands: &mut Vec<Demand>) {
+        let mut first = 0;
+        while first < demands.len() {
+            let mut second = first + 1;
+            while second < demands.len() {
+                let (a, b) = (&demands[first], &demands[second]);
+                if a.region != b.region && a.loads == b.loads {
+                    let (a, b) = if self.drafts[a.region].row.is_empty() && !self.drafts[b.region].row.is_empty() {
+                        (b, a)
+                    } else {
+                        (a, b)
+                    };
+                    let correspondences = self.drafts[a.region].correspondences(&self.drafts[b.region]);
+                    if let Some(map) = correspondences.into_iter().find(|map| renamed(&b.at, map) == a.at) {
+                        let (a, b) = (a.region, b.region);
+                        self.join(a, b, &map, demands);
+                    }
+                }
+                second += 1;
+            }
+            first += 1;
+        }
+        // Joining can make two demands one.
+        let mut kept: Vec<Demand> = Vec::with_capacity(demands.len());
+        for demand in demands.drain(..) {
+            let same = |d: &&mut Demand| d.region == demand.region && d.loads == demand.loads && d.at == demand.at;
+            match kept.iter_mut().find(same) {
+                Some(known) => known.outside |= demand.outside,
+                None => kept.push(demand),
+            }
+        }
+        *demands = kept;
+    }
+
+    /// Joins region `b` into `a`, if neither has to run after the other and they are not too large together. `in_hand` are
+    /// demands that are not recorded.
+    fn join(&mut self, a: usize, b: usize, map: &[Var], in_hand: &mut [Demand]) -> bool {
+        let size = self.drafts[a].members.union(&self.drafts[b].members).count();
+        if size > cost::REGION_LIMIT || self.reaches(a, b) || self.reaches(b, a) {
+            return false;
+        }
+        let mut other = std::mem::take(&mut self.drafts[b]);
+        let rename = |demand: &mut Demand| {
+            if demand.region == b {
+                demand.region = a;
+                demand.at = renamed(&demand.at, map);
+            }
+        };
+        for id in &other.waiting {
+            self.demands[id.0 as usize].iter_mut().for_each(rename);
+        }
+        in_hand.iter_mut().for_each(rename);
+        self.drafts[a].absorb(&mut other, map);
+        self.drafts[b].joined = Some(a);
+        for homes in &mut self.homes {
+            for home in homes.iter_mut().filter(|home| **home == b) {
+                *home = a;
+            }
+        }
+        true
+    }
+
+    /// Joins element-wise regions over the same extents that only store results, or parts of one concatenation: a launch
+    /// less, though they share nothing.
+    fn join_results(&mut self) {
+        let kind = |grower: &Self, region: usize| {
+            let draft = &grower.drafts[region];
+            let concat = draft.outputs.first().and_then(|o| o.part.map(|_| o.node));
+            let fits = |o: &Output| match concat {
+                Some(node) => o.node == node,
+                None => o.part.is_none() && grower.why[o.node.0 as usize] == Some(Why::Root),
+            };
+            let joinable = draft.joined.is_none() && draft.row.is_empty() && draft.product.is_none();
+            (joinable && !draft.outputs.is_empty() && draft.outputs.iter().all(fits)).then_some(concat)
+        };
+        let mut heads: Vec<(Option<NodeId>, SymShape, usize)> = Vec::new();
+        for region in 0..self.drafts.len() {
+            let Some(concat) = kind(self, region) else { continue };
+            let vars = self.drafts[region].vars.clone();
+            match heads.iter().position(|(c, v, _)| *c == concat && *v == vars) {
+                Some(at) => {
+                    let map: SmallVec<[Var; 4]> = (0..vars.len() as Var).collect();
+                    let head = heads[at].2;
+                    if !self.join(head, region, &map, &mut []) {
+                        heads[at].2 = region;
+                    }
+                }
+                None => heads.push((concat, vars, region)),
+            }
+        }
+    }
+}

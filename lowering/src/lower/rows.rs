@@ -1,0 +1,257 @@
+//! Which loop over a region's row computes what. The loops follow one another inside an item: a fold that needs the result
+//! of another fold over the row goes to a later loop, and so does everything over the row that needs it. Values over the row
+//! that several loops need are computed again, unless that costs too much; then a scratch row keeps them.
+
+use fusewire_ir::{
+    fusion::{
+        Nest, Partition, RegionId, cost,
+        index::{Index, Indices, mentions, through_view},
+    },
+    graph::{Graph, Node, NodeId},
+    node::Op,
+    shape::Dim,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::{SmallVec, smallvec};
+
+/// An element of a node that a region computes.
+pub(super) type Element = (NodeId, Indices);
+
+/// The loops over a row.
+pub(super) struct Rows {
+    /// In order.
+    pub loops: Vec<RowLoop>,
+    /// The outputs that are stored once an item, by their numbers.
+    pub item_outputs: Vec<usize>,
+    /// The elements that a scratch row keeps.
+    pub kept: FxHashSet<Element>,
+}
+
+/// What one loop over the row is for.
+#[derive(Default)]
+pub(super) struct RowLoop {
+    /// The reductions it takes.
+    pub folds: Vec<Element>,
+    /// The outputs it stores, by their numbers.
+    pub outputs: Vec<usize>,
+}
+
+/// Which elements a region's element needs, and from where. Both the schedule and the code follow it.
+pub(super) struct Pull<'a> {
+    pub graph: &'a Graph,
+    pub partition: &'a Partition,
+    pub region: RegionId,
+    pub nest: &'a Nest,
+}
+
+/// Where an element comes from.
+pub(super) enum Source {
+    /// From an input or a stored node, at this address.
+    Load { base: NodeId, address: Index },
+    /// It is the element of another node: this node is a view.
+    Same(Element),
+    /// It is computed from these, by the node's op.
+    Computed(SmallVec<[Element; 3]>),
+    /// It is a reduction of this element over the row.
+    Fold(Element),
+}
+
+impl Pull<'_> {
+    /// Where an element comes from.
+    pub fn source(&self, (id, at): &Element) -> Source {
+        let (id, at) = (*id, at.as_slice());
+        let node = self.graph.node(id);
+        let homes = &self.partition.homes[id.0 as usize];
+        if !homes.is_empty() && !homes.contains(&self.region) {
+            let address = fusewire_ir::fusion::strided::Strided::dense(&node.shape).address(at);
+            return Source::Load { base: id, address };
+        }
+        if let Some(access) = &self.partition.access[id.0 as usize] {
+            return Source::Load { base: access.base, address: access.strided.address(at) };
+        }
+        match &node.op {
+            Op::View(view) => {
+                let operand = node.inputs[0];
+                let below = self.graph.node(operand);
+                // Only what is the same everywhere has views that are not affine.
+                let at =
+                    through_view(view, node, below, at).unwrap_or_else(|| smallvec![Index::zero(); below.shape.len()]);
+                Source::Same(self.element(operand, at))
+            }
+            Op::Reduce { axes, .. } if !self.folds_nothing(node) => {
+                let operand = node.inputs[0];
+                let mut inner: Indices = at.into();
+                let mut row = self.nest.row.iter();
+                for &axis in axes {
+                    if self.graph.node(operand).shape[axis as usize] != Dim::One
+                        && let Some(&var) = row.next()
+                    {
+                        inner[axis as usize] = Index::var(var);
+                    }
+                }
+                Source::Fold(self.element(operand, inner))
+            }
+            Op::Const(_)
+            | Op::Param(_)
+            | Op::Iota { .. }
+            | Op::Input(_)
+            | Op::Map(_)
+            | Op::Cast
+            | Op::Reduce { .. }
+            | Op::Scan { .. }
+            | Op::Concat { .. }
+            | Op::Dot => Source::Computed(node.inputs.iter().map(|&i| self.element(i, at.into())).collect()),
+        }
+    }
+
+    /// An element; of what is the same everywhere, the first one.
+    pub fn element(&self, id: NodeId, at: Indices) -> Element {
+        if self.partition.uniform[id.0 as usize] {
+            return (id, smallvec![Index::zero(); self.graph.node(id).shape.len()]);
+        }
+        (id, at)
+    }
+
+    /// Does a fold only go over axes of extent 1?
+    pub fn folds_nothing(&self, node: &Node) -> bool {
+        let one = |axis: u8| self.graph.node(node.inputs[0]).shape[axis as usize] == Dim::One;
+        match &node.op {
+            Op::Reduce { axes, .. } => axes.iter().all(|&axis| one(axis)),
+            Op::Scan { axis, .. } => one(*axis),
+            _ => false,
+        }
+    }
+
+    /// How many of the loops over the row are around an element: those up to the innermost variable it depends on.
+    pub fn level(&self, at: &[Index]) -> usize {
+        self.nest.row.iter().rposition(|&var| mentions(at, var)).map_or(0, |position| position + 1)
+    }
+}
+
+/// Schedules a region.
+pub(super) fn schedule(pull: &Pull<'_>) -> Rows {
+    let mut scheduler = Scheduler { pull, ready: FxHashMap::default(), costs: FxHashMap::default(), loops: Vec::new() };
+    let mut item_outputs = Vec::new();
+    for (number, output) in pull.nest.outputs.iter().enumerate() {
+        let element = output_element(pull, number);
+        let ready = scheduler.ready(&element);
+        if pull.level(&output.at) == 0 {
+            item_outputs.push(number);
+        } else {
+            scheduler.loop_number(ready).outputs.push(number);
+        }
+    }
+    let kept = scheduler.kept();
+    let mut loops = scheduler.loops;
+    for row_loop in &mut loops {
+        row_loop.folds.sort_by_key(|fold| fold.0);
+    }
+    Rows { loops, item_outputs, kept }
+}
+
+/// The element that an output stores.
+pub(super) fn output_element(pull: &Pull<'_>, number: usize) -> Element {
+    let output = &pull.nest.outputs[number];
+    let node = match output.part {
+        Some(part) => pull.graph.node(output.node).inputs[part],
+        None => output.node,
+    };
+    pull.element(node, output.at.clone())
+}
+
+struct Scheduler<'a> {
+    pull: &'a Pull<'a>,
+    /// How many loops have to be complete before an element can be computed.
+    ready: FxHashMap<Element, usize>,
+    costs: FxHashMap<Element, u32>,
+    loops: Vec<RowLoop>,
+}
+
+impl Scheduler<'_> {
+    fn loop_number(&mut self, number: usize) -> &mut RowLoop {
+        while self.loops.len() <= number {
+            self.loops.push(RowLoop::default());
+        }
+        &mut self.loops[number]
+    }
+
+    fn ready(&mut self, element: &Element) -> usize {
+        if let Some(&ready) = self.ready.get(element) {
+            return ready;
+        }
+        let ready = match self.pull.source(element) {
+            Source::Load { .. } => 0,
+            Source::Same(operand) => self.ready(&operand),
+            Source::Computed(operands) => operands.iter().map(|o| self.ready(o)).max().unwrap_or(0),
+            Source::Fold(operand) => {
+                let ready = self.ready(&operand);
+                self.loop_number(ready).folds.push(element.clone());
+                ready + 1
+            }
+        };
+        self.ready.insert(element.clone(), ready);
+        ready
+    }
+
+    /// What computing an element costs in a loop over the row.
+    fn cost(&mut self, element: &Element) -> u32 {
+        if self.pull.level(&element.1) == 0 {
+            return 0;
+        }
+        if let Some(&cost) = self.costs.get(element) {
+            return cost;
+        }
+        let graph = self.pull.graph;
+        let node = graph.node(element.0);
+        let cost = match self.pull.source(element) {
+            Source::Load { .. } => cost::LOAD,
+            Source::Same(operand) => self.cost(&operand),
+            Source::Fold(_) => 0,
+            Source::Computed(operands) => {
+                let own = match &node.op {
+                    Op::Map(op) => cost::op(*op, graph.node(node.inputs[0]).dtype),
+                    // A running fold cannot be computed in lanes.
+                    Op::Scan { .. } => 2 * cost::ROW_RECOMPUTE_LIMIT,
+                    _ => 1,
+                };
+                operands.iter().fold(own, |sum, o| sum.saturating_add(self.cost(o)))
+            }
+        };
+        self.costs.insert(element.clone(), cost);
+        cost
+    }
+
+    /// The elements that a later loop needs again and that cost too much to be computed again.
+    fn kept(&mut self) -> FxHashSet<Element> {
+        let mut kept = FxHashSet::default();
+        let mut computed: FxHashMap<Element, usize> = FxHashMap::default();
+        for number in 0..self.loops.len() {
+            let mut stack: Vec<Element> = Vec::new();
+            for fold in &self.loops[number].folds {
+                if let Source::Fold(operand) = self.pull.source(fold) {
+                    stack.push(operand);
+                }
+            }
+            stack.extend(self.loops[number].outputs.iter().map(|&o| output_element(self.pull, o)));
+            while let Some(element) = stack.pop() {
+                if self.pull.level(&element.1) == 0 {
+                    continue;
+                }
+                let source = self.pull.source(&element);
+                if let Source::Computed(operands) = source {
+                    let first = *computed.entry(element.clone()).or_insert(number);
+                    // A scratch row has an element for each of the row's, so only what depends on all of them fits.
+                    let whole = self.pull.nest.row.iter().all(|&var| mentions(&element.1, var));
+                    if first < number && whole && self.cost(&element) > cost::ROW_RECOMPUTE_LIMIT {
+                        kept.insert(element);
+                    } else {
+                        stack.extend(operands);
+                    }
+                } else if let Source::Same(operand) = source {
+                    stack.push(operand);
+                }
+            }
+        }
+        kept
+    }
+}
