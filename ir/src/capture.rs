@@ -89,7 +89,7 @@ impl Symbols {
 /// Captures what is needed to compute the roots. None of them has a buffer yet.
 pub fn capture(roots: &[Arc<Lazy>]) -> Capture {
     let (nodes, ids) = walk(roots);
-    let mut root_ids: Vec<u32> = roots.iter().map(|r| ids[&Arc::as_ptr(r)]).collect();
+    let mut root_ids: Vec<u32> = roots.iter().filter_map(|r| ids.find(Arc::as_ptr(r))).collect();
     keep_what_others_hold(&nodes, &mut root_ids);
     let outputs = root_ids.iter().map(|&i| nodes[i as usize].lazy.clone()).collect();
     let mut capture = Capture {
@@ -106,48 +106,72 @@ pub fn capture(roots: &[Arc<Lazy>]) -> Capture {
     capture
 }
 
-/// Every node the roots need, operands first, without recursion.
-fn walk(roots: &[Arc<Lazy>]) -> (Vec<Captured>, FxHashMap<*const Lazy, u32>) {
-    let mut ids: FxHashMap<*const Lazy, u32> = FxHashMap::default();
-    let mut nodes: Vec<Captured> = Vec::new();
-    // A node, its expression, and the operand to visit next.
-    let mut stack: Vec<(Arc<Lazy>, Option<Expression>, usize)> = Vec::new();
-    for root in roots {
-        if !ids.contains_key(&Arc::as_ptr(root)) {
-            stack.push(entry(root));
+/// The number of each node met, by address. Most graphs are so small that looking through a list beats hashing.
+#[derive(Default)]
+struct Ids {
+    list: Vec<*const Lazy>,
+    /// The same as the list, once that is longer than [`Ids::LISTED`].
+    map: FxHashMap<*const Lazy, u32>,
+}
+
+impl Ids {
+    const LISTED: usize = 24;
+
+    fn find(&self, node: *const Lazy) -> Option<u32> {
+        if self.list.len() <= Ids::LISTED {
+            // What was met last is asked for most.
+            return self.list.iter().rposition(|&met| met == node).map(|i| i as u32);
         }
-        while let Some((lazy, expression, next)) = stack.last_mut() {
-            let operand = expression.as_ref().and_then(|e| e.inputs.get(*next));
-            if let Some(operand) = operand {
-                *next += 1;
-                if !ids.contains_key(&Arc::as_ptr(operand)) {
-                    let operand = entry(operand);
-                    stack.push(operand);
+        self.map.get(&node).copied()
+    }
+
+    fn push(&mut self, node: *const Lazy) {
+        self.list.push(node);
+        if self.list.len() == Ids::LISTED + 1 {
+            self.map.extend(self.list.iter().zip(0u32..).map(|(&node, id)| (node, id)));
+        } else if self.list.len() > Ids::LISTED {
+            self.map.insert(node, self.list.len() as u32 - 1);
+        }
+    }
+}
+
+/// Every node the roots need, operands first, without recursion.
+fn walk(roots: &[Arc<Lazy>]) -> (Vec<Captured>, Ids) {
+    // A node, its expression, the numbers of the operands visited so far.
+    type Visit = (Arc<Lazy>, Option<Expression>, SmallVec<[u32; 3]>);
+    let mut ids = Ids { list: Vec::with_capacity(16), ..Ids::default() };
+    let mut nodes: Vec<Captured> = Vec::with_capacity(16);
+    let mut stack: Vec<Visit> = Vec::with_capacity(8);
+    for root in roots {
+        if ids.find(Arc::as_ptr(root)).is_none() {
+            stack.push((root.clone(), pending(root), SmallVec::new()));
+        }
+        while let Some((_, expression, operands)) = stack.last_mut() {
+            if let Some(operand) = expression.as_ref().and_then(|e| e.inputs.get(operands.len())) {
+                // The walk is over a graph without cycles, so an operand is either finished or not yet met.
+                match ids.find(Arc::as_ptr(operand)) {
+                    Some(id) => operands.push(id),
+                    None => {
+                        let visit = (operand.clone(), pending(operand), SmallVec::new());
+                        stack.push(visit);
+                    }
                 }
                 continue;
             }
-            // The walk is over a graph without cycles, so a node cannot have been met again below itself; but it can have
-            // been finished through another path since it was pushed.
-            let pointer = Arc::as_ptr(lazy);
-            let Some((lazy, expression, _)) = stack.pop() else { break };
-            if ids.contains_key(&pointer) {
-                continue;
-            }
-            let inputs = expression.iter().flat_map(|e| &e.inputs);
-            let operands: SmallVec<[u32; 3]> = inputs.map(|i| ids[&Arc::as_ptr(i)]).collect();
+            let Some((lazy, expression, operands)) = stack.pop() else { break };
             for &o in &operands {
                 nodes[o as usize].uses += 1;
             }
-            ids.insert(pointer, nodes.len() as u32);
+            ids.push(Arc::as_ptr(&lazy));
             nodes.push(Captured { lazy, expression, operands, uses: 0 });
         }
     }
     (nodes, ids)
 }
 
-fn entry(node: &Arc<Lazy>) -> (Arc<Lazy>, Option<Expression>, usize) {
-    let expression = if node.buffer().is_some() { None } else { node.expression() };
-    (node.clone(), expression, 0)
+/// How a node is to be computed; `None` when it is.
+fn pending(node: &Arc<Lazy>) -> Option<Expression> {
+    if node.buffer().is_some() { None } else { node.expression() }
 }
 
 /// Adds the nodes that somebody outside holds to the roots; for a view, what it views.

@@ -106,34 +106,32 @@ thread_local! {
 
 /// Drops operands without recursion: a drop inside a drop only queues.
 fn drop_later(operands: Operands) {
-    if operands.is_empty() {
-        return;
+    for mut operand in operands {
+        // What others hold too, and what has no operands itself, ends here: nothing below it can follow.
+        let leaf = Arc::get_mut(&mut operand).is_none_or(|node| match node.expression.get_mut() {
+            None => true,
+            Some(expression) => expression.inputs.is_empty(),
+        });
+        if leaf {
+            drop(operand);
+        } else {
+            drop_queued(operand);
+        }
     }
+}
+
+fn drop_queued(operand: Arc<Lazy>) {
     // While the thread itself ends the queue may be gone; then recursion is all that is left.
     let _ = PENDING.try_with(|pending| {
-        let mut operands = Some(operands);
-        let outermost = {
-            let mut queue = pending.borrow_mut();
-            match queue.as_mut() {
-                Some(queue) => {
-                    queue.extend(operands.take().into_iter().flatten());
-                    false
-                }
-                None => {
-                    *queue = Some(operands.take().into_iter().flatten().collect());
-                    true
-                }
-            }
-        };
-        if outermost {
-            loop {
-                let next = pending.borrow_mut().as_mut().and_then(Vec::pop);
-                match next {
-                    Some(node) => drop(node),
-                    None => break,
-                }
-            }
-            *pending.borrow_mut() = None;
+        if let Some(queue) = pending.borrow_mut().as_mut() {
+            return queue.push(operand);
         }
+        *pending.borrow_mut() = Some(Vec::new());
+        let mut next = Some(operand);
+        while let Some(node) = next {
+            drop(node);
+            next = pending.borrow_mut().as_mut().and_then(Vec::pop);
+        }
+        *pending.borrow_mut() = None;
     });
 }

@@ -9,6 +9,8 @@ pub mod ints;
 pub mod kernel;
 pub mod lower;
 pub mod math;
+pub mod pass;
+pub mod passes;
 pub mod program;
 pub mod program_interp;
 pub mod text;

@@ -5,7 +5,16 @@
 mod common;
 
 use common::{ProgramBuilder, buffer, compile_with, elementwise, never};
-use fusewire_ir::{lazy::Device, ops::ScalarOp, scalar::Scalar, value::Storage};
+use fusewire_ir::{
+    build::{self, Operand},
+    capture::capture,
+    dtype::DType,
+    lazy::{Device, Lazy},
+    ops::ScalarOp,
+    promote::Weak,
+    scalar::Scalar,
+    value::{Buffer, Storage},
+};
 use fusewire_lowering::{kernel::Kernel, program::ArrayId};
 use fusewire_runtime::{
     backend::{Backend, Executable, Launch, MatrixProduct},
@@ -62,6 +71,18 @@ fn measure(name: &str, mut call: impl FnMut()) {
     println!("{name:<44} {best:8.1} ns");
 }
 
+/// `a * 2 + b - 1 ...`: six recorded calls.
+fn recorded(a: &Arc<Lazy>, b: &Arc<Lazy>) -> Arc<Lazy> {
+    let call = |op, x: &Arc<Lazy>, y: Operand| build::elementwise(op, &[Operand::Array(x.clone()), y]).unwrap();
+    let scalar = |value| Operand::Scalar(Weak::Float(value));
+    let x = call(ScalarOp::Multiply, a, scalar(2.0));
+    let x = call(ScalarOp::Add, &x, Operand::Array(b.clone()));
+    let x = call(ScalarOp::Subtract, &x, scalar(1.0));
+    let x = call(ScalarOp::Multiply, &x, Operand::Array(a.clone()));
+    let x = call(ScalarOp::Maximum, &x, scalar(0.5));
+    call(ScalarOp::Add, &x, Operand::Array(b.clone()))
+}
+
 fn main() {
     measure("allocate and free 400 bytes", || drop(black_box(pool::allocate(400))));
     measure("allocate and free 1 MB", || drop(black_box(pool::allocate(1_000_000))));
@@ -74,6 +95,11 @@ fn main() {
     measure("run a plan of one kernel", || {
         black_box(plan.run(&[50], &[Scalar::f64(1.0)], &[&a, &b], &Idle, &never)).unwrap();
     });
+
+    let lazy = |buffer: &Buffer| Lazy::computed(buffer.clone(), DType::F64, [50].as_slice().into(), Device::Cpu);
+    let (lazy_a, lazy_b) = (lazy(&a), lazy(&b));
+    measure("record six calls", || drop(black_box(recorded(&lazy_a, &lazy_b))));
+    measure("record and capture six calls", || drop(black_box(capture(&[recorded(&lazy_a, &lazy_b)]))));
 
     let cache = PlanCache::new(LIMITS);
     let key = |number: u32| -> Vec<u32> { (0..60).map(|word| word * 7 + number).collect() };

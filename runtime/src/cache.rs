@@ -8,7 +8,7 @@
 
 use crate::{
     backend::Backend,
-    counters,
+    compile, counters,
     error::Error,
     plan::{CompiledKernel, Plan},
 };
@@ -123,7 +123,7 @@ impl PlanCache {
             counters::KERNELS_REUSED.add(1);
             return Ok(compiled);
         }
-        let kernel = crate::compile::optimize(source.1.clone());
+        let kernel = compile::optimize_kernel(source.1.clone(), &mut |_, _| ())?;
         let executable = backend.compile(&kernel)?;
         counters::KERNELS_COMPILED.add(1);
         let compiled = Arc::new(CompiledKernel { kernel, executable });

@@ -1,8 +1,32 @@
-//! From a captured graph to what back ends compile.
+//! From a captured graph to what back ends compile: the graph passes, lowering, the kernel passes. In builds with debug
+//! assertions every pass is followed by the verifier.
 
-use fusewire_lowering::kernel::Kernel;
+use crate::error::Error;
+use fusewire_ir::{
+    graph::Graph,
+    pass::{self, Pass},
+};
+use fusewire_lowering::{
+    kernel::Kernel,
+    lower,
+    pass::{self as kernel_pass, KernelPass},
+    program::Program,
+};
 
-/// Runs the kernel passes.
-pub fn optimize(kernel: Kernel) -> Kernel {
-    kernel
+const CHECK: bool = cfg!(debug_assertions);
+
+/// The program of a captured graph: graph passes, then fusion and lowering. `observe` gets each pass's result.
+pub fn program(graph: &Graph, observe: &mut dyn FnMut(&Pass, &Graph)) -> Result<Program, Error> {
+    Ok(lower::program(&optimize_graph(graph, observe)?))
+}
+
+/// The graph passes.
+pub fn optimize_graph(graph: &Graph, observe: &mut dyn FnMut(&Pass, &Graph)) -> Result<Graph, Error> {
+    pass::run_pipeline(graph, CHECK, observe).map_err(Error::Internal)
+}
+
+/// The kernel passes.
+pub fn optimize_kernel(mut kernel: Kernel, observe: &mut dyn FnMut(&KernelPass, &Kernel)) -> Result<Kernel, Error> {
+    kernel_pass::run_pipeline(&mut kernel, CHECK, observe).map_err(Error::Internal)?;
+    Ok(kernel)
 }

@@ -18,7 +18,8 @@ pub fn evaluate(roots: &[Arc<Lazy>], interrupted: &dyn Fn() -> bool) -> Result<(
     while let Some(first) = rest.first() {
         // A graph lives on one device; roots of several devices are several graphs.
         let device = first.device;
-        let (here, elsewhere): (SmallVec<[_; 4]>, SmallVec<[_; 4]>) = rest.into_iter().partition(|r| r.device == device);
+        let (here, elsewhere): (SmallVec<[_; 4]>, SmallVec<[_; 4]>) =
+            rest.into_iter().partition(|r| r.device == device);
         let backend = registry::backend(device)?;
         evaluate_on(&**backend, device, &crate::cache::PLANS, &here, interrupted)?;
         rest = elsewhere;
@@ -58,7 +59,7 @@ fn find_or_build(
         return Ok(plan);
     }
     counters::PLAN_MISSES.add(1);
-    let program = compile::program(captured.graph());
+    let program = compile::program(&captured.graph(), &mut |_, _| ())?;
     let plan = Plan::build(program, &mut |kernel| plans.compile(device, backend, kernel))?;
     Ok(plans.insert(device, captured.hash, captured.key.clone(), Arc::new(plan)))
 }

@@ -111,7 +111,7 @@ unsafe fn write(to: *mut u8, value: Scalar) {
 struct Pointers<'a> {
     launch: &'a Launch<'a>,
     buffers: Vec<Pointer>,
-    items: u64,
+    stores: u64,
     interrupted: bool,
 }
 
@@ -136,7 +136,7 @@ impl<'a> Pointers<'a> {
             let start = scratch.as_ref().map_or(given, |storage| storage.pointer());
             buffers.push(Pointer { start, dtype: decl.dtype, length, _scratch: scratch });
         }
-        Ok(Pointers { launch, buffers, items: 0, interrupted: false })
+        Ok(Pointers { launch, buffers, stores: 0, interrupted: false })
     }
 
     fn at(&self, buffer: BufferId, index: i64) -> Result<*mut u8, String> {
@@ -152,11 +152,6 @@ impl<'a> Pointers<'a> {
 
 impl Memory for Pointers<'_> {
     fn begin_item(&mut self) -> Result<(), String> {
-        self.items += 1;
-        if self.items.is_multiple_of(4096) && (self.launch.interrupted)() {
-            self.interrupted = true;
-            return Err("interrupted".into());
-        }
         Ok(())
     }
 
@@ -168,6 +163,11 @@ impl Memory for Pointers<'_> {
     }
 
     fn store(&mut self, buffer: BufferId, index: i64, value: Scalar) -> Result<(), String> {
+        self.stores += 1;
+        if self.stores.is_multiple_of(4096) && (self.launch.interrupted)() {
+            self.interrupted = true;
+            return Err("interrupted".into());
+        }
         let to = self.at(buffer, index)?;
         // SAFETY: what is written is dense and was checked.
         unsafe { write(to, value) };

@@ -21,6 +21,8 @@
 
 mod parse;
 mod print;
+mod program;
 
 pub use parse::{ParseError, parse};
 pub use print::print;
+pub use program::print_program;

@@ -1,0 +1,459 @@
+//! Makes phases of one item's loops, so that a reduction has something to share out: each loop becomes a phase whose items
+//! fold one segment of the range into a partial result, and a phase that folds the partial results in order. Loops
+//! that only store become phases over their iterations.
+//!
+//! Split are phases of one item (reductions of everything), and phases of one dim when neighbouring items read neighbouring
+//! elements (reductions along an outer axis). Rows that items read alone are not split. A segment's length is a constant: it
+//! depends neither on sizes nor on threads, and so the sums do not either.
+
+use crate::{
+    kernel::{
+        Affine, BufferDecl, BufferId, CASCADE_BLOCK, Coefficient, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Phase,
+        Range, Reduction, Role, Stmt, ValueId, VarId,
+    },
+    pass::KernelPass,
+    walk::{
+        for_each_affine, for_each_affine_mut, for_each_definition, for_each_loop, for_each_stmt, for_each_stmt_mut,
+    },
+};
+use rustc_hash::FxHashMap;
+
+/// The pass.
+pub const PASS: KernelPass = KernelPass {
+    name: "split-reductions",
+    doc: "Splits reductions of everything and along outer axes into segments and a fold of their partial results.",
+    run,
+};
+
+/// Elements of a segment of a reduction of everything.
+const SEGMENT: u32 = 32_768;
+
+/// Iterations of the outermost loop that make a segment, where a nest of loops reduces everything.
+const NEST_SEGMENT: u32 = 64;
+
+/// Rows of a segment of a reduction along an outer axis. Few enough for the hardware to prefetch each row as a stream of
+/// its own: 4096 x 4096 float32 are summed at 8 to 20 GB/s with 32 rows, at 2.7 GB/s with 64 and more. And one block of the
+/// cascade, so that a lane needs one accumulator and no stack.
+const OUTER_SEGMENT: u32 = CASCADE_BLOCK;
+
+fn run(kernel: &mut Kernel) {
+    for phase in std::mem::take(&mut kernel.phases) {
+        if is_split(kernel, &phase) {
+            let phases =
+                Splitter { kernel, old: &phase, new: Vec::new(), results: FxHashMap::default(), fold: None }.run();
+            kernel.phases.extend(phases);
+        } else {
+            kernel.phases.push(phase);
+        }
+    }
+}
+
+fn is_split(kernel: &Kernel, phase: &Phase) -> bool {
+    let mut simple = true;
+    let mut reduces = false;
+    let mut written = Vec::new();
+    for_each_stmt(&phase.body, &mut |stmt| match stmt {
+        Stmt::Store { buffer, .. } => {
+            simple &= kernel.buffers[buffer.0 as usize].role != Role::Scratch;
+            written.push(*buffer);
+        }
+        Stmt::Loop(inner) => {
+            simple &= inner.scans.is_empty() && matches!(inner.range, Range::Full(_));
+            reduces |= !inner.reductions.is_empty();
+        }
+        Stmt::Let(_) => {}
+    });
+    for_each_definition(&phase.body, &mut |id| {
+        if let Inst::Load { buffer, .. } = &kernel.value(id).inst {
+            simple &= !written.contains(buffer);
+        }
+    });
+    match phase.dims.as_slice() {
+        _ if !simple || !reduces => false,
+        [] => true,
+        [(dim, _)] => reads_neighbours(kernel, phase, *dim),
+        _ => false,
+    }
+}
+
+/// Do the loops mostly load elements that are neighbours along the dim, and not along the loop?
+fn reads_neighbours(kernel: &Kernel, phase: &Phase, dim: VarId) -> bool {
+    let (mut along_dim, mut along_loop) = (0, 0);
+    for_each_loop(&phase.body, &mut |inner| {
+        let loads = inner.body.iter().filter(|stmt| matches!(stmt, Stmt::Let(_)));
+        for_each_affine(&kernel.values, &loads.cloned().collect::<Vec<_>>(), &mut |at| {
+            along_dim += i32::from(at.coefficient(dim) == Some(Coefficient::Const(1)));
+            along_loop += i32::from(at.coefficient(inner.var) == Some(Coefficient::Const(1)));
+        });
+    });
+    along_dim > along_loop
+}
+
+struct Splitter<'a> {
+    kernel: &'a mut Kernel,
+    old: &'a Phase,
+    new: Vec<NewPhase>,
+    /// Where the results of the old loops are to be had.
+    results: FxHashMap<ValueId, Found>,
+    /// The last phase that folds partial results: what follows the loop belongs there.
+    fold: Option<usize>,
+}
+
+struct NewPhase {
+    phase: Phase,
+    /// The variables of the old dims.
+    dims: Vec<VarId>,
+    /// What old values and variables are called here.
+    values: FxHashMap<ValueId, ValueId>,
+    vars: Vec<(VarId, VarId)>,
+}
+
+#[derive(Clone, Copy)]
+struct Found {
+    /// The new phase that computes it.
+    phase: usize,
+    /// Its name there.
+    value: ValueId,
+    /// Where later phases find it, once one has asked.
+    buffer: Option<BufferId>,
+}
+
+impl Splitter<'_> {
+    fn run(mut self) -> Vec<Phase> {
+        for stmt in &self.old.body {
+            match stmt {
+                // Computed in each phase that uses it.
+                Stmt::Let(_) => {}
+                Stmt::Store { buffer, at, value } => {
+                    let phase = match self.fold {
+                        Some(phase) => phase,
+                        None => self.begin(&[]),
+                    };
+                    self.fold = Some(phase);
+                    let value = self.provide(phase, *value);
+                    let at = self.renamed(phase, at);
+                    self.new[phase].phase.body.push(Stmt::Store { buffer: *buffer, at, value });
+                }
+                Stmt::Loop(inner) if inner.reductions.is_empty() => self.stores(inner),
+                Stmt::Loop(inner) => self.segments(inner),
+            }
+        }
+        self.new.into_iter().map(|new| new.phase).collect()
+    }
+
+    /// Begins a phase over some outer dims (old variables, if they have any, with their extents) and the old dims.
+    fn begin(&mut self, outer: &[(Option<VarId>, IntId)]) -> usize {
+        let mut vars = Vec::new();
+        let mut dims = Vec::new();
+        let old_dims = self.old.dims.iter().map(|&(var, extent)| (Some(var), extent));
+        for (old, extent) in outer.iter().copied().chain(old_dims) {
+            let var = self.kernel.new_var();
+            dims.push((var, extent));
+            vars.extend(old.map(|old| (old, var)));
+        }
+        let own = dims[outer.len()..].iter().map(|&(var, _)| var).collect();
+        let phase = Phase { dims, body: Vec::new() };
+        self.new.push(NewPhase { phase, dims: own, values: FxHashMap::default(), vars });
+        self.new.len() - 1
+    }
+
+    /// How many combinations of the old dims there are.
+    fn items(&mut self) -> IntId {
+        let one = self.kernel.int_const(1);
+        self.old.dims.iter().fold(one, |product, &(_, extent)| self.kernel.int(IntExpr::Mul(product, extent)))
+    }
+
+    /// The number of the combination of the old dims, after `outer` whole numberings.
+    fn item_index(&mut self, phase: usize, outer: Option<VarId>) -> Affine {
+        let mut at = Affine::default();
+        if let Some(outer) = outer {
+            let items = self.items();
+            at = at.plus(outer, self.coefficient(items));
+        }
+        let mut stride = self.kernel.int_const(1);
+        let dims: Vec<(VarId, IntId)> =
+            self.new[phase].dims.iter().copied().zip(self.old.dims.iter().map(|&(_, extent)| extent)).collect();
+        for (var, extent) in dims.into_iter().rev() {
+            at = at.plus(var, self.coefficient(stride));
+            stride = self.kernel.int(IntExpr::Mul(stride, extent));
+        }
+        at
+    }
+
+    fn coefficient(&self, id: IntId) -> Coefficient {
+        self.kernel.int_literal(id).map_or(Coefficient::Int(id), Coefficient::Const)
+    }
+
+    fn temporary(&mut self, like: ValueId, length: IntId) -> BufferId {
+        let dtype = self.kernel.dtype(like);
+        self.kernel.buffers.push(BufferDecl { dtype, role: Role::Temporary, length: Some(length) });
+        BufferId(self.kernel.buffers.len() as u32 - 1)
+    }
+
+    fn renamed(&self, phase: usize, at: &Affine) -> Affine {
+        let mut at = at.clone();
+        rename_all(&self.new[phase].vars, &mut at);
+        at
+    }
+
+    /// A value of the old phase's top block, in a new phase.
+    fn provide(&mut self, phase: usize, old: ValueId) -> ValueId {
+        if let Some(&known) = self.new[phase].values.get(&old) {
+            return known;
+        }
+        let mut value = self.kernel.value(old).clone();
+        if let Some(mut found) = self.results.get(&old).copied() {
+            if found.phase == phase {
+                return found.value;
+            }
+            let buffer = match found.buffer {
+                Some(buffer) => buffer,
+                None => {
+                    let items = self.items();
+                    let buffer = self.temporary(old, items);
+                    let at = self.item_index(found.phase, None);
+                    self.new[found.phase].phase.body.push(Stmt::Store { buffer, at, value: found.value });
+                    found.buffer = Some(buffer);
+                    self.results.insert(old, found);
+                    buffer
+                }
+            };
+            value.inst = Inst::Load { buffer, at: self.item_index(phase, None) };
+        } else {
+            if let Some(at) = value.inst.affine_mut() {
+                rename_all(&self.new[phase].vars, at);
+            }
+            for operand in value.inst.operands_mut() {
+                *operand = self.provide(phase, *operand);
+            }
+        }
+        let new = self.kernel.new_value(value.inst, value.dtype);
+        let target = &mut self.new[phase];
+        target.values.insert(old, new);
+        target.phase.body.push(Stmt::Let(new));
+        new
+    }
+
+    /// A loop that only stores: its iterations are items.
+    fn stores(&mut self, outermost: &Loop) {
+        let mut dims: Vec<(Option<VarId>, IntId)> = vec![(Some(outermost.var), outermost.range.extent())];
+        let mut body = &outermost.body;
+        while let [Stmt::Loop(inner)] = body.as_slice() {
+            if !inner.reductions.is_empty() {
+                break;
+            }
+            dims.push((Some(inner.var), inner.range.extent()));
+            body = &inner.body;
+        }
+        let phase = self.begin(&dims);
+        self.copy(phase, body);
+    }
+
+    /// A loop with reductions: a phase that folds segments, and one that folds their results.
+    fn segments(&mut self, inner: &Loop) {
+        let nest = inner.body.iter().any(|stmt| matches!(stmt, Stmt::Loop(_)));
+        let size = match (self.old.dims.is_empty(), nest) {
+            (false, _) => OUTER_SEGMENT,
+            (true, true) => NEST_SEGMENT,
+            (true, false) => SEGMENT,
+        };
+        let extent = inner.range.extent();
+        let size_int = self.kernel.int_const(size as i64);
+        let segments = self.kernel.int(IntExpr::CeilDiv(extent, size_int));
+        let items = self.items();
+        let length = self.kernel.int(IntExpr::Mul(segments, items));
+
+        let first = self.begin(&[(None, segments)]);
+        let segment = self.new[first].phase.dims[0].0;
+        let copied = self.copy_loop(first, inner, Range::Tile { extent, tile: segment, size });
+        let partials: Vec<(Reduction, ValueId)> =
+            inner.reductions.iter().zip(&copied.reductions).map(|(old, new)| (*old, new.result)).collect();
+        self.new[first].phase.body.push(Stmt::Loop(copied));
+        let mut buffers = Vec::new();
+        for (_, result) in &partials {
+            let buffer = self.temporary(*result, length);
+            let at = self.item_index(first, Some(segment));
+            self.new[first].phase.body.push(Stmt::Store { buffer, at, value: *result });
+            buffers.push(buffer);
+        }
+
+        let second = self.begin(&[]);
+        let var = self.kernel.new_var();
+        let mut fold = Loop {
+            var,
+            range: Range::Full(segments),
+            kind: LoopKind::Serial,
+            reductions: vec![],
+            scans: vec![],
+            body: vec![],
+        };
+        for ((old, _), buffer) in partials.iter().zip(buffers) {
+            let dtype = self.kernel.dtype(old.result);
+            let at = self.item_index(second, Some(var));
+            let value = self.kernel.new_value(Inst::Load { buffer, at }, dtype);
+            let result = self.kernel.new_value(Inst::Reduced, dtype);
+            fold.body.push(Stmt::Let(value));
+            fold.reductions.push(Reduction { op: old.op, value, result });
+            self.results.insert(old.result, Found { phase: second, value: result, buffer: None });
+        }
+        self.new[second].phase.body.push(Stmt::Loop(fold));
+        self.fold = Some(second);
+    }
+
+    /// Copies a block to the end of a new phase.
+    fn copy(&mut self, phase: usize, block: &[Stmt]) {
+        // Values from outside come first, so that they are defined where the block's loops can see them.
+        self.provide_outside(phase, block);
+        let copied = self.copy_block(phase, block);
+        self.new[phase].phase.body.extend(copied);
+    }
+
+    fn provide_outside(&mut self, phase: usize, block: &[Stmt]) {
+        let mut defined = Vec::new();
+        for_each_definition(block, &mut |id| defined.push(id));
+        let mut used: Vec<ValueId> = Vec::new();
+        defined.iter().for_each(|&id| used.extend(self.kernel.value(id).inst.operands()));
+        crate::walk::for_each_root(block, &mut |id| used.push(id));
+        let inside: rustc_hash::FxHashSet<ValueId> = defined.into_iter().collect();
+        for id in used {
+            if !inside.contains(&id) {
+                self.provide(phase, id);
+            }
+        }
+    }
+
+    fn copy_loop(&mut self, phase: usize, inner: &Loop, range: Range) -> Loop {
+        self.provide_outside(phase, std::slice::from_ref(&Stmt::Loop(inner.clone())));
+        let mut copied = self.copy_block(phase, std::slice::from_ref(&Stmt::Loop(inner.clone())));
+        let Some(Stmt::Loop(mut copied)) = copied.pop() else { unreachable!("a loop is copied to a loop") };
+        copied.range = range;
+        copied
+    }
+
+    /// A copy of a block with new names for everything it defines.
+    fn copy_block(&mut self, phase: usize, block: &[Stmt]) -> Vec<Stmt> {
+        let mut definitions = Vec::new();
+        for_each_definition(block, &mut |id| definitions.push(id));
+        for_each_loop(block, &mut |inner| {
+            let var = self.kernel.new_var();
+            self.new[phase].vars.push((inner.var, var));
+        });
+        for old in definitions {
+            let mut value = self.kernel.value(old).clone();
+            for operand in value.inst.operands_mut() {
+                *operand = self.new[phase].values[operand];
+            }
+            let new = self.kernel.new_value(value.inst, value.dtype);
+            self.new[phase].values.insert(old, new);
+        }
+        let mut copied = block.to_vec();
+        let (values, vars) = (&self.new[phase].values, &self.new[phase].vars);
+        for_each_stmt_mut(&mut copied, &mut |stmt| match stmt {
+            Stmt::Let(id) => *id = values[id],
+            Stmt::Store { value, .. } => *value = values[value],
+            Stmt::Loop(inner) => {
+                inner.var = vars.iter().find(|(old, _)| *old == inner.var).map_or(inner.var, |&(_, new)| new);
+                for reduction in &mut inner.reductions {
+                    reduction.value = values[&reduction.value];
+                    reduction.result = values[&reduction.result];
+                }
+            }
+        });
+        for_each_affine_mut(&mut self.kernel.values, &mut copied, &mut |at| rename_all(vars, at));
+        copied
+    }
+}
+
+/// Renames every variable at once: old and new names never meet.
+fn rename_all(vars: &[(VarId, VarId)], at: &mut Affine) {
+    for (var, _) in &mut at.terms {
+        if let Some(&(_, new)) = vars.iter().find(|(old, _)| old == var) {
+            *var = new;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{kernel::Role, passes::testing};
+
+    #[test]
+    fn a_reduction_of_everything_becomes_segments_and_a_fold() {
+        let text = "kernel @total(b0: in f32, b1: out f32[i1]; p0: f32) {
+          i0 = sym m
+          i1 = const 1
+          phase () {
+            %9 = param p0 : f32
+            loop v0 in i0 {
+              %0 = load b0[v0] : f32
+              %5 = multiply %0, %9 : f32
+            } reduce %1 = add %0 : f32, %6 = maximum %5 : f32
+            %2 = const 0.5 : f32
+            %3 = multiply %1, %2 : f32
+            %7 = add %3, %6 : f32
+            store b1[0] = %7
+          }
+        }";
+        let (before, after) = testing::run_named(text, &["split-reductions"]);
+        assert_eq!(after.phases.len(), 2);
+        assert_eq!(after.phases[0].dims.len(), 1);
+        assert_eq!(after.buffers.iter().filter(|b| b.role == Role::Temporary).count(), 2);
+        testing::assert_same_results(&before, &after, &[17_000], 1e-5);
+        testing::assert_same_results(&before, &after, &[3], 1e-5);
+    }
+
+    const STANDARDISE: &str = "kernel @standardise(b0: in f32, b1: out f32[i2], b2: out f32[i1]) {
+      i0 = sym m
+      i1 = sym n
+      i2 = mul i0, i1
+      phase (v0: i1) {
+        loop v1 in i0 {
+          %0 = load b0[v1*i1 + v0] : f32
+        } reduce %1 = add %0 : f32
+        %2 = const 0.25 : f32
+        %3 = multiply %1, %2 : f32
+        loop v2 in i0 {
+          %4 = load b0[v2*i1 + v0] : f32
+          %5 = subtract %4, %3 : f32
+          %6 = multiply %5, %5 : f32
+        } reduce %7 = add %6 : f32
+        %8 = sqrt %7 : f32
+        store b2[v0] = %3
+        loop v3 in i0 {
+          %9 = load b0[v3*i1 + v0] : f32
+          %10 = subtract %9, %3 : f32
+          %11 = divide %10, %8 : f32
+          store b1[v3*i1 + v0] = %11
+        }
+      }
+    }";
+
+    #[test]
+    fn dependent_reductions_along_an_outer_axis_become_phases() {
+        let (before, after) = testing::run_named(STANDARDISE, &["split-reductions"]);
+        // Two reductions of two phases each, and the phase that stores.
+        assert_eq!(after.phases.len(), 5);
+        assert_eq!(after.phases.iter().map(|p| p.dims.len()).collect::<Vec<_>>(), [2, 1, 2, 1, 2]);
+        testing::assert_same_results(&before, &after, &[100, 7], 1e-5);
+        testing::assert_same_results(&before, &after, &[5, 3], 1e-5);
+    }
+
+    #[test]
+    fn rows_and_scans_are_not_split() {
+        let rows = STANDARDISE.replace("*i1 + v0]", " + v0*i0]");
+        let (_, after) = testing::run_named(&rows, &["split-reductions"]);
+        assert_eq!(after.phases.len(), 1);
+        let scan = "kernel @cumulative(b0: in f32, b1: out f32[i0]) {
+          i0 = sym m
+          phase () {
+            loop v0 in i0 {
+              %0 = load b0[v0] : f32
+              %1 = scan add %0 : f32
+              store b1[v0] = %1
+            }
+          }
+        }";
+        let (_, after) = testing::run_named(scan, &["split-reductions"]);
+        assert_eq!(after.phases.len(), 1);
+    }
+}
