@@ -1,1 +1,77 @@
-//! Placeholder header.
+//! `fusewire._fusewire`: the compiled half of the Python package. The only crate that knows Python.
+//!
+//! Calls are recorded by `fusewire_ir::build` and computed by `fusewire_runtime`; here is the way in (`convert`, `import`),
+//! the way out (`export`, `text`) and what Python sees: `Array` and the functions of the namespace.
+
+mod array;
+mod convert;
+mod diagnostics;
+mod dtype;
+mod errors;
+mod evaluate;
+mod export;
+mod functions;
+mod import;
+mod indexing;
+mod methods;
+mod operators;
+mod protocols;
+mod text;
+
+use pyo3::prelude::*;
+
+/// The compiled half of fusewire: the arrays and functions of the namespace.
+#[pymodule(gil_used = true)]
+mod _fusewire {
+    use super::*;
+
+    #[pymodule_export]
+    use crate::{
+        array::Array,
+        evaluate::compute,
+        functions::{
+            creation::{
+                arange, asarray, empty, empty_like, eye, from_dlpack, full, full_like, linspace, meshgrid, ones, ones_like,
+                tril, triu, zeros, zeros_like,
+            },
+            elementwise::{clip, conj, imag, isin, real},
+            inspection::{astype, can_cast, result_type},
+            linear::{matmul, matrix_transpose, tensordot, vecdot},
+            manipulation::{
+                broadcast_arrays, broadcast_shapes, broadcast_to, concat, diff, expand_dims, flip, moveaxis, permute_dims,
+                reshape, roll, squeeze, stack, tile, unstack,
+            },
+            reductions::{
+                all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std, sum,
+                var,
+            },
+        },
+    };
+
+    /// What is about the engine and not part of the namespace.
+    #[pymodule]
+    mod engine {
+        #[pymodule_export]
+        use crate::{
+            diagnostics::{
+                counter_snapshot, memory_figures, reset_counters, reset_peak, set_memory_limit,
+                trim_memory,
+            },
+            functions::{
+                elementwise::{ElementwiseFunction, op_table},
+                inspection::is_computed,
+            },
+            indexing::Rows,
+        };
+    }
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::diagnostics::start()?;
+        crate::dtype::register(module)?;
+        crate::functions::elementwise::register(module)?;
+        // `from _fusewire import *` is to give the namespace alone.
+        module.index()?.call_method1("remove", ("engine",))?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -365,8 +365,10 @@ pub(crate) fn logaddexp(a: &[Scalar]) -> Scalar {
     float2(a, |x, y| {
         if x == y {
             x + std::f64::consts::LN_2
+        } else if x.is_nan() || y.is_nan() {
+            x + y
         } else {
-            x.max(y) + (-(x - y).abs()).exp().ln_1p() + 0.0 * (x + y) * f64::from(x.is_nan() || y.is_nan())
+            x.max(y) + (-(x - y).abs()).exp().ln_1p()
         }
     })
 }

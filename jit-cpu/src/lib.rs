@@ -1,1 +1,18 @@
-//! Placeholder header.
+//! Kernels to machine code through Cranelift, the threads that run it, and the matrix product.
+//!
+//! The only crate that knows Cranelift. It knows neither graphs nor plans: kernels and pointers come in, filled memory goes
+//! out. Which instructions compute an element may differ from the interpreters; its bits may not.
+
+mod backend;
+mod code;
+mod compile;
+mod emit;
+mod isa;
+mod launch;
+mod native;
+mod product;
+mod scalar;
+mod threads;
+mod vector;
+
+pub use backend::CpuBackend;

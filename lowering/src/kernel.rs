@@ -244,7 +244,7 @@ pub enum LoopKind {
 pub struct Reduction {
     /// `Add Multiply Minimum Maximum And Or Xor`.
     pub op: ScalarOp,
-    /// What an iteration contributes; defined in the body.
+    /// What an iteration contributes; may be the same for all.
     pub value: ValueId,
     /// The value after the loop; its inst is [`Inst::Reduced`].
     pub result: ValueId,

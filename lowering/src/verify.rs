@@ -201,27 +201,30 @@ impl Checker<'_> {
         self.open(inner.var, inner.range.tile())?;
         let before = self.visible.clone();
         self.block(&inner.body, Some(inner))?;
-        let mut direct = Vec::new();
-        for stmt in &inner.body {
-            match stmt {
-                Stmt::Let(id) => direct.push(*id),
-                Stmt::Store { .. } => {}
-                Stmt::Loop(l) => direct.extend(l.reductions.iter().map(|r| r.result)),
-            }
+        for reduction in &inner.reductions {
+            self.fold(reduction.op, reduction.value, reduction.result, &Inst::Reduced)?;
         }
-        direct.extend(inner.scans.iter().map(|s| s.running));
-        let folds = inner.reductions.iter().map(|r| (r.op, r.value, r.result, Inst::Reduced));
-        let scans = inner.scans.iter().map(|s| (s.op, s.value, s.running, Inst::Running));
-        for (op, value, result, inst) in folds.chain(scans) {
-            if !direct.contains(&value) {
-                return Err(format!("the loop of v{var} folds %{}, which its body does not define", value.0));
+        for scan in &inner.scans {
+            let value = scan.value;
+            if !self.defined_by_body(inner, value) {
+                return Err(format!("the loop of v{var} scans %{}, which its body does not define", value.0));
             }
-            self.fold(op, value, result, &inst)?;
+            self.fold(scan.op, value, scan.running, &Inst::Running)?;
         }
         self.visible = before;
         self.vars.pop();
         self.vector = outer_vector;
         Ok(())
+    }
+
+    /// Is the value defined right in the loop's body, where the running fold over it has its place?
+    fn defined_by_body(&self, inner: &Loop, value: ValueId) -> bool {
+        inner.scans.iter().any(|s| s.running == value)
+            || inner.body.iter().any(|stmt| match stmt {
+                Stmt::Let(id) => *id == value,
+                Stmt::Store { .. } => false,
+                Stmt::Loop(nested) => nested.reductions.iter().any(|r| r.result == value),
+            })
     }
 
     fn fold(&self, op: ScalarOp, value: ValueId, result: ValueId, inst: &Inst) -> Checked {
@@ -416,7 +419,7 @@ kernel @centred(b0: in f32, b1: out f32[i2], b2: scratch f32[i1]) {
             ("vector 8 {\n      %4", "vector 6 {\n      %4", "has 6 lanes"),
             ("load b2[v2]", "load b2[v1]", "outside its loop"),
             ("reduce %3 = add %2", "reduce %3 = subtract %2", "cannot fold"),
-            ("reduce %3 = add %2", "reduce %3 = add %0", "does not define"),
+            ("%7 = scan add %6 : f32", "%7 = add %0, %6 : f32 %9 = scan add %0 : f32", "does not define"),
             ("%7 = scan add %6", "%7 = scan maximum %6", "cannot fold"),
             ("scratch f32[i1]", "scratch f64[i1]", "another dtype"),
             ("load b2[v2] : f32", "load b2[v2 + i0] : f32\n store b2[v2*2] = %0", "other lanes store"),

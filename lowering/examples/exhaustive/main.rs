@@ -1,7 +1,7 @@
 //! `make exhaustive`: the worst error of the maths expansions in float32, over all 2^32 operands or every n-th of them, and
 //! a random search in float64.
 //!
-//! Usage: `exhaustive [--stride N] [--doubles N] [op ...]`. A function of two operands takes pairs: each of the first with
+//! Usage: `exhaustive [--stride N] [--first BITS] [--last BITS] [--doubles N] [op ...]`. A function of two operands takes pairs: each of the first with
 //! one drawn at random. The measure in float32 is the float64 function of the standard library; an error is in units in
 //! the last place of the exact result. With `--doubles N`, N random float64 operands are compared with the standard
 //! library's float64 function, whose own error is then part of the measure: a search for gross errors, while
@@ -102,16 +102,15 @@ fn reference(row: &OpRow, x: f64, y: f64) -> f64 {
     (row.reference)(&operands[..row.arity]).as_f64()
 }
 
-/// Operands `first + i * step` of all float32 bit patterns.
-fn sweep(row: &OpRow, first: u64, step: u64) -> Worst {
+/// Operands `first + i * step` up to `last`, as float32 bit patterns.
+fn sweep(row: &OpRow, first: u64, last: u64, step: u64) -> Worst {
     let tape = Tape::record(row.op, DType::F32);
     let mut machine = tape.machine();
     let mut random = Random(first);
     let mut worst = Worst::default();
     let mut next = first;
-    while next < 1 << 32 {
-        let xs: Vec<f32> =
-            (0..BLOCK as u64).map(|i| f32::from_bits((next + i * step).min(u32::MAX.into()) as u32)).collect();
+    while next <= last {
+        let xs: Vec<f32> = (0..BLOCK as u64).map(|i| f32::from_bits((next + i * step).min(last) as u32)).collect();
         next += BLOCK as u64 * step;
         let ys: Vec<f32> = if row.arity == 1 {
             vec![0.0; BLOCK]
@@ -164,12 +163,14 @@ fn in_threads(work: impl Fn(u64, u64) -> Worst + Sync) -> Worst {
 }
 
 fn main() -> ExitCode {
-    let (mut stride, mut doubles, mut names) = (1, 0, Vec::new());
+    let (mut stride, mut first, mut last, mut doubles, mut names) = (1, 0, u32::MAX.into(), 0, Vec::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|n| n.parse().ok());
         match argument.as_str() {
             "--stride" => stride = number().expect("--stride takes a number"),
+            "--first" => first = number().expect("--first takes a number"),
+            "--last" => last = number().expect("--last takes a number"),
             "--doubles" => doubles = number().expect("--doubles takes a number"),
             name => names.push(name.to_string()),
         }
@@ -179,7 +180,7 @@ fn main() -> ExitCode {
     println!("| op | dtype | ops | bound | worst ulp | at | special results missed |\n|---|---|---|---|---|---|---|");
     for row in rows.filter(|row| names.is_empty() || names.iter().any(|n| n == row.name)) {
         let (dtype, worst) = if doubles == 0 {
-            (DType::F32, in_threads(|i, n| sweep(row, i * stride, n * stride)))
+            (DType::F32, in_threads(|i, n| sweep(row, first + i * stride, last, n * stride)))
         } else {
             (DType::F64, in_threads(|i, n| search(row, doubles / n, i + 1)))
         };

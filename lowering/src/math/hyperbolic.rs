@@ -103,7 +103,7 @@ pub(super) fn asinh(b: &mut B<'_>, x: V) -> V {
     let divisor = b.add(root, one);
     let quotient = b.div(magnitude, divisor);
     let v = b.fma(magnitude, quotient, magnitude);
-    let result = log1p_or_log_of_double(b, v, magnitude);
+    let result = log1p_or_log_of_double(b, v, None, magnitude);
     with_sign_of(b, result, x)
 }
 
@@ -114,8 +114,11 @@ pub(super) fn acosh(b: &mut B<'_>, x: V) -> V {
     let twice = b.add(t, t);
     let square = b.fma(t, t, twice);
     let root = b.un(S::Sqrt, square);
-    let v = b.add(t, root);
-    let result = log1p_or_log_of_double(b, v, x);
+    let v = b.add(root, t);
+    // The root is the larger one. Without what this sum lost the bound would be broken, by a little, near 1.03.
+    let low = b.sub(v, root);
+    let low = b.sub(t, low);
+    let result = log1p_or_log_of_double(b, v, Some(low), x);
     let nan = b.lit(x, f64::NAN);
     let outside = b.bin(S::Less, x, one);
     b.select(outside, nan, result)
@@ -128,7 +131,7 @@ pub(super) fn atanh(b: &mut B<'_>, x: V) -> V {
     let divisor = b.sub(one, magnitude);
     let quotient = b.div(magnitude, divisor);
     let v = b.fma(twice, quotient, twice);
-    let result = log::log1p_unchecked(b, v, None);
+    let result = log::log1p_unchecked(b, v, None, None);
     let result = b.mul(result, half);
     let (infinity, nan) = (b.lit(x, f64::INFINITY), b.lit(x, f64::NAN));
     let at_one = b.bin(S::Equal, magnitude, one);
@@ -150,15 +153,16 @@ fn half_exp(b: &mut B<'_>, x: V) -> V {
     b.mul(twice, power)
 }
 
-/// `log(1 + v)`, or `log(2 x)` where x is so large that its square might overflow. Infinity and NaN stay.
-fn log1p_or_log_of_double(b: &mut B<'_>, v: V, x: V) -> V {
+/// `log(1 + v + low)`, or `log(2 x)` where x is so large that its square might overflow. Infinity and NaN stay.
+fn log1p_or_log_of_double(b: &mut B<'_>, v: V, low: Option<V>, x: V) -> V {
     let (limit, infinity) =
         (b.lit(x, if is_f32(b, x) { 2f64.powi(40) } else { 2f64.powi(100) }), b.lit(x, f64::INFINITY));
     let (zero, one) = (b.lit(x, 0.0), b.lit(x, 1.0));
     let large = b.bin(S::Greater, x, limit);
     let v = b.select(large, x, v);
+    let low = low.map(|low| b.select(large, zero, low));
     let extra = b.select(large, one, zero);
-    let result = log::log1p_unchecked(b, v, Some(extra));
+    let result = log::log1p_unchecked(b, v, low, Some(extra));
     let finite = b.bin(S::Less, x, infinity);
     b.select(finite, result, x)
 }

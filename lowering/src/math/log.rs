@@ -72,7 +72,7 @@ pub(super) fn log10(b: &mut B<'_>, x: V) -> V {
 
 /// log(1 + x).
 pub(super) fn log1p(b: &mut B<'_>, x: V) -> V {
-    let result = log1p_unchecked(b, x, None);
+    let result = log1p_unchecked(b, x, None, None);
     // The result has the sign of x, that of 0 too.
     let sign = sign_of(b, x);
     let bits = b.un(S::ToBits, result);
@@ -83,8 +83,9 @@ pub(super) fn log1p(b: &mut B<'_>, x: V) -> V {
     with_domain(b, result, moved, x)
 }
 
-/// `log(1 + v) + extra ln 2` for finite `v > -1`; the result for 0 may have either sign.
-pub(super) fn log1p_unchecked(b: &mut B<'_>, v: V, extra: Option<V>) -> V {
+/// `log(1 + v + low) + extra ln 2` for finite `v > -1`, where low is what v lacks by rounding; the result for 0 may have
+/// either sign.
+pub(super) fn log1p_unchecked(b: &mut B<'_>, v: V, low: Option<V>, extra: Option<V>) -> V {
     let f = format(b, v);
     // 1 + v = u + c, exactly.
     let one = b.lit(v, 1.0);
@@ -94,6 +95,10 @@ pub(super) fn log1p_unchecked(b: &mut B<'_>, v: V, extra: Option<V>) -> V {
     let rest = b.sub(v, rest);
     let c = b.sub(one, back);
     let c = b.add(rest, c);
+    let c = match low {
+        Some(low) => b.add(c, low),
+        None => c,
+    };
 
     let Split { k, f: leading, exponent } = split_normal(b, u);
     // c 2^-k is the rest of f. Where v is so large that 2^-k might not be a number, it is too small to count.

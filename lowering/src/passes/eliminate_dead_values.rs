@@ -91,7 +91,7 @@ impl Eliminator<'_> {
                     let body = std::mem::take(&mut inner.body);
                     inner.body = self.block(body, Some(inner));
                     inner.scans.retain(|s| self.used[s.running.0 as usize]);
-                    !inner.body.is_empty()
+                    !inner.body.is_empty() || !inner.reductions.is_empty()
                 }
             };
             if live {

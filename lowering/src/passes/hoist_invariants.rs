@@ -45,8 +45,7 @@ fn leave(kernel: &Kernel, inner: &mut Loop, inside: &mut [bool], before: &mut Ve
             written[buffer.0 as usize] = true;
         }
     });
-    let folded =
-        |id: ValueId| inner.reductions.iter().any(|r| r.value == id) || inner.scans.iter().any(|s| s.value == id);
+    let scanned = |id: ValueId| inner.scans.iter().any(|s| s.value == id);
     let stay = |id: ValueId, inside: &mut [bool]| inside[id.0 as usize] = true;
     inner.scans.iter().for_each(|s| stay(s.running, inside));
     let mut body = Vec::with_capacity(inner.body.len());
@@ -57,7 +56,7 @@ fn leave(kernel: &Kernel, inner: &mut Loop, inside: &mut [bool], before: &mut Ve
                 let varies = inst.affine().is_some_and(|at| at.mentions(inner.var))
                     || inst.operands().iter().any(|operand| inside[operand.0 as usize])
                     || matches!(inst, Inst::Load { buffer, .. } if written[buffer.0 as usize]);
-                if !varies && !folded(*id) {
+                if !varies && !scanned(*id) {
                     before.push(stmt);
                     continue;
                 }
@@ -72,7 +71,7 @@ fn leave(kernel: &Kernel, inner: &mut Loop, inside: &mut [bool], before: &mut Ve
 }
 
 /// Constants and parameters at the top of the phase, so that two loops can be neighbours.
-fn constants_first(kernel: &Kernel, body: &mut Vec<Stmt>) {
+fn constants_first(kernel: &Kernel, body: &mut [Stmt]) {
     let constant = |stmt: &Stmt| match stmt {
         Stmt::Let(id) => matches!(kernel.value(*id).inst, Inst::Const(_) | Inst::Param(_)),
         Stmt::Store { .. } | Stmt::Loop(_) => false,
@@ -111,7 +110,7 @@ mod tests {
         let place = |what: &str| printed.find(what).unwrap_or_else(|| panic!("no {what} in\n{printed}"));
         assert!(place("const 2.0") < place("loop v0"), "{printed}");
         assert!(place("load b1") > place("loop v0") && place("load b1") < place("loop v1"), "{printed}");
-        assert!(place("= multiply") > place("loop v1"), "what is folded stays\n{printed}");
+        assert!(place("= multiply") < place("loop v1"), "{printed}");
         assert!(place("load b3") > place("loop v1"), "what the loop writes is loaded in it\n{printed}");
         testing::assert_same_results(&before, &after, &[3, 4], 0.0);
     }

@@ -7,6 +7,7 @@
 //! depends neither on sizes nor on threads, and so the sums do not either.
 
 use crate::{
+    ints::intern,
     kernel::{
         Affine, BufferDecl, BufferId, CASCADE_BLOCK, Coefficient, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Phase,
         Range, Reduction, Role, Stmt, ValueId, VarId,
@@ -39,8 +40,10 @@ const OUTER_SEGMENT: u32 = CASCADE_BLOCK;
 fn run(kernel: &mut Kernel) {
     for phase in std::mem::take(&mut kernel.phases) {
         if is_split(kernel, &phase) {
-            let phases =
-                Splitter { kernel, old: &phase, new: Vec::new(), results: FxHashMap::default(), fold: None }.run();
+            let rows = scratch_rows(kernel, &phase);
+            let splitter =
+                Splitter { kernel, old: &phase, new: Vec::new(), results: FxHashMap::default(), fold: None, rows };
+            let phases = splitter.run();
             kernel.phases.extend(phases);
         } else {
             kernel.phases.push(phase);
@@ -49,31 +52,72 @@ fn run(kernel: &mut Kernel) {
 }
 
 fn is_split(kernel: &Kernel, phase: &Phase) -> bool {
-    let mut simple = true;
-    let mut reduces = false;
-    let mut written = Vec::new();
-    for_each_stmt(&phase.body, &mut |stmt| match stmt {
-        Stmt::Store { buffer, .. } => {
-            simple &= kernel.buffers[buffer.0 as usize].role != Role::Scratch;
-            written.push(*buffer);
-        }
-        Stmt::Loop(inner) => {
-            simple &= inner.scans.is_empty() && matches!(inner.range, Range::Full(_));
-            reduces |= !inner.reductions.is_empty();
-        }
-        Stmt::Let(_) => {}
-    });
-    for_each_definition(&phase.body, &mut |id| {
-        if let Inst::Load { buffer, .. } = &kernel.value(id).inst {
-            simple &= !written.contains(buffer);
-        }
+    let reduces = |stmt: &Stmt| matches!(stmt, Stmt::Loop(inner) if !inner.reductions.is_empty());
+    let mut simple = phase.body.iter().any(reduces) && statements_stand_alone(kernel, &phase.body);
+    for_each_loop(&phase.body, &mut |inner| {
+        simple &= inner.scans.is_empty() && matches!(inner.range, Range::Full(_));
     });
     match phase.dims.as_slice() {
-        _ if !simple || !reduces => false,
+        _ if !simple => false,
         [] => true,
         [(dim, _)] => reads_neighbours(kernel, phase, *dim),
         _ => false,
     }
+}
+
+/// Does no statement of the block (a loop is one) load what it stores itself? Then what goes from one to the next can go
+/// through temporaries.
+fn statements_stand_alone(kernel: &Kernel, body: &[Stmt]) -> bool {
+    body.iter().all(|stmt| {
+        let block = std::slice::from_ref(stmt);
+        let mut written = Vec::new();
+        for_each_stmt(block, &mut |stmt| {
+            if let Stmt::Store { buffer, .. } = stmt {
+                written.push(*buffer);
+            }
+        });
+        let mut alone = true;
+        for_each_definition(block, &mut |id| {
+            if let Inst::Load { buffer, .. } = &kernel.value(id).inst {
+                let own = written.contains(buffer);
+                // Values of the top block are computed wherever they are used, so they must not change.
+                let may_change =
+                    matches!(stmt, Stmt::Let(_)) && kernel.buffers[buffer.0 as usize].role == Role::Scratch;
+                alone &= !own && !may_change;
+            }
+        });
+        alone
+    })
+}
+
+/// A temporary for each scratch buffer of the phase: what one item kept for itself now goes from phase to phase.
+fn scratch_rows(kernel: &mut Kernel, phase: &Phase) -> Vec<(BufferId, BufferId)> {
+    let mut rows: Vec<(BufferId, BufferId)> = Vec::new();
+    let items = items(kernel, phase);
+    let mut scratch = Vec::new();
+    for_each_stmt(&phase.body, &mut |stmt| {
+        if let Stmt::Store { buffer, .. } = stmt
+            && kernel.buffers[buffer.0 as usize].role == Role::Scratch
+            && !scratch.contains(buffer)
+        {
+            scratch.push(*buffer);
+        }
+    });
+    for old in scratch {
+        let decl = kernel.buffers[old.0 as usize].clone();
+        let length = decl.length.map(|length| kernel.int(IntExpr::Mul(length, items)));
+        kernel.buffers.push(BufferDecl { role: Role::Temporary, length, ..decl });
+        rows.push((old, BufferId(kernel.buffers.len() as u32 - 1)));
+        // Nobody has to provide the old one any more.
+        kernel.buffers[old.0 as usize].length = Some(kernel.int_const(0));
+    }
+    rows
+}
+
+/// How many items a phase has.
+fn items(kernel: &mut Kernel, phase: &Phase) -> IntId {
+    let one = kernel.int_const(1);
+    phase.dims.iter().fold(one, |product, &(_, extent)| kernel.int(IntExpr::Mul(product, extent)))
 }
 
 /// Do the loops mostly load elements that are neighbours along the dim, and not along the loop?
@@ -97,6 +141,8 @@ struct Splitter<'a> {
     results: FxHashMap<ValueId, Found>,
     /// The last phase that folds partial results: what follows the loop belongs there.
     fold: Option<usize>,
+    /// The temporaries that take the place of scratch, with one row for each of the old items.
+    rows: Vec<(BufferId, BufferId)>,
 }
 
 struct NewPhase {
@@ -159,8 +205,7 @@ impl Splitter<'_> {
 
     /// How many combinations of the old dims there are.
     fn items(&mut self) -> IntId {
-        let one = self.kernel.int_const(1);
-        self.old.dims.iter().fold(one, |product, &(_, extent)| self.kernel.int(IntExpr::Mul(product, extent)))
+        items(self.kernel, self.old)
     }
 
     /// The number of the combination of the old dims, after `outer` whole numberings.
@@ -360,7 +405,40 @@ impl Splitter<'_> {
             }
         });
         for_each_affine_mut(&mut self.kernel.values, &mut copied, &mut |at| rename_all(vars, at));
+        self.replace_scratch(phase, &mut copied);
         copied
+    }
+
+    /// Loads and stores of scratch go to the item's row of the temporary; rows lie side by side as items do.
+    fn replace_scratch(&mut self, phase: usize, copied: &mut [Stmt]) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let (items, item) = (self.items(), self.item_index(phase, None));
+        let (kernel, rows) = (&mut *self.kernel, &self.rows);
+        let Kernel { ints, values, .. } = kernel;
+        let mut replace = |buffer: &mut BufferId, at: &mut Affine| {
+            let Some(&(_, row)) = rows.iter().find(|(old, _)| old == buffer) else { return };
+            *buffer = row;
+            at.offset = at.offset.map(|offset| intern(ints, IntExpr::Mul(offset, items)));
+            for (_, coefficient) in &mut at.terms {
+                let id = match *coefficient {
+                    Coefficient::Const(value) => intern(ints, IntExpr::Const(value)),
+                    Coefficient::Int(id) => id,
+                };
+                *coefficient = Coefficient::Int(intern(ints, IntExpr::Mul(id, items)));
+            }
+            at.terms.extend(item.terms.iter().copied());
+        };
+        for_each_stmt_mut(copied, &mut |stmt| match stmt {
+            Stmt::Let(id) => {
+                if let Inst::Load { buffer, at } = &mut values[id.0 as usize].inst {
+                    replace(buffer, at);
+                }
+            }
+            Stmt::Store { buffer, at, .. } => replace(buffer, at),
+            Stmt::Loop(_) => {}
+        });
     }
 }
 
@@ -436,6 +514,43 @@ mod tests {
         assert_eq!(after.phases.iter().map(|p| p.dims.len()).collect::<Vec<_>>(), [2, 1, 2, 1, 2]);
         testing::assert_same_results(&before, &after, &[100, 7], 1e-5);
         testing::assert_same_results(&before, &after, &[5, 3], 1e-5);
+    }
+
+    #[test]
+    fn what_an_item_kept_in_scratch_goes_through_a_temporary() {
+        let text = "kernel @softmax(b0: in f32, b1: out f32[i0], b2: scratch f32[i0]) {
+          i0 = sym m
+          phase () {
+            loop v0 in i0 {
+              %0 = load b0[v0] : f32
+            } reduce %1 = maximum %0 : f32
+            loop v1 in i0 {
+              %2 = load b0[v1] : f32
+              %3 = subtract %2, %1 : f32
+              %4 = exp %3 : f32
+              store b2[v1] = %4
+            } reduce %5 = add %4 : f32
+            loop v2 in i0 {
+              %6 = load b2[v2] : f32
+              %7 = divide %6, %5 : f32
+              store b1[v2] = %7
+            }
+          }
+        }";
+        let (before, after) = testing::run_named(text, &["split-reductions"]);
+        assert_eq!(after.phases.len(), 5);
+        testing::assert_same_results(&before, &after, &[100], 1e-6);
+        let columns = text
+            .replace("b1: out f32[i0]", "b1: out f32[i2]")
+            .replace("i0 = sym m", "i0 = sym m\n i1 = sym n\n i2 = mul i0, i1")
+            .replace("phase ()", "phase (v9: i1)");
+        let columns = (0..3).fold(columns, |text, v| {
+            text.replace(&format!("b0[v{v}]"), &format!("b0[v{v}*i1 + v9]"))
+                .replace(&format!("b1[v{v}]"), &format!("b1[v{v}*i1 + v9]"))
+        });
+        let (before, after) = testing::run_named(&columns, &["split-reductions"]);
+        assert_eq!(after.phases.len(), 5);
+        testing::assert_same_results(&before, &after, &[50, 7], 1e-6);
     }
 
     #[test]

@@ -1,0 +1,31 @@
+"""The Python Array API on lazy arrays.
+
+Every function and operator records what is to be computed. When values are needed (``compute()``, ``numpy.asarray``,
+``float``, printing values), what was recorded is fused into few kernels, compiled and run. Semantics, dtypes and promotion
+are NumPy's; shape, dtype and axis errors are raised by the call that makes them.
+
+>>> import fusewire as xp
+>>> x = xp.arange(6, dtype=xp.float32)
+>>> y = xp.sqrt(x) + 1
+>>> y
+fusewire.Array(shape=(6,), dtype=float32, device=cpu, op=add, not computed)
+>>> y.compute()
+fusewire.Array([1.       , 2.       , 2.4142137, 2.7320508, 3.       , 3.236068 ], dtype=float32)
+"""
+
+from fusewire import debug as debug
+from fusewire import memory as memory
+from fusewire._fusewire import *
+from fusewire._fusewire import __version__ as __version__
+from fusewire._inspection import __array_namespace_info__ as __array_namespace_info__
+from fusewire._inspection import finfo as finfo
+from fusewire._inspection import iinfo as iinfo
+from fusewire._inspection import isdtype as isdtype
+
+__array_api_version__ = "2025.12"
+
+e = 2.718281828459045
+inf = float("inf")
+nan = float("nan")
+newaxis = None
+pi = 3.141592653589793

@@ -1,0 +1,347 @@
+//! `fusewire.Array`: the handle that Python holds on a lazy node, its attributes, and Python's conversion protocols.
+//!
+//! Operators are in `operators.rs`, indexing and iteration in `indexing.rs`, NumPy-style methods in `methods.rs`.
+
+use crate::{
+    dtype::to_python,
+    evaluate::{evaluate, recorded},
+    export::{buffer_protocol, element, to_numpy, to_python_number},
+    text,
+};
+use fusewire_ir::{
+    build,
+    dtype::{DType, Kind},
+    lazy::{Device, Lazy},
+    scalar::Scalar,
+    shape::element_count,
+};
+use numpy::{PyArrayDescr, PyUntypedArray};
+use pyo3::{
+    exceptions::{PyTypeError, PyValueError},
+    ffi, intern,
+    prelude::*,
+    types::{PyComplex, PyDict, PyFloat, PyInt, PyString, PyTuple, PyType},
+};
+use std::{slice, sync::Arc};
+
+/// An N-dimensional array whose values are computed when they are needed.
+///
+/// Every operation is recorded and fused with others; `compute()`, conversions and printing values make it happen. Make one
+/// with `fusewire.asarray`.
+#[pyclass(name = "Array", module = "fusewire", frozen, weakref)]
+pub struct Array {
+    node: Arc<Lazy>,
+}
+
+impl Array {
+    /// A handle on a node.
+    pub fn new(node: Arc<Lazy>) -> Array {
+        Array { node }
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Arc<Lazy> {
+        &self.node
+    }
+}
+
+/// The name of a device, as NumPy writes it.
+pub fn device_name(device: Device) -> &'static str {
+    match device {
+        Device::Cpu => "cpu",
+    }
+}
+
+/// Checks a `device=` argument; there is one device.
+pub fn check_device(device: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    match device {
+        Some(device) if !device.eq("cpu").unwrap_or(false) => {
+            Err(PyValueError::new_err(format!("unknown device {}; there is: cpu", device.repr()?)))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[pymethods]
+impl Array {
+    /// NumPy lets such a class handle mixed operations.
+    #[classattr]
+    fn __array_priority__() -> f64 {
+        1000.0
+    }
+
+    /// The element type, a `numpy.dtype`.
+    #[getter]
+    fn dtype<'py>(&self, py: Python<'py>) -> Bound<'py, PyArrayDescr> {
+        to_python(py, self.node.dtype)
+    }
+
+    /// The extents.
+    #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.node.shape)
+    }
+
+    /// The number of axes.
+    #[getter]
+    fn ndim(&self) -> usize {
+        self.node.shape.len()
+    }
+
+    /// The number of elements.
+    #[getter]
+    fn size(&self) -> usize {
+        element_count(&self.node.shape).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes of one element.
+    #[getter]
+    fn itemsize(&self) -> usize {
+        self.node.dtype.size()
+    }
+
+    /// Bytes of all elements.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.size().saturating_mul(self.node.dtype.size())
+    }
+
+    /// Where the array lives: `"cpu"`.
+    #[getter]
+    fn device<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        match self.node.device {
+            Device::Cpu => intern!(py, "cpu").clone(),
+        }
+    }
+
+    /// The array with its axes reversed.
+    #[getter(T)]
+    fn transposed(&self, py: Python<'_>) -> PyResult<Array> {
+        let reversed: Vec<i64> = (0..self.node.shape.len() as i64).rev().collect();
+        recorded(py, build::permute_dims(&self.node, &reversed))
+    }
+
+    /// The array with its last two axes exchanged.
+    ///
+    /// Raises ValueError for fewer than 2 axes.
+    #[getter(mT)]
+    fn matrix_transposed(&self, py: Python<'_>) -> PyResult<Array> {
+        recorded(py, build::matrix_transpose(&self.node))
+    }
+
+    /// Computes the values, keeps them, and returns the array itself.
+    ///
+    /// A second call costs nothing. Raises MemoryError when memory runs out, KeyboardInterrupt on Ctrl-C.
+    fn compute<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        evaluate(slf.py(), slice::from_ref(&slf.get().node))?;
+        Ok(slf.clone())
+    }
+
+    /// The array on another device; there is one, so the array itself.
+    #[pyo3(signature = (device, /, *, stream=None))]
+    fn to_device<'py>(
+        slf: &Bound<'py, Self>,
+        device: &Bound<'py, PyAny>,
+        stream: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        check_device(Some(device))?;
+        if stream.is_some() {
+            return Err(PyValueError::new_err("the cpu has no streams"));
+        }
+        Ok(slf.clone())
+    }
+
+    #[pyo3(signature = (dtype=None, copy=None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let array = to_numpy(slf)?.into_any();
+        if let Some(dtype) = dtype {
+            let wanted = PyArrayDescr::new(py, dtype)?;
+            if !wanted.is(&to_python(py, slf.get().node.dtype)) {
+                if copy == Some(false) {
+                    return Err(PyValueError::new_err(format!(
+                        "copy=False, but a copy is needed to make {} of {}",
+                        wanted,
+                        slf.get().node.dtype.numpy_name()
+                    )));
+                }
+                let options = PyDict::new(py);
+                options.set_item(intern!(py, "copy"), copy == Some(true))?;
+                return array.call_method(intern!(py, "astype"), (wanted,), Some(&options));
+            }
+        }
+        match copy {
+            Some(true) => array.call_method0(intern!(py, "copy")),
+            _ => Ok(array),
+        }
+    }
+
+    unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: i32) -> PyResult<()> {
+        buffer_protocol(slf, view, flags)
+    }
+
+    #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
+    fn __dlpack__<'py>(
+        slf: &Bound<'py, Self>,
+        stream: Option<&Bound<'py, PyAny>>,
+        max_version: Option<&Bound<'py, PyAny>>,
+        dl_device: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "stream"), stream)?;
+        options.set_item(intern!(py, "max_version"), max_version)?;
+        options.set_item(intern!(py, "dl_device"), dl_device)?;
+        options.set_item(intern!(py, "copy"), copy)?;
+        to_numpy(slf)?.call_method(intern!(py, "__dlpack__"), (), Some(&options))
+    }
+
+    /// `(kDLCPU, 0)`.
+    fn __dlpack_device__(&self) -> (i32, i32) {
+        match self.node.device {
+            Device::Cpu => (1, 0),
+        }
+    }
+
+    #[pyo3(signature = (*, api_version=None))]
+    fn __array_namespace__<'py>(&self, py: Python<'py>, api_version: Option<&str>) -> PyResult<Bound<'py, PyAny>> {
+        let module = py.import(intern!(py, "fusewire"))?;
+        match api_version {
+            None | Some("2021.12" | "2022.12" | "2023.12" | "2024.12" | "2025.12") => Ok(module.into_any()),
+            Some(other) => Err(PyValueError::new_err(format!("unknown Array API version {other:?}"))),
+        }
+    }
+
+    fn __bool__(&self, py: Python<'_>) -> PyResult<bool> {
+        if element_count(&self.node.shape) != Some(1) {
+            return Err(PyValueError::new_err(format!(
+                "the truth value of an array of shape {} is ambiguous; use any() or all()",
+                build::tuple(&self.node.shape)
+            )));
+        }
+        Ok(element(py, &self.node, "bool()")?.as_bool())
+    }
+
+    fn __float__(&self, py: Python<'_>) -> PyResult<f64> {
+        Ok(element(py, &self.node, "float()")?.as_f64())
+    }
+
+    fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let scalar = element(py, &self.node, "int()")?;
+        integer(py, scalar)
+    }
+
+    fn __index__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if !self.node.dtype.is_integer() || !self.node.shape.is_empty() {
+            return Err(PyTypeError::new_err(format!(
+                "only a 0-d integer array can be used as an index, got shape {} and dtype {}",
+                build::tuple(&self.node.shape),
+                self.node.dtype.numpy_name()
+            )));
+        }
+        let scalar = element(py, &self.node, "an index")?;
+        to_python_number(py, scalar)
+    }
+
+    fn __complex__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyComplex>> {
+        let scalar = element(py, &self.node, "complex()")?;
+        Ok(PyComplex::from_doubles(py, scalar.as_f64(), 0.0))
+    }
+
+    #[pyo3(signature = (ndigits=None))]
+    fn __round__<'py>(&self, py: Python<'py>, ndigits: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        let scalar = element(py, &self.node, "round()")?;
+        to_python_number(py, scalar)?.call_method1(intern!(py, "__round__"), (ndigits,))
+    }
+
+    fn __format__<'py>(slf: &Bound<'py, Self>, specification: &str) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let node = &slf.get().node;
+        if !node.shape.is_empty() {
+            if specification.is_empty() {
+                return Ok(slf.str()?.into_any());
+            }
+            return Err(PyTypeError::new_err(format!(
+                "format specification {specification:?} needs a 0-d array, got shape {}",
+                build::tuple(&node.shape)
+            )));
+        }
+        let scalar = element(py, node, "format()")?;
+        to_python_number(py, scalar)?.call_method1(intern!(py, "__format__"), (specification,))
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        text::repr(slf)
+    }
+
+    fn __str__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        text::str(slf)
+    }
+
+    /// Arrays compare element by element, so they cannot be keys.
+    #[classattr]
+    fn __hash__(py: Python<'_>) -> Py<PyAny> {
+        py.None()
+    }
+
+    /// Pickles the values.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyUntypedArray>,))> {
+        let py = slf.py();
+        let asarray = py.import(intern!(py, "fusewire"))?.getattr(intern!(py, "asarray"))?;
+        Ok((asarray, (to_numpy(slf)?,)))
+    }
+
+    /// The array itself: its values never change.
+    fn __copy__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
+        slf.clone()
+    }
+
+    fn __deepcopy__<'py>(slf: &Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> PyResult<Array> {
+        crate::methods::copied(slf)
+    }
+
+    #[classmethod]
+    fn __class_getitem__<'py>(cls: &Bound<'py, PyType>, _item: &Bound<'py, PyAny>) -> Bound<'py, PyType> {
+        cls.clone()
+    }
+
+    /// The one element of an array of size 1, or the one at an index, as a Python bool, int or float.
+    ///
+    /// Raises ValueError when there are several elements and no index.
+    #[pyo3(signature = (*index))]
+    fn item<'py>(slf: &Bound<'py, Self>, index: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if index.is_empty() {
+            let scalar = element(py, &slf.get().node, "item()")?;
+            return to_python_number(py, scalar);
+        }
+        to_numpy(slf)?.call_method1(intern!(py, "item"), index)
+    }
+
+    /// The elements as nested lists of Python numbers; a number for a 0-d array.
+    fn tolist<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        to_numpy(slf)?.call_method0(intern!(slf.py(), "tolist"))
+    }
+
+    /// The elements' bytes in C order.
+    fn tobytes<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        to_numpy(slf)?.call_method0(intern!(slf.py(), "tobytes"))
+    }
+}
+
+/// `int()` of a scalar: floats are truncated, and NaN and infinities refused, by Python itself.
+fn integer(py: Python<'_>, scalar: Scalar) -> PyResult<Bound<'_, PyAny>> {
+    match scalar.dtype().kind() {
+        Kind::Float => {
+            let float = PyFloat::new(py, scalar.as_f64());
+            py.get_type::<PyInt>().call1((float,))
+        }
+        Kind::Bool => to_python_number(py, Scalar::from_i64(DType::I64, i64::from(scalar.as_bool()))),
+        Kind::Signed | Kind::Unsigned => to_python_number(py, scalar),
+    }
+}

@@ -1,0 +1,30 @@
+//! Rust errors as Python exceptions.
+
+use fusewire_ir::error::{Mistake, RecordError};
+use fusewire_runtime::error::Error;
+use pyo3::{
+    PyErr,
+    exceptions::{
+        PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
+    },
+};
+
+/// A mistake found while recording.
+pub fn recording(error: RecordError) -> PyErr {
+    match error.mistake {
+        Mistake::Value => PyValueError::new_err(error.message),
+        Mistake::Type => PyTypeError::new_err(error.message),
+        Mistake::Index => PyIndexError::new_err(error.message),
+        Mistake::Overflow => PyOverflowError::new_err(error.message),
+        Mistake::Memory => PyMemoryError::new_err(error.message),
+    }
+}
+
+/// What went wrong while computing. An interruption normally carries Python's own exception instead (`evaluate.rs`).
+pub fn computing(error: Error) -> PyErr {
+    match error {
+        Error::OutOfMemory { .. } => PyMemoryError::new_err(error.to_string()),
+        Error::Interrupted => PyKeyboardInterrupt::new_err(()),
+        Error::Internal(_) => PyRuntimeError::new_err(error.to_string()),
+    }
+}

@@ -1,0 +1,137 @@
+//! From a Python call to the runtime and back: when the interpreter is released, how Ctrl-C gets through, and the automatic
+//! flush that keeps recorded loops bounded.
+
+use crate::{array::Array, errors};
+use fusewire_ir::{
+    error::Recorded,
+    lazy::Lazy,
+    shape::element_count,
+    value::Buffer,
+};
+use fusewire_runtime::evaluate::evaluate as run;
+use parking_lot::Mutex;
+use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyTuple};
+use smallvec::SmallVec;
+use std::{
+    cell::Cell,
+    slice,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A recorded chain longer than this is computed at once, so that a loop neither grows nor is recomputed.
+const FLUSH_DEPTH: u32 = 128;
+
+/// Computations that touch at most so many elements keep the interpreter: giving it away can cost a time slice of another
+/// thread, far more than the computation.
+const SMALL_ELEMENTS: usize = 16 * 1024;
+
+/// How many nodes are looked at to find out whether a computation is small.
+const SMALL_NODES: usize = 16;
+
+/// How often a long computation asks Python about signals.
+const SIGNAL_PERIOD: Duration = Duration::from_millis(20);
+
+/// Evaluates several arrays together, in one plan.
+///
+/// Afterwards each holds its values; what they share is computed once. Returns the arrays, as a tuple if there are several.
+/// Raises MemoryError when memory runs out and KeyboardInterrupt on Ctrl-C; then the arrays stay as they were.
+#[pyfunction]
+#[pyo3(signature = (*arrays))]
+pub fn compute<'py>(arrays: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+    let py = arrays.py();
+    let nodes = arrays
+        .iter()
+        .map(|a| Ok(a.cast::<Array>()?.get().node().clone()))
+        .collect::<PyResult<SmallVec<[Arc<Lazy>; 4]>>>()?;
+    evaluate(py, &nodes)?;
+    match nodes.len() {
+        1 => arrays.get_item(0),
+        _ => Ok(arrays.clone().into_any()),
+    }
+}
+
+/// The buffer of a node, computed if need be.
+pub fn computed<'a>(py: Python<'_>, node: &'a Arc<Lazy>) -> PyResult<&'a Buffer> {
+    if node.buffer().is_none() {
+        evaluate(py, slice::from_ref(node))?;
+    }
+    node.buffer().ok_or_else(|| PyRuntimeError::new_err("internal error, please report it: nothing was computed"))
+}
+
+/// What recording gave, as an array; a chain that has grown long is computed on the way.
+pub fn recorded(py: Python<'_>, result: Recorded<Arc<Lazy>>) -> PyResult<Array> {
+    let node = result.map_err(errors::recording)?;
+    if node.depth > FLUSH_DEPTH && node.buffer().is_none() {
+        evaluate(py, slice::from_ref(&node))?;
+    }
+    Ok(Array::new(node))
+}
+
+/// As [`recorded`], for functions of several results.
+pub fn recorded_tuple<'py>(py: Python<'py>, result: Recorded<Vec<Arc<Lazy>>>) -> PyResult<Bound<'py, PyTuple>> {
+    let nodes = result.map_err(errors::recording)?;
+    let arrays = nodes.into_iter().map(|node| recorded(py, Ok(node))).collect::<PyResult<Vec<_>>>()?;
+    PyTuple::new(py, arrays)
+}
+
+/// Fills the nodes' slots.
+pub fn evaluate(py: Python<'_>, nodes: &[Arc<Lazy>]) -> PyResult<()> {
+    if nodes.iter().all(|n| n.buffer().is_some()) {
+        return Ok(());
+    }
+    if is_small(nodes) {
+        return run(nodes, &|| false).map_err(errors::computing);
+    }
+    let listens = on_main_thread();
+    let raised: Mutex<Option<PyErr>> = Mutex::new(None);
+    let result = py.detach(|| {
+        let last = Cell::new(Instant::now());
+        run(nodes, &|| {
+            if !listens || last.get().elapsed() < SIGNAL_PERIOD {
+                return false;
+            }
+            last.set(Instant::now());
+            let error = Python::attach(|py| py.check_signals()).err();
+            let stop = error.is_some();
+            if stop {
+                *raised.lock() = error;
+            }
+            stop
+        })
+    });
+    match raised.into_inner() {
+        Some(error) => Err(error),
+        None => result.map_err(errors::computing),
+    }
+}
+
+/// Only the main thread handles signals; after a fork that is the one that forked.
+fn on_main_thread() -> bool {
+    // SAFETY: neither call has any precondition.
+    #[cfg(target_os = "linux")]
+    return unsafe { libc::gettid() == libc::getpid() };
+    // SAFETY: the call has no precondition.
+    #[cfg(target_os = "macos")]
+    return unsafe { libc::pthread_main_np() == 1 };
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    return true;
+}
+
+/// Is there certainly little to do?
+fn is_small(nodes: &[Arc<Lazy>]) -> bool {
+    let mut pending: SmallVec<[Arc<Lazy>; 32]> = nodes.iter().cloned().collect();
+    let mut elements = 0usize;
+    let mut visited = 0;
+    while let Some(node) = pending.pop() {
+        visited += 1;
+        elements = elements.saturating_add(element_count(&node.shape).unwrap_or(usize::MAX));
+        if visited > SMALL_NODES || elements > SMALL_ELEMENTS {
+            return false;
+        }
+        if let Some(expression) = node.expression() {
+            pending.extend(expression.inputs);
+        }
+    }
+    true
+}

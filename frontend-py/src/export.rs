@@ -1,0 +1,105 @@
+//! Computed nodes as NumPy arrays, without a copy; and single elements as Python numbers.
+
+use crate::{array::Array, dtype::to_python, evaluate::computed, import::NumpyMemory};
+use fusewire_ir::{
+    dtype::DType,
+    lazy::Lazy,
+    scalar::Scalar,
+    value::Buffer,
+};
+use numpy::{
+    PyArrayDescrMethods, PyUntypedArray,
+    npyffi::{NPY_ARRAY_WRITEABLE, PY_ARRAY_API, NpyTypes, get_type_object, npy_intp},
+};
+use pyo3::{exceptions::PyValueError, ffi, prelude::*};
+use smallvec::SmallVec;
+use std::{ptr, sync::Arc};
+
+/// The array as a NumPy array that shares its memory, computed first where it is not.
+///
+/// It can be written to if the memory came from a writable NumPy array, or if nobody but `array` can see it: a value that a
+/// recorded call still waits for must not change under it.
+pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let py = array.py();
+    let node = array.get().node();
+    let buffer = computed(py, node)?;
+    let size = node.dtype.size();
+    let mut extents: SmallVec<[npy_intp; 4]> = node.shape.iter().map(|&d| d as npy_intp).collect();
+    let mut strides: SmallVec<[npy_intp; 4]> = buffer.strides.iter().map(|&s| s * size as npy_intp).collect();
+    let borrowed = buffer.storage.as_any().is::<NumpyMemory>();
+    let alone = Arc::strong_count(node) == 1 && Arc::strong_count(&buffer.storage) == 1 && !overlaps(node, buffer);
+    let writable = !buffer.storage.read_only() && (borrowed || alone);
+    let flags = if writable { NPY_ARRAY_WRITEABLE } else { 0 };
+    // SAFETY: the thread is attached. `PyArray_NewFromDescr` takes over the descriptor's reference, copies extents and
+    // strides, and does not own the memory, which lies within the storage. `PyArray_SetBaseObject` takes over the reference
+    // to `array`, which keeps the storage alive as long as the NumPy array lives.
+    unsafe {
+        let result = PY_ARRAY_API.PyArray_NewFromDescr(
+            py,
+            get_type_object(py, NpyTypes::PyArray_Type),
+            to_python(py, node.dtype).into_dtype_ptr(),
+            extents.len() as i32,
+            extents.as_mut_ptr(),
+            strides.as_mut_ptr(),
+            buffer.pointer().cast(),
+            flags,
+            ptr::null_mut(),
+        );
+        let result = Bound::from_owned_ptr_or_err(py, result)?;
+        if PY_ARRAY_API.PyArray_SetBaseObject(py, result.as_ptr().cast(), array.clone().into_ptr()) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(result.cast_into_unchecked())
+    }
+}
+
+/// Do two indices of the view name one element?
+fn overlaps(node: &Lazy, buffer: &Buffer) -> bool {
+    node.shape.iter().zip(&buffer.strides).any(|(&extent, &stride)| extent > 1 && stride == 0)
+}
+
+/// The one element of an array of size 1, computed first where it is not. `what` asks, for the error.
+pub fn element(py: Python<'_>, node: &Arc<Lazy>, what: &str) -> PyResult<Scalar> {
+    if node.shape.iter().any(|&d| d != 1) {
+        return Err(PyValueError::new_err(format!(
+            "{what} needs an array of one element, got shape {}",
+            fusewire_ir::build::tuple(&node.shape)
+        )));
+    }
+    let buffer = computed(py, node)?;
+    Ok(read(node.dtype, buffer.pointer()))
+}
+
+fn read(dtype: DType, pointer: *const u8) -> Scalar {
+    // SAFETY: the pointer is to an element of that dtype inside a computed buffer, aligned to the element's size.
+    let bits = unsafe {
+        match dtype.size() {
+            1 => pointer.read() as u64,
+            2 => pointer.cast::<u16>().read() as u64,
+            4 => pointer.cast::<u32>().read() as u64,
+            _ => pointer.cast::<u64>().read(),
+        }
+    };
+    Scalar::from_bits(dtype, bits)
+}
+
+/// A scalar as a Python bool, int or float.
+pub fn to_python_number(py: Python<'_>, scalar: Scalar) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match scalar.dtype() {
+        DType::Bool => scalar.as_bool().into_pyobject(py)?.to_owned().into_any(),
+        DType::F32 | DType::F64 => scalar.as_f64().into_pyobject(py)?.into_any(),
+        DType::I8 | DType::I16 | DType::I32 | DType::I64 => scalar.as_i64().into_pyobject(py)?.into_any(),
+        DType::U8 | DType::U16 | DType::U32 | DType::U64 => scalar.bits().into_pyobject(py)?.into_any(),
+    })
+}
+
+/// Fills in a view for Python's buffer protocol.
+pub fn buffer_protocol(array: &Bound<'_, Array>, view: *mut ffi::Py_buffer, flags: i32) -> PyResult<()> {
+    let exporter = to_numpy(array)?;
+    // SAFETY: `view` is the interpreter's to fill in. The request is redirected to the NumPy array, which becomes the view's
+    // owner and keeps `array` alive; releasing goes to it too.
+    if unsafe { ffi::PyObject_GetBuffer(exporter.as_ptr(), view, flags) } < 0 {
+        return Err(PyErr::fetch(array.py()));
+    }
+    Ok(())
+}

@@ -1,0 +1,390 @@
+//! Creation: `asarray`, and arrays made of nothing.
+
+use crate::{
+    array::{Array, check_device},
+    convert::{ShapeArgument, array, is_numpy_scalar, python_number, type_name},
+    dtype::{self, DTypeArgument},
+    errors,
+    evaluate::{recorded, recorded_tuple},
+    export::element,
+    import::{Copy, from_numpy, through_numpy},
+    methods::copied,
+};
+use fusewire_ir::{build, dtype::DType, error::Recorded, lazy::Lazy, promote::Weak, shape::Shape};
+use numpy::PyUntypedArray;
+use pyo3::{
+    exceptions::{PyTypeError, PyValueError},
+    intern,
+    prelude::*,
+    types::{PyDict, PyList, PyTuple},
+};
+use std::sync::Arc;
+
+/// An array of anything that NumPy can make one of: NumPy arrays, Python numbers, nested sequences (of arrays too),
+/// objects with a buffer.
+///
+/// A NumPy array's memory is shared where dtype and layout allow, so that later changes to it may show; `copy=True` always
+/// copies, `copy=False` raises ValueError where a copy would be needed. Without `dtype` numbers become bool, int64 or
+/// float64. Raises TypeError for dtypes that are not supported, OverflowError for integers that do not fit.
+#[pyfunction]
+#[pyo3(signature = (obj, /, *, dtype=None, device=None, copy=None))]
+pub fn asarray<'py>(
+    obj: &Bound<'py, PyAny>,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'py, PyAny>>,
+    copy: Option<bool>,
+) -> PyResult<Bound<'py, Array>> {
+    let py = obj.py();
+    check_device(device)?;
+    let dtype = dtype.map(|d| d.0);
+    let policy = match copy {
+        None => Copy::IfNeeded,
+        Some(true) => Copy::Always,
+        Some(false) => Copy::Never,
+    };
+    if let Ok(array) = obj.cast_exact::<Array>() {
+        return convert(array, dtype, policy);
+    }
+    let forbidden = |what: &str| {
+        Err(PyValueError::new_err(format!("copy=False, but an array can only be made of {what} by copying")))
+    };
+    if let Some(number) = python_number(obj)? {
+        if policy == Copy::Never {
+            return forbidden("a Python number");
+        }
+        let dtype = dtype.unwrap_or(default_dtype(number));
+        return Bound::new(py, recorded(py, build::full(Shape::new(), number, dtype))?);
+    }
+    let node = if let Ok(array) = obj.cast::<PyUntypedArray>() {
+        from_numpy(array, dtype, policy)?
+    } else if obj.is_instance_of::<PyList>() || obj.is_instance_of::<PyTuple>() {
+        if policy == Copy::Never {
+            return forbidden("a sequence");
+        }
+        if holds_arrays(obj) {
+            stacked(obj, dtype)?
+        } else {
+            let descriptor = dtype.map(|d| dtype::to_python(py, d));
+            from_numpy(&through_numpy(obj, descriptor.as_ref())?, dtype, Copy::IfNeeded)?
+        }
+    } else {
+        let scalar = is_numpy_scalar(obj);
+        if scalar && policy == Copy::Never {
+            return forbidden("a NumPy scalar");
+        }
+        from_numpy(&through_numpy(obj, None)?, dtype, policy)?
+    };
+    Bound::new(py, Array::new(node))
+}
+
+/// An array of ours in another dtype or memory.
+fn convert<'py>(array: &Bound<'py, Array>, dtype: Option<DType>, policy: Copy) -> PyResult<Bound<'py, Array>> {
+    let node = array.get().node();
+    match dtype.filter(|&d| d != node.dtype) {
+        Some(other) if policy == Copy::Never => Err(PyValueError::new_err(format!(
+            "copy=False, but a copy is needed to make {} of {}",
+            other.numpy_name(),
+            node.dtype.numpy_name()
+        ))),
+        Some(other) => Bound::new(array.py(), recorded(array.py(), build::astype(node, other))?),
+        None if policy == Copy::Always => Bound::new(array.py(), copied(array)?),
+        None => Ok(array.clone()),
+    }
+}
+
+/// Does a nested sequence hold arrays of ours?
+fn holds_arrays(sequence: &Bound<'_, PyAny>) -> bool {
+    let Ok(items) = sequence.try_iter() else { return false };
+    items.flatten().any(|item| {
+        let nested = item.is_instance_of::<PyList>() || item.is_instance_of::<PyTuple>();
+        item.is_exact_instance_of::<Array>() || nested && holds_arrays(&item)
+    })
+}
+
+/// A nested sequence with arrays of ours in it, stacked lazily.
+fn stacked(sequence: &Bound<'_, PyAny>, dtype: Option<DType>) -> PyResult<Arc<Lazy>> {
+    let parts = sequence
+        .try_iter()?
+        .map(|item| asarray(&item?, dtype.map(DTypeArgument), None, None).map(|part| part.get().node().clone()))
+        .collect::<PyResult<Vec<_>>>()?;
+    build::stack(&parts, 0).map_err(errors::recording)
+}
+
+fn default_dtype(number: Weak) -> DType {
+    match number {
+        Weak::Bool(_) => DType::Bool,
+        Weak::Int(_) => DType::I64,
+        Weak::Float(_) => DType::F64,
+    }
+}
+
+/// An array that shares the memory of any object with DLPack support.
+///
+/// `copy=True` copies. Raises BufferError when the object's device or dtype is not supported.
+#[pyfunction]
+#[pyo3(signature = (x, /, *, device=None, copy=None))]
+pub fn from_dlpack<'py>(
+    x: &Bound<'py, PyAny>,
+    device: Option<&Bound<'py, PyAny>>,
+    copy: Option<bool>,
+) -> PyResult<Bound<'py, Array>> {
+    let py = x.py();
+    check_device(device)?;
+    if let Ok(array) = x.cast_exact::<Array>() {
+        return convert(array, None, if copy == Some(true) { Copy::Always } else { Copy::IfNeeded });
+    }
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "copy"), copy)?;
+    let array = crate::dtype::numpy_module(py)?.call_method(intern!(py, "from_dlpack"), (x,), Some(&options))?;
+    Bound::new(py, Array::new(from_numpy(array.cast::<PyUntypedArray>()?, None, Copy::IfNeeded)?))
+}
+
+/// A Python number, or the value of a 0-d array or NumPy scalar.
+fn number(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Weak> {
+    if let Some(number) = python_number(object)? {
+        return Ok(number);
+    }
+    if is_numpy_scalar(object) || object.is_exact_instance_of::<Array>() || object.is_instance_of::<PyUntypedArray>() {
+        let scalar = element(object.py(), &array(object, function)?, function)?;
+        return Ok(match scalar.dtype() {
+            DType::Bool => Weak::Bool(scalar.as_bool()),
+            DType::F32 | DType::F64 => Weak::Float(scalar.as_f64()),
+            DType::U8 | DType::U16 | DType::U32 | DType::U64 => Weak::Int(scalar.bits().into()),
+            DType::I8 | DType::I16 | DType::I32 | DType::I64 => Weak::Int(scalar.as_i64().into()),
+        });
+    }
+    Err(PyTypeError::new_err(format!("{function}: expected a number, got {}", type_name(object))))
+}
+
+fn as_float(number: Weak) -> f64 {
+    match number {
+        Weak::Bool(value) => f64::from(value),
+        Weak::Int(value) => value as f64,
+        Weak::Float(value) => value,
+    }
+}
+
+/// `start`, `start + step`, ... below `stop` (from 0 where only one bound is given).
+///
+/// int64 of integers, else float64, unless `dtype` says otherwise. Raises ValueError for a step of 0 and for a length that is
+/// no number.
+#[pyfunction]
+#[pyo3(signature = (start, /, stop=None, step=None, *, dtype=None, device=None))]
+pub fn arange(
+    start: &Bound<'_, PyAny>,
+    stop: Option<&Bound<'_, PyAny>>,
+    step: Option<&Bound<'_, PyAny>>,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Array> {
+    check_device(device)?;
+    let first = number(start, "arange")?;
+    let step = step.map_or(Ok(Weak::Int(1)), |step| number(step, "arange"))?;
+    let (first, stop) = match stop {
+        Some(stop) => (first, number(stop, "arange")?),
+        None => (Weak::Int(0), first),
+    };
+    recorded(start.py(), build::arange(first, stop, step, dtype.map(|d| d.0)))
+}
+
+/// `num` evenly spaced numbers from `start` to `stop`, which is the last one with `endpoint`.
+///
+/// float64 unless `dtype` says otherwise. Raises ValueError for a negative `num`.
+#[pyfunction]
+#[pyo3(signature = (start, stop, /, num, *, dtype=None, device=None, endpoint=true))]
+pub fn linspace(
+    start: &Bound<'_, PyAny>,
+    stop: &Bound<'_, PyAny>,
+    num: i64,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'_, PyAny>>,
+    endpoint: bool,
+) -> PyResult<Array> {
+    check_device(device)?;
+    let count = usize::try_from(num).map_err(|_| PyValueError::new_err(format!("linspace: num={num} is negative")))?;
+    let (first, last) = (as_float(number(start, "linspace")?), as_float(number(stop, "linspace")?));
+    recorded(start.py(), build::linspace(first, last, count, dtype.map_or(DType::F64, |d| d.0), endpoint))
+}
+
+/// An array of zeros, float64 unless `dtype` says otherwise. (Memory that is not set cannot be told from zeros.)
+///
+/// Raises ValueError for a negative extent, MemoryError when the array could not be addressed.
+#[pyfunction]
+#[pyo3(signature = (shape, *, dtype=None, device=None))]
+pub fn empty(
+    py: Python<'_>,
+    shape: ShapeArgument,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Array> {
+    zeros(py, shape, dtype, device)
+}
+
+/// An array of zeros, float64 unless `dtype` says otherwise.
+///
+/// Raises ValueError for a negative extent, MemoryError when the array could not be addressed.
+#[pyfunction]
+#[pyo3(signature = (shape, *, dtype=None, device=None))]
+pub fn zeros(
+    py: Python<'_>,
+    shape: ShapeArgument,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Array> {
+    check_device(device)?;
+    recorded(py, build::zeros(shape.0, dtype.map_or(DType::F64, |d| d.0)))
+}
+
+/// An array of ones, float64 unless `dtype` says otherwise.
+///
+/// Raises ValueError for a negative extent, MemoryError when the array could not be addressed.
+#[pyfunction]
+#[pyo3(signature = (shape, *, dtype=None, device=None))]
+pub fn ones(
+    py: Python<'_>,
+    shape: ShapeArgument,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Array> {
+    check_device(device)?;
+    recorded(py, build::ones(shape.0, dtype.map_or(DType::F64, |d| d.0)))
+}
+
+/// An array whose elements are all one value, by default of the value's dtype.
+///
+/// Raises ValueError for a negative extent, OverflowError when an integer does not fit the dtype, MemoryError when the array
+/// could not be addressed.
+#[pyfunction]
+#[pyo3(signature = (shape, fill_value, *, dtype=None, device=None))]
+pub fn full(
+    shape: ShapeArgument,
+    fill_value: &Bound<'_, PyAny>,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Array> {
+    check_device(device)?;
+    recorded(fill_value.py(), filled(shape.0, fill_value, dtype.map(|d| d.0), "full")?)
+}
+
+fn filled(
+    shape: Shape,
+    value: &Bound<'_, PyAny>,
+    dtype: Option<DType>,
+    function: &str,
+) -> PyResult<Recorded<Arc<Lazy>>> {
+    if let Some(number) = python_number(value)? {
+        return Ok(build::full(shape, number, dtype.unwrap_or(default_dtype(number))));
+    }
+    let value = array(value, function)?;
+    let dtype = dtype.unwrap_or(value.dtype);
+    Ok(build::astype(&value, dtype).and_then(|value| build::broadcast_to(&value, &shape)))
+}
+
+/// Zeros in the shape and, unless `dtype` says otherwise, the dtype of `x`.
+#[pyfunction]
+#[pyo3(signature = (x, /, *, dtype=None, device=None))]
+pub fn empty_like(
+    x: &Bound<'_, PyAny>,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Array> {
+    zeros_like(x, dtype, device)
+}
+
+/// Zeros in the shape and, unless `dtype` says otherwise, the dtype of `x`.
+#[pyfunction]
+#[pyo3(signature = (x, /, *, dtype=None, device=None))]
+pub fn zeros_like(
+    x: &Bound<'_, PyAny>,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Array> {
+    check_device(device)?;
+    let like = array(x, "zeros_like")?;
+    recorded(x.py(), build::zeros(like.shape.clone(), dtype.map_or(like.dtype, |d| d.0)))
+}
+
+/// Ones in the shape and, unless `dtype` says otherwise, the dtype of `x`.
+#[pyfunction]
+#[pyo3(signature = (x, /, *, dtype=None, device=None))]
+pub fn ones_like(
+    x: &Bound<'_, PyAny>,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Array> {
+    check_device(device)?;
+    let like = array(x, "ones_like")?;
+    recorded(x.py(), build::ones(like.shape.clone(), dtype.map_or(like.dtype, |d| d.0)))
+}
+
+/// One value in the shape and, unless `dtype` says otherwise, the dtype of `x`.
+///
+/// Raises OverflowError when an integer does not fit the dtype.
+#[pyfunction]
+#[pyo3(signature = (x, /, fill_value, *, dtype=None, device=None))]
+pub fn full_like(
+    x: &Bound<'_, PyAny>,
+    fill_value: &Bound<'_, PyAny>,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Array> {
+    check_device(device)?;
+    let like = array(x, "full_like")?;
+    let dtype = dtype.map_or(like.dtype, |d| d.0);
+    recorded(x.py(), filled(like.shape.clone(), fill_value, Some(dtype), "full_like")?)
+}
+
+/// Ones on diagonal `k`, zeros elsewhere; float64 unless `dtype` says otherwise.
+///
+/// Raises ValueError for a negative extent.
+#[pyfunction]
+#[pyo3(signature = (n_rows, n_cols=None, /, *, k=0, dtype=None, device=None))]
+pub fn eye(
+    py: Python<'_>,
+    n_rows: i64,
+    n_cols: Option<i64>,
+    k: i64,
+    dtype: Option<DTypeArgument>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Array> {
+    check_device(device)?;
+    let extent = |n: i64| usize::try_from(n).map_err(|_| PyValueError::new_err(format!("eye: negative extent {n}")));
+    let (rows, columns) = (extent(n_rows)?, extent(n_cols.unwrap_or(n_rows))?);
+    recorded(py, build::eye(rows, columns, k, dtype.map_or(DType::F64, |d| d.0)))
+}
+
+/// The lower triangles of a stack of matrices: elements above diagonal `k` become 0.
+///
+/// Raises ValueError for fewer than 2 axes.
+#[pyfunction]
+#[pyo3(signature = (x, /, *, k=0))]
+pub fn tril(x: &Bound<'_, PyAny>, k: i64) -> PyResult<Array> {
+    recorded(x.py(), build::tri(&array(x, "tril")?, k, true))
+}
+
+/// The upper triangles of a stack of matrices: elements below diagonal `k` become 0.
+///
+/// Raises ValueError for fewer than 2 axes.
+#[pyfunction]
+#[pyo3(signature = (x, /, *, k=0))]
+pub fn triu(x: &Bound<'_, PyAny>, k: i64) -> PyResult<Array> {
+    recorded(x.py(), build::tri(&array(x, "triu")?, k, false))
+}
+
+/// Coordinate arrays of a grid, one for each 1-d array; `indexing` is `"xy"` (first two axes exchanged) or `"ij"`.
+///
+/// Raises ValueError for arrays of more than 1 dimension and for another `indexing`.
+#[pyfunction]
+#[pyo3(signature = (*arrays, indexing="xy"))]
+pub fn meshgrid<'py>(arrays: &Bound<'py, PyTuple>, indexing: &str) -> PyResult<Bound<'py, PyTuple>> {
+    let cartesian = match indexing {
+        "xy" => true,
+        "ij" => false,
+        _ => {
+            return Err(PyValueError::new_err(format!(
+                "meshgrid: indexing must be \"xy\" or \"ij\", got {indexing:?}"
+            )));
+        }
+    };
+    recorded_tuple(arrays.py(), build::meshgrid(&crate::convert::arrays(arrays, "meshgrid")?, cartesian))
+}

@@ -1,0 +1,68 @@
+//! The CPU as a back end of the runtime.
+
+use crate::{compile, launch, product, threads::Threads};
+use fusewire_ir::value::Storage;
+use fusewire_lowering::kernel::Kernel;
+use fusewire_runtime::{
+    backend::{Backend, Executable, Launch, MatrixProduct},
+    error::Error,
+    pool,
+};
+use std::sync::Arc;
+
+/// Cranelift, this machine's memory, and a pool of threads.
+#[derive(Debug)]
+pub struct CpuBackend {
+    threads: Threads,
+}
+
+impl CpuBackend {
+    /// With so many threads, or as many as the process may use cores. Threads start when they are first needed.
+    pub fn new(threads: Option<usize>) -> CpuBackend {
+        CpuBackend { threads: Threads::new(threads) }
+    }
+
+    /// How many threads a long launch uses. Results do not depend on it.
+    pub fn num_threads(&self) -> usize {
+        self.threads.count()
+    }
+
+    /// Sets how many threads later launches use; at least one.
+    pub fn set_num_threads(&self, count: usize) {
+        self.threads.set_count(count);
+    }
+}
+
+impl Default for CpuBackend {
+    fn default() -> CpuBackend {
+        CpuBackend::new(None)
+    }
+}
+
+impl Backend for CpuBackend {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>, Error> {
+        Ok(Arc::new(compile::compile(kernel)?))
+    }
+
+    fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
+        compile::explain(kernel)
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error> {
+        pool::allocate(bytes)
+    }
+
+    fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error> {
+        let compiled = executable.as_any().downcast_ref::<compile::Compiled>();
+        let compiled = compiled.ok_or_else(|| Error::Internal("a kernel of another back end".into()))?;
+        launch::launch(&self.threads, compiled, launch)
+    }
+
+    fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
+        product::matrix_product(&self.threads, product)
+    }
+}

@@ -1,0 +1,245 @@
+//! Indices, loads and stores. Addresses are summed from the outermost loop's variable to the innermost's, so that Cranelift
+//! moves all but the last step out of the loops, and folds that one into the instruction.
+
+use super::{
+    Emitter,
+    values::{Bundle, Vectors, scalar_type, vector_type},
+};
+use crate::vector;
+use cranelift::prelude::*;
+use fusewire_ir::{dtype::DType, scalar::Scalar};
+use fusewire_lowering::kernel::{Affine, BufferId, Coefficient, ValueId, VarId};
+
+/// How an access moves from one lane to the next.
+enum Step {
+    /// Not at all.
+    None,
+    /// By elements, known when compiling.
+    Const(i64),
+    /// By elements, known when the kernel runs.
+    Run(Value),
+}
+
+const FLAGS: MemFlagsData = MemFlagsData::new().with_notrap();
+
+impl Emitter<'_> {
+    /// The index itself.
+    pub(super) fn index(&mut self, at: &Affine) -> Bundle {
+        let first = self.sum(at, 0, None);
+        let offsets: Vectors = match self.step(at) {
+            Step::None => return Bundle::One(first),
+            Step::Const(step) => (0..self.vector_count(8)).map(|i| self.lane_offsets(i as i64 * 2, step)).collect(),
+            Step::Run(step) => {
+                let step = self.b.ins().splat(types::I64X2, step);
+                let count = self.vector_count(8);
+                (0..count)
+                    .map(|i| {
+                        let lanes = self.lane_offsets(i as i64 * 2, 1);
+                        self.b.ins().imul(lanes, step)
+                    })
+                    .collect()
+            }
+        };
+        let first = self.b.ins().splat(types::I64X2, first);
+        Bundle::Lanes(offsets.iter().map(|&offset| self.b.ins().iadd(first, offset)).collect())
+    }
+
+    fn lane_offsets(&mut self, lane: i64, step: i64) -> Value {
+        let [low, high] = [lane, lane + 1].map(|l| l.wrapping_mul(step).to_le_bytes());
+        vector::constant(&mut self.b, types::I64X2, std::array::from_fn(|i| if i < 8 { low[i] } else { high[i - 8] }))
+    }
+
+    /// An element, or one a lane.
+    pub(super) fn load(&mut self, buffer: BufferId, at: &Affine) -> Bundle {
+        let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
+        let address = self.address(buffer, at);
+        match self.step(at) {
+            Step::None => {
+                let value = self.b.ins().load(scalar_type(dtype), FLAGS, address, 0);
+                let truth = dtype == DType::Bool;
+                Bundle::One(if truth { self.b.ins().icmp_imm_u(IntCC::NotEqual, value, 0) } else { value })
+            }
+            Step::Const(1) => {
+                let vectors = self.load_neighbours(dtype, address, 0);
+                Bundle::Lanes(self.loaded(dtype, vectors))
+            }
+            Step::Const(-1) => {
+                let lowest = -((self.lanes as usize - 1) as i32) * dtype.size() as i32;
+                let vectors = self.load_neighbours(dtype, address, lowest);
+                let reversed = self.reverse(&vectors, dtype.size());
+                Bundle::Lanes(self.loaded(dtype, reversed))
+            }
+            step => {
+                let addresses = self.lane_addresses(dtype, address, &step);
+                let load = |address| self.b.ins().load(scalar_type(dtype), FLAGS, address, 0);
+                let scalars: Vec<Value> = addresses.into_iter().map(load).collect();
+                let vectors = self.from_lanes(dtype, &scalars);
+                Bundle::Lanes(self.loaded(dtype, vectors))
+            }
+        }
+    }
+
+    /// Writes an element, or one a lane.
+    pub(super) fn store(&mut self, buffer: BufferId, at: &Affine, value: ValueId) {
+        let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
+        let bundle = self.value(value);
+        let address = self.address(buffer, at);
+        let step = self.step(at);
+        if self.lanes == 1 || matches!(step, Step::None) {
+            let value = match bundle {
+                // The iteration that comes last is the one whose value stays.
+                Bundle::Lanes(vectors) => self.lane(&vectors, self.lanes as usize - 1, dtype),
+                uniform => self.scalar(&uniform, dtype),
+            };
+            self.b.ins().store(FLAGS, value, address, 0);
+            return;
+        }
+        let vectors = if dtype == DType::Bool { self.truth_bytes(&bundle) } else { self.vectors(&bundle, dtype) };
+        match step {
+            Step::Const(1) => self.store_neighbours(dtype, &vectors, address, 0),
+            Step::Const(-1) => {
+                let lowest = -((self.lanes as usize - 1) as i32) * dtype.size() as i32;
+                let reversed = self.reverse(&vectors, dtype.size());
+                self.store_neighbours(dtype, &reversed, address, lowest);
+            }
+            step => {
+                let bytes = if dtype == DType::Bool { DType::U8 } else { dtype };
+                for (lane, address) in self.lane_addresses(dtype, address, &step).into_iter().enumerate() {
+                    let value = self.lane(&vectors, lane, bytes);
+                    self.b.ins().store(FLAGS, value, address, 0);
+                }
+            }
+        }
+    }
+
+    /// A mask as bytes of 0 and 1.
+    pub(super) fn truth_bytes(&mut self, bundle: &Bundle) -> Vectors {
+        let masks = self.mask(bundle, 1);
+        let one = vector::splat_constant(&mut self.b, DType::U8, Scalar::from_i64(DType::U8, 1));
+        masks.iter().map(|&mask| self.b.ins().band(mask, one)).collect()
+    }
+
+    /// What was loaded as a value: bytes of bool become a mask.
+    pub(super) fn loaded(&mut self, dtype: DType, vectors: Vectors) -> Vectors {
+        if dtype != DType::Bool {
+            return vectors;
+        }
+        let zero = vector::constant(&mut self.b, types::I8X16, [0; 16]);
+        vectors.iter().map(|&bytes| self.b.ins().icmp(IntCC::NotEqual, bytes, zero)).collect()
+    }
+
+    /// All lanes from neighbouring elements, and not a byte more.
+    pub(super) fn load_neighbours(&mut self, dtype: DType, address: Value, offset: i32) -> Vectors {
+        let kind = vector_type(dtype);
+        let bytes = self.lanes as usize * dtype.size();
+        let part = match bytes {
+            2 => {
+                let part = self.b.ins().uload16(types::I32, FLAGS, address, offset);
+                self.b.ins().scalar_to_vector(types::I32X4, part)
+            }
+            4 => {
+                let part = self.b.ins().load(types::I32, FLAGS, address, offset);
+                self.b.ins().scalar_to_vector(types::I32X4, part)
+            }
+            8 => {
+                let part = self.b.ins().load(types::I64, FLAGS, address, offset);
+                self.b.ins().scalar_to_vector(types::I64X2, part)
+            }
+            _ => {
+                let load = |i| self.b.ins().load(kind, FLAGS, address, offset + i as i32 * 16);
+                return (0..bytes / 16).map(load).collect();
+            }
+        };
+        [vector::reinterpret(&mut self.b, kind, part)].into_iter().collect()
+    }
+
+    /// All lanes to neighbouring elements, and not a byte more.
+    pub(super) fn store_neighbours(&mut self, dtype: DType, vectors: &Vectors, address: Value, offset: i32) {
+        let kind = match self.lanes as usize * dtype.size() {
+            2 => types::I16X8,
+            4 => types::I32X4,
+            8 => types::I64X2,
+            _ => {
+                for (i, &vector) in vectors.iter().enumerate() {
+                    self.b.ins().store(FLAGS, vector, address, offset + i as i32 * 16);
+                }
+                return;
+            }
+        };
+        let vector = vector::reinterpret(&mut self.b, kind, vectors[0]);
+        let part = self.b.ins().extractlane(vector, 0);
+        self.b.ins().store(FLAGS, part, address, offset);
+    }
+
+    /// How the index moves from one lane to the next.
+    fn step(&mut self, at: &Affine) -> Step {
+        let Some(var) = self.vector_var.filter(|_| self.lanes > 1) else { return Step::None };
+        match at.terms.iter().find(|(v, _)| *v == var) {
+            None | Some((_, Coefficient::Const(0))) => Step::None,
+            Some((_, Coefficient::Const(step))) => Step::Const(*step),
+            Some((_, Coefficient::Int(step))) => Step::Run(self.int(*step)),
+        }
+    }
+
+    fn lane_addresses(&mut self, dtype: DType, first: Value, step: &Step) -> Vec<Value> {
+        let bytes = match step {
+            Step::None => self.constant(0),
+            Step::Const(step) => self.constant(step * dtype.size() as i64),
+            Step::Run(step) => self.b.ins().imul_imm_s(*step, dtype.size() as i64),
+        };
+        let next = |&last: &Value| Some(self.b.ins().iadd(last, bytes));
+        std::iter::successors(Some(first), next).take(self.lanes as usize).collect()
+    }
+
+    fn address(&mut self, buffer: BufferId, at: &Affine) -> Value {
+        let base = self.buffers[buffer.0 as usize].expect("every buffer of the phase is loaded at its start");
+        let shift = self.kernel.buffers[buffer.0 as usize].dtype.size().trailing_zeros();
+        self.sum(at, shift, Some(base))
+    }
+
+    /// `base + (index << shift)`.
+    fn sum(&mut self, at: &Affine, shift: u32, base: Option<Value>) -> Value {
+        let mut terms: Vec<(VarId, Coefficient)> = at.terms.iter().copied().collect();
+        terms.sort_by_key(|&(var, _)| self.vars[var.0 as usize].map_or(0, |(_, depth)| depth));
+        let mut total = base;
+        if let Some(offset) = at.offset {
+            let offset = self.int(offset);
+            let offset = self.scaled(offset, shift);
+            total = Some(self.plus(total, offset));
+        }
+        for (var, coefficient) in terms {
+            let var = self.var(var);
+            let term = match coefficient {
+                Coefficient::Const(0) => continue,
+                Coefficient::Const(1) => self.scaled(var, shift),
+                Coefficient::Const(-1) => {
+                    let negative = self.b.ins().ineg(var);
+                    self.scaled(negative, shift)
+                }
+                Coefficient::Const(factor) => self.b.ins().imul_imm_s(var, factor.wrapping_shl(shift)),
+                Coefficient::Int(factor) => {
+                    let factor = self.int(factor);
+                    let factor = self.scaled(factor, shift);
+                    self.b.ins().imul(var, factor)
+                }
+            };
+            total = Some(self.plus(total, term));
+        }
+        total.unwrap_or_else(|| self.constant(0))
+    }
+
+    fn scaled(&mut self, value: Value, shift: u32) -> Value {
+        if shift == 0 {
+            return value;
+        }
+        let by = self.b.ins().iconst(types::I32, i64::from(shift));
+        self.b.ins().ishl(value, by)
+    }
+
+    fn plus(&mut self, total: Option<Value>, term: Value) -> Value {
+        match total {
+            Some(total) => self.b.ins().iadd(total, term),
+            None => term,
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! Folds over the iterations of a loop: accumulators, cascading float sums, scans, and the tree over lanes. The order is
+//! the one that `fusewire_lowering::kernel::Reduction` lays down, to the bit.
+
+use super::{
+    Emitter,
+    values::{Bundle, Vectors, arguments, scalar_type, vector_type},
+};
+use crate::vector;
+use cranelift::{codegen::ir::StackSlot, prelude::*};
+use fusewire_ir::{dtype::DType, ops::ScalarOp};
+use fusewire_lowering::kernel::{CASCADE_BLOCK, Loop, Reduction, Stmt};
+
+/// Entries of the stack of blocks: enough for 2^53 steps.
+const LEVELS: u32 = 48;
+
+/// The accumulators of a loop after its iterations.
+pub(super) struct Folded {
+    /// One a reduction; of those that cascade, the unfinished block.
+    accumulators: Vec<Bundle>,
+    /// The finished blocks, when a reduction cascades.
+    blocks: Option<Blocks>,
+}
+
+struct Blocks {
+    /// How many entries each stack has.
+    depth: Value,
+    /// One a reduction that cascades.
+    stacks: Vec<Option<StackSlot>>,
+}
+
+/// One accumulator or scan: what it folds, and how.
+struct Fold {
+    op: ScalarOp,
+    dtype: DType,
+    cascades: bool,
+}
+
+impl Folded {
+    /// The accumulators as plain values.
+    pub fn flat(&self) -> Vec<Value> {
+        self.accumulators.iter().flat_map(values_of).collect()
+    }
+
+    /// The same accumulators with other values.
+    pub fn with_flat(self, values: &[Value]) -> Folded {
+        let mut rest = values;
+        let accumulators = self.accumulators.iter().map(|like| take(&mut rest, like)).collect();
+        Folded { accumulators, blocks: self.blocks }
+    }
+}
+
+fn values_of(bundle: &Bundle) -> Vectors {
+    match bundle {
+        Bundle::Const(_) => unreachable!("accumulators are values"),
+        Bundle::One(value) => [*value].into_iter().collect(),
+        Bundle::Lanes(vectors) => vectors.clone(),
+    }
+}
+
+/// The next values, in the form of another bundle.
+fn take(values: &mut &[Value], like: &Bundle) -> Bundle {
+    let count = values_of(like).len();
+    let (mine, rest) = values.split_at(count);
+    *values = rest;
+    match like {
+        Bundle::Lanes(_) => Bundle::Lanes(mine.iter().copied().collect()),
+        Bundle::Const(_) | Bundle::One(_) => Bundle::One(mine[0]),
+    }
+}
+
+impl Emitter<'_> {
+    /// The iterations `begin..end` with the loop's folds.
+    pub(super) fn fold_loop(&mut self, inner: &Loop, begin: Value, end: Value, step: i64) -> Folded {
+        let reductions = inner.reductions.iter().map(|r| {
+            let dtype = self.dtype(r.value);
+            Fold { op: r.op, dtype, cascades: Reduction::cascades(r.op, dtype) }
+        });
+        let scans = inner.scans.iter().map(|s| Fold { op: s.op, dtype: self.dtype(s.value), cascades: false });
+        let folds: Vec<Fold> = reductions.chain(scans).collect();
+        let mut folded = if folds.iter().any(|f| f.cascades) {
+            self.cascading_loop(inner, &folds, begin, end, step)
+        } else {
+            let units = folds.iter().map(|f| self.unit(f)).collect();
+            let accumulators = self.plain_loop(inner, &folds, begin, end, step, units);
+            Folded { accumulators, blocks: None }
+        };
+        folded.accumulators.truncate(inner.reductions.len());
+        folded
+    }
+
+    /// The unit of a fold in every lane.
+    fn unit(&mut self, fold: &Fold) -> Bundle {
+        let unit = Bundle::Const(fold.op.unit(fold.dtype).expect("verified kernels reduce with ops that have a unit"));
+        self.accumulator(&unit, fold.dtype)
+    }
+
+    /// A value in the form in which accumulators are carried: all lanes; bools as masks of bytes.
+    fn accumulator(&mut self, bundle: &Bundle, dtype: DType) -> Bundle {
+        match dtype {
+            _ if self.lanes == 1 => Bundle::One(self.scalar(bundle, dtype)),
+            DType::Bool => Bundle::Lanes(self.mask(bundle, 1)),
+            _ => Bundle::Lanes(self.vectors(bundle, dtype)),
+        }
+    }
+
+    /// Every fold goes step after step, from the accumulators given.
+    fn plain_loop(
+        &mut self,
+        inner: &Loop,
+        folds: &[Fold],
+        begin: Value,
+        end: Value,
+        step: i64,
+        first: Vec<Bundle>,
+    ) -> Vec<Bundle> {
+        let flat = first.iter().flat_map(values_of).collect();
+        let last = self.counted_loop(begin, end, step, flat, |e, iteration, carried| {
+            let mut carried = carried;
+            let before: Vec<Bundle> = first.iter().map(|like| take(&mut carried, like)).collect();
+            let (before_reductions, before_scans) = before.split_at(inner.reductions.len());
+            let running = e.body_with_scans(inner, iteration, before_scans);
+            let mut after = Vec::new();
+            for ((fold, reduction), before) in folds.iter().zip(&inner.reductions).zip(before_reductions) {
+                let value = e.value(reduction.value);
+                let next = e.op(fold.op, fold.dtype, &[before.clone(), value]);
+                after.push(e.accumulator(&next, fold.dtype));
+            }
+            after.extend(running);
+            after.iter().flat_map(values_of).collect()
+        });
+        let mut rest = last.as_slice();
+        first.iter().map(|like| take(&mut rest, like)).collect()
+    }
+
+    /// The body, each running value right behind the value it adds.
+    fn body_with_scans(&mut self, inner: &Loop, iteration: Value, before: &[Bundle]) -> Vec<Bundle> {
+        if inner.scans.is_empty() {
+            self.iteration(inner, iteration);
+            return Vec::new();
+        }
+        self.vars[inner.var.0 as usize] = Some((iteration, self.depth));
+        self.depth += 1;
+        let mut running: Vec<Option<Bundle>> = vec![None; inner.scans.len()];
+        for index in 0..=inner.body.len() {
+            for ((scan, before), running) in inner.scans.iter().zip(before).zip(&mut running) {
+                // Before the first statement: values that are defined outside the loop.
+                let here = match index.checked_sub(1).map(|i| &inner.body[i]) {
+                    Some(Stmt::Let(id)) => *id == scan.value,
+                    Some(Stmt::Store { .. } | Stmt::Loop(_)) => defines(&inner.body[index - 1], scan.value),
+                    None => !inner.body.iter().any(|s| defines(s, scan.value)),
+                };
+                if here {
+                    let dtype = self.dtype(scan.value);
+                    let value = self.value(scan.value);
+                    let next = self.op(scan.op, dtype, &[before.clone(), value]);
+                    let next = self.accumulator(&next, dtype);
+                    self.values[scan.running.0 as usize] = Some(next.clone());
+                    *running = Some(next);
+                }
+            }
+            if let Some(statement) = inner.body.get(index) {
+                self.block(std::slice::from_ref(statement));
+            }
+        }
+        self.depth -= 1;
+        running.into_iter().map(|r| r.expect("verified kernels define what a scan adds")).collect()
+    }
+
+    /// Blocks of steps, and the stack of finished blocks of the folds that cascade.
+    fn cascading_loop(&mut self, inner: &Loop, folds: &[Fold], begin: Value, end: Value, step: i64) -> Folded {
+        let units: Vec<Bundle> = folds.iter().map(|f| self.unit(f)).collect();
+        let stacks: Vec<Option<StackSlot>> =
+            folds.iter().map(|f| f.cascades.then(|| self.stack_slot(f.dtype, LEVELS))).collect();
+        // What goes from block to block: position, number of blocks, depth of the stacks, and the folds that do not cascade.
+        let carried = |folds: &[Fold], all: &[Bundle]| -> Vec<Value> {
+            let plain = folds.iter().zip(all).filter(|(f, _)| !f.cascades);
+            plain.flat_map(|(_, bundle)| values_of(bundle)).collect()
+        };
+        let (head, push, exit) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let zero = self.constant(0);
+        let mut first = vec![begin, zero, zero];
+        first.extend(carried(folds, &units));
+        for &value in &first {
+            let kind = self.b.func.dfg.value_type(value);
+            self.b.append_block_param(head, kind);
+        }
+        self.b.ins().jump(head, &arguments(&first));
+
+        self.b.switch_to_block(head);
+        let params = self.b.block_params(head).to_vec();
+        let (position, count, depth) = (params[0], params[1], params[2]);
+        let mut rest = &params[3..];
+        let start: Vec<Bundle> = folds
+            .iter()
+            .zip(&units)
+            .map(|(fold, unit)| if fold.cascades { unit.clone() } else { take(&mut rest, unit) })
+            .collect();
+        let size = step * i64::from(CASCADE_BLOCK);
+        let full = self.b.ins().iadd_imm_s(position, size);
+        let limit = self.b.ins().smin(full, end);
+        let accumulators = self.plain_loop(inner, folds, position, limit, step, start);
+        let complete = self.b.ins().icmp(IntCC::SignedLessThanOrEqual, full, end);
+        self.b.ins().brif(complete, push, &[], exit, &[]);
+
+        self.b.switch_to_block(push);
+        let cascading: Vec<usize> = (0..folds.len()).filter(|&i| folds[i].cascades).collect();
+        let mut state = vec![count, depth];
+        state.extend(cascading.iter().flat_map(|&i| values_of(&accumulators[i])));
+        let (test, merge, done) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        for &value in &state {
+            let kind = self.b.func.dfg.value_type(value);
+            self.b.append_block_param(test, kind);
+        }
+        self.b.ins().jump(test, &arguments(&state));
+        self.b.switch_to_block(test);
+        let state = self.b.block_params(test).to_vec();
+        let (bits, depth) = (state[0], state[1]);
+        let mut rest = &state[2..];
+        let blocks: Vec<Bundle> = cascading.iter().map(|&i| take(&mut rest, &accumulators[i])).collect();
+        let odd = self.b.ins().band_imm_s(bits, 1);
+        self.b.ins().brif(odd, merge, &[], done, &[]);
+
+        self.b.switch_to_block(merge);
+        let one = self.b.ins().iconst(types::I32, 1);
+        let higher = self.b.ins().ushr(bits, one);
+        let below = self.b.ins().iadd_imm_s(depth, -1);
+        let mut next = vec![higher, below];
+        for (&i, block) in cascading.iter().zip(&blocks) {
+            let merged = self.pop(&folds[i], &stacks[i], below, block);
+            next.extend(values_of(&merged));
+        }
+        self.b.ins().jump(test, &arguments(&next));
+
+        self.b.switch_to_block(done);
+        for (&i, block) in cascading.iter().zip(&blocks) {
+            let place = self.stack_entry(&folds[i], &stacks[i], depth);
+            for (k, value) in values_of(block).into_iter().enumerate() {
+                self.b.ins().store(MemFlagsData::trusted(), value, place, k as i32 * 16);
+            }
+        }
+        let above = self.b.ins().iadd_imm_s(depth, 1);
+        let more = self.b.ins().iadd_imm_s(count, 1);
+        let mut next = vec![limit, more, above];
+        next.extend(carried(folds, &accumulators));
+        self.b.ins().jump(head, &arguments(&next));
+
+        self.b.switch_to_block(exit);
+        Folded { accumulators, blocks: Some(Blocks { depth: params[2], stacks }) }
+    }
+
+    /// `popped op block` for the entry at a depth.
+    fn pop(&mut self, fold: &Fold, stack: &Option<StackSlot>, depth: Value, block: &Bundle) -> Bundle {
+        let place = self.stack_entry(fold, stack, depth);
+        let popped = self.reload_from(fold.dtype, place);
+        self.op(fold.op, fold.dtype, &[popped, block.clone()])
+    }
+
+    fn stack_entry(&mut self, fold: &Fold, stack: &Option<StackSlot>, depth: Value) -> Value {
+        let slot = stack.expect("a fold that cascades has a stack");
+        let base = self.b.ins().stack_addr(types::I64, slot, 0);
+        let bytes = i64::from(self.bundle_bytes(fold.dtype));
+        let offset = self.b.ins().imul_imm_s(depth, bytes);
+        self.b.ins().iadd(base, offset)
+    }
+
+    fn bundle_bytes(&self, dtype: DType) -> u32 {
+        (self.lanes * dtype.size() as u32).next_multiple_of(16)
+    }
+
+    fn stack_slot(&mut self, dtype: DType, bundles: u32) -> StackSlot {
+        let bytes = self.bundle_bytes(dtype) * bundles;
+        self.b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, 4))
+    }
+
+    /// A bundle that lies in aligned memory of its own.
+    fn reload_from(&mut self, dtype: DType, place: Value) -> Bundle {
+        let flags = MemFlagsData::trusted();
+        if self.lanes == 1 {
+            return Bundle::One(self.b.ins().load(scalar_type(dtype), flags, place, 0));
+        }
+        let count = self.vector_count(dtype.size());
+        let load = |k| self.b.ins().load(vector_type(dtype), flags, place, k as i32 * 16);
+        Bundle::Lanes((0..count).map(load).collect())
+    }
+
+    /// Folds the unfinished blocks with the stacks, from their tops to their bottoms.
+    pub(super) fn finish(&mut self, inner: &Loop, folded: Folded) -> Vec<Bundle> {
+        let Some(Blocks { depth, stacks }) = folded.blocks else { return folded.accumulators };
+        let folds: Vec<Fold> = inner
+            .reductions
+            .iter()
+            .map(|r| {
+                let dtype = self.dtype(r.value);
+                Fold { op: r.op, dtype, cascades: Reduction::cascades(r.op, dtype) }
+            })
+            .collect();
+        let mut results = folded.accumulators;
+        let cascading: Vec<usize> = (0..folds.len()).filter(|&i| folds[i].cascades).collect();
+        // The stacks are filled to the same depth, so one loop counts down for all.
+        let flat = cascading.iter().flat_map(|&i| values_of(&results[i])).collect();
+        let zero = self.constant(0);
+        let last = self.counted_loop(zero, depth, 1, flat, |e, popped, values| {
+            let mut rest = values;
+            let top = e.b.ins().isub(depth, popped);
+            let entry = e.b.ins().iadd_imm_s(top, -1);
+            let mut next = Vec::new();
+            for &i in &cascading {
+                let accumulator = take(&mut rest, &results[i]);
+                next.extend(values_of(&e.pop(&folds[i], &stacks[i], entry, &accumulator)));
+            }
+            next
+        });
+        let mut rest = last.as_slice();
+        for &i in &cascading {
+            results[i] = take(&mut rest, &results[i]);
+        }
+        results
+    }
+
+    /// Puts accumulators into memory, a slot each; bools as bytes of 0 and 1.
+    pub(super) fn spill(&mut self, inner: &Loop, folded: &Folded) -> Vec<StackSlot> {
+        let mut slots = Vec::new();
+        for (reduction, bundle) in inner.reductions.iter().zip(&folded.accumulators) {
+            let dtype = self.dtype(reduction.value);
+            let vectors = if dtype == DType::Bool { self.truth_bytes(bundle) } else { self.vectors(bundle, dtype) };
+            let slot = self.stack_slot(dtype, 1);
+            let place = self.b.ins().stack_addr(types::I64, slot, 0);
+            for (k, vector) in vectors.into_iter().enumerate() {
+                self.b.ins().store(MemFlagsData::trusted(), vector, place, k as i32 * 16);
+            }
+            slots.push(slot);
+        }
+        slots
+    }
+
+    /// Folds the values of one iteration into a lane of the accumulators in memory.
+    pub(super) fn fold_into_memory(&mut self, inner: &Loop, places: &[StackSlot], lane: Value) {
+        for (reduction, &slot) in inner.reductions.iter().zip(places) {
+            let dtype = self.dtype(reduction.value);
+            let base = self.b.ins().stack_addr(types::I64, slot, 0);
+            let offset = self.b.ins().imul_imm_s(lane, dtype.size() as i64);
+            let place = self.b.ins().iadd(base, offset);
+            let before = self.b.ins().load(scalar_type(dtype), MemFlagsData::trusted(), place, 0);
+            let value = self.value(reduction.value);
+            let after = self.op(reduction.op, dtype, &[Bundle::One(before), value]);
+            let after = self.scalar(&after, dtype);
+            self.b.ins().store(MemFlagsData::trusted(), after, place, 0);
+        }
+    }
+
+    /// The accumulators from memory.
+    pub(super) fn reload(&mut self, inner: &Loop, folded: Folded, places: &[StackSlot]) -> Folded {
+        let mut accumulators = Vec::new();
+        for (reduction, &slot) in inner.reductions.iter().zip(places) {
+            let dtype = self.dtype(reduction.value);
+            let place = self.b.ins().stack_addr(types::I64, slot, 0);
+            let bundle = match self.reload_from(dtype, place) {
+                Bundle::Lanes(vectors) => Bundle::Lanes(self.loaded(dtype, vectors)),
+                other => other,
+            };
+            accumulators.push(bundle);
+        }
+        Folded { accumulators, blocks: folded.blocks }
+    }
+
+    /// The lanes as a tree, lower half with upper half, down to one.
+    pub(super) fn fold_lanes(&mut self, op: ScalarOp, dtype: DType, bundle: Bundle) -> Value {
+        let Bundle::Lanes(mut vectors) = bundle else { unreachable!("a vector loop has bundles") };
+        while vectors.len() > 1 {
+            let upper: Vectors = vectors.drain(vectors.len() / 2..).collect();
+            vectors = self.fold_halves(op, dtype, vectors, upper);
+        }
+        let mut lanes = (self.lanes as usize).min(16 / dtype.size());
+        while lanes > 1 {
+            lanes /= 2;
+            let upper = vector::shift_down(&mut self.b, vectors[0], lanes * dtype.size());
+            vectors = self.fold_halves(op, dtype, vectors, [upper].into_iter().collect());
+        }
+        self.lane(&vectors, 0, dtype)
+    }
+
+    fn fold_halves(&mut self, op: ScalarOp, dtype: DType, lower: Vectors, upper: Vectors) -> Vectors {
+        let b = &mut self.b;
+        let pairs = lower.iter().zip(&upper);
+        pairs
+            .map(|(&x, &y)| match dtype {
+                DType::Bool => vector::mask_op(b, op, &[x, y]),
+                _ => vector::op(b, op, dtype, &[x, y]),
+            })
+            .collect()
+    }
+}
+
+/// Is the value defined by this statement itself (a loop defines its reductions' results)?
+fn defines(statement: &Stmt, value: fusewire_lowering::kernel::ValueId) -> bool {
+    match statement {
+        Stmt::Let(id) => *id == value,
+        Stmt::Store { .. } => false,
+        Stmt::Loop(inner) => inner.reductions.iter().any(|r| r.result == value),
+    }
+}

@@ -1,0 +1,41 @@
+//! The machine that code is made for: this one, with every extension that it has. Built once a process.
+
+use cranelift::codegen::{
+    isa::OwnedTargetIsa,
+    settings::{self, Configurable},
+};
+use fusewire_runtime::error::Error;
+use std::sync::OnceLock;
+
+/// Cranelift's description of this machine, and the settings of every compilation.
+pub(crate) struct Machine {
+    /// The instruction set and its settings.
+    pub isa: OwnedTargetIsa,
+    /// Does it have x86-64's own instructions (`cvttps2dq` and its like)?
+    pub x86: bool,
+}
+
+/// The machine, or why it cannot be compiled for.
+pub(crate) fn machine() -> Result<&'static Machine, Error> {
+    static MACHINE: OnceLock<Result<Machine, Error>> = OnceLock::new();
+    MACHINE.get_or_init(|| build("speed")).as_ref().map_err(Clone::clone)
+}
+
+fn build(opt_level: &str) -> Result<Machine, Error> {
+    let internal = |message: String| Error::Internal(format!("Cranelift cannot compile for this machine: {message}"));
+    let mut flags = settings::builder();
+    let mut set = |name: &str, value: &str| flags.set(name, value).map_err(|e| internal(e.to_string()));
+    set("opt_level", opt_level)?;
+    set("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" })?;
+    // Frames may be larger than a guard page: a kernel keeps the stacks of its cascading sums there.
+    set("enable_probestack", "true")?;
+    set("probestack_strategy", "inline")?;
+    // Nothing unwinds through a kernel, and native functions are called through their absolute addresses.
+    set("unwind_info", "false")?;
+    set("is_pic", "false")?;
+    set("use_colocated_libcalls", "false")?;
+    let builder = cranelift_native::builder().map_err(|e| internal(e.to_string()))?;
+    let isa = builder.finish(settings::Flags::new(flags)).map_err(|e| internal(e.to_string()))?;
+    let x86 = isa.name() == "x64";
+    Ok(Machine { isa, x86 })
+}

@@ -1,0 +1,74 @@
+//! Running a compiled kernel: how many items, which scratch, which chunks.
+
+use crate::{
+    compile::Compiled,
+    emit::SCRATCH_ALIGNMENT,
+    threads::{Threads, Work},
+};
+use fusewire_ir::value::Storage;
+use fusewire_runtime::{backend::Launch, error::Error, pool};
+use std::sync::Arc;
+
+/// Runs every phase to its end, one after another.
+pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>) -> Result<(), Error> {
+    let int = |id: fusewire_lowering::kernel::IntId| {
+        launch.ints.get(id.0 as usize).copied().ok_or_else(|| Error::Internal("too few integers in a launch".into()))
+    };
+    let mut scratch_bytes = 0u64;
+    for &(length, size) in &compiled.scratch {
+        let bytes = (int(length)?.max(0) as u64).saturating_mul(size as u64);
+        scratch_bytes =
+            scratch_bytes.saturating_add(bytes).saturating_add(SCRATCH_ALIGNMENT - 1) & !(SCRATCH_ALIGNMENT - 1);
+    }
+    let share = launch.bytes / compiled.phases.len().max(1) as u64;
+    for phase in &compiled.phases {
+        let mut items = 1u64;
+        for &extent in &phase.extents {
+            items = items.saturating_mul(int(extent)?.max(0) as u64);
+        }
+        if items == 0 {
+            continue;
+        }
+        let work = Work { items, bytes: share };
+        let workers = threads.workers(&work);
+        let scratch = scratch(scratch_bytes, workers)?;
+        let function = compiled.function(phase);
+        let arguments = Arguments {
+            buffers: launch.buffers.as_ptr(),
+            ints: launch.ints.as_ptr(),
+            params: launch.params.as_ptr(),
+            scratch: scratch.iter().map(|block| block.pointer()).collect(),
+        };
+        let run = |worker: usize, begin: u64, end: u64| {
+            let arguments = &arguments;
+            let scratch = arguments.scratch.get(worker).copied().unwrap_or(std::ptr::null_mut());
+            // SAFETY: the function was compiled for these arguments, which the caller vouches for, the items lie inside the
+            // phase, and no other worker has this scratch.
+            unsafe {
+                function(arguments.buffers, arguments.ints, arguments.params, scratch, begin as i64, end as i64);
+            }
+        };
+        threads.run(&work, workers, &run, launch.interrupted)?;
+    }
+    Ok(())
+}
+
+/// What every chunk of a phase gets.
+struct Arguments {
+    buffers: *const *mut u8,
+    ints: *const i64,
+    params: *const u64,
+    scratch: Vec<*mut u8>,
+}
+
+// SAFETY: the arrays are only read while the launch runs, and what they point to is written by items that write different
+// elements; each worker uses its own scratch.
+unsafe impl Sync for Arguments {}
+
+fn scratch(bytes: u64, workers: usize) -> Result<Vec<Arc<dyn Storage>>, Error> {
+    if bytes == 0 {
+        return Ok(Vec::new());
+    }
+    let bytes = usize::try_from(bytes).map_err(|_| Error::OutOfMemory { bytes: usize::MAX })?;
+    (0..workers).map(|_| pool::allocate(bytes)).collect()
+}

@@ -1,0 +1,255 @@
+//! The pool of threads, and how a phase's items are spread over them: chunks that whoever is free takes, so that uneven
+//! items and busy cores even out. Which thread runs which items never changes a result.
+//!
+//! The calling thread works too, and asks now and then whether to stop. A job that no worker has found time for yet does not
+//! hold it up: it does all chunks itself then.
+
+use fusewire_runtime::error::Error;
+use parking_lot::{Condvar, Mutex};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+/// Launches that move less than this run on the calling thread alone: waking another one would take longer.
+const INLINE_BYTES: u64 = 256 << 10;
+/// A chunk moves about this much: enough to make taking it cheap, little enough to even out.
+const CHUNK_BYTES: u64 = 256 << 10;
+/// How long a chunk may run before later ones are made smaller; they grow while they take less than a hundredth of it.
+const CHUNK_TIME: Duration = Duration::from_millis(10);
+/// How long the calling thread goes without asking whether to stop.
+const ASK_EVERY: Duration = Duration::from_millis(20);
+
+/// How much there is to do.
+pub(crate) struct Work {
+    /// Items of the phase.
+    pub items: u64,
+    /// Bytes that they move, estimated.
+    pub bytes: u64,
+}
+
+/// A pool that starts when it is first needed, and again in the child after `fork()`.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    count: AtomicUsize,
+    /// The pool of the process that made it. Never taken from another process: its lock may be held for ever there.
+    shared: AtomicPtr<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    process: u32,
+    pool: Mutex<Option<Arc<ThreadPool>>>,
+}
+
+impl Threads {
+    /// A pool of so many threads, or as many as there are cores to use.
+    pub fn new(count: Option<usize>) -> Threads {
+        let available = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        let count = count.unwrap_or_else(available).max(1);
+        Threads { count: AtomicUsize::new(count), shared: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// How many threads a long job uses.
+    pub fn count(&self) -> usize {
+        self.count.load(SeqCst)
+    }
+
+    /// Changes it for later jobs.
+    pub fn set_count(&self, count: usize) {
+        self.count.store(count.max(1), SeqCst);
+    }
+
+    /// How many threads, the calling one among them, a job is worth.
+    pub fn workers(&self, work: &Work) -> usize {
+        if work.bytes < INLINE_BYTES || work.items < 2 {
+            return 1;
+        }
+        let most = work.items.min(work.bytes / (INLINE_BYTES / 2)).max(1);
+        self.count().min(usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    /// The pool, with as many threads as jobs use.
+    pub fn pool(&self) -> Result<Arc<ThreadPool>, Error> {
+        let shared = self.shared();
+        let mut pool = shared.pool.lock();
+        let count = self.count();
+        if let Some(pool) = pool.as_ref().filter(|pool| pool.current_num_threads() == count) {
+            return Ok(Arc::clone(pool));
+        }
+        let name = |index| format!("fusewire-{index}");
+        let new = ThreadPoolBuilder::new().num_threads(count).thread_name(name).build();
+        let new = Arc::new(new.map_err(|e| Error::Internal(format!("cannot start threads: {e}")))?);
+        *pool = Some(Arc::clone(&new));
+        Ok(new)
+    }
+
+    fn shared(&self) -> &Shared {
+        let process = std::process::id();
+        let current = self.shared.load(SeqCst);
+        // SAFETY: what was stored came from `Box::into_raw` and is not freed before `self` is dropped.
+        if let Some(shared) = unsafe { current.as_ref() }
+            && shared.process == process
+        {
+            return shared;
+        }
+        // The first use, or the first after a fork; what the parent left is not touched, its threads are not here.
+        let fresh = Box::into_raw(Box::new(Shared { process, pool: Mutex::new(None) }));
+        match self.shared.compare_exchange(current, fresh, SeqCst, SeqCst) {
+            // SAFETY: just made, and from now on as above.
+            Ok(_) => unsafe { &*fresh },
+            Err(theirs) => {
+                // SAFETY: nobody else has seen it.
+                drop(unsafe { Box::from_raw(fresh) });
+                // SAFETY: another thread of this process stored it, as above.
+                unsafe { &*theirs }
+            }
+        }
+    }
+
+    /// Calls `run(worker, begin, end)` until every item is done, with `worker < workers`, each used by one thread at a time.
+    pub fn run(
+        &self,
+        work: &Work,
+        workers: usize,
+        run: &(dyn Fn(usize, u64, u64) + Sync),
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        let per_item = (work.bytes / work.items).max(1);
+        let even = work.items.div_ceil(workers as u64 * 4);
+        let chunk = (CHUNK_BYTES / per_item).clamp(1, even.max(1));
+        // SAFETY: only the lifetime changes. Nobody calls the function after this one returns: see `Job::help` and the wait.
+        let run: &'static (dyn Fn(usize, u64, u64) + Sync) = unsafe { std::mem::transmute(run) };
+        let job = Job {
+            run,
+            items: work.items,
+            next: AtomicU64::new(0),
+            // Bytes say little about time, so the first chunks are small.
+            chunk: AtomicU64::new((chunk / 16).max(1)),
+            most: chunk,
+            stop: AtomicBool::new(false),
+            active: AtomicUsize::new(0),
+            idle: (Mutex::new(()), Condvar::new()),
+        };
+        if workers == 1 {
+            return job.work(0, interrupted);
+        }
+        let job = Arc::new(job);
+        let pool = self.pool()?;
+        for worker in 1..workers {
+            let job = Arc::clone(&job);
+            pool.spawn(move || job.help(worker));
+        }
+        let result = job.work(0, interrupted);
+        job.wait(interrupted).and(result)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let current = std::mem::replace(self.shared.get_mut(), std::ptr::null_mut());
+        if !current.is_null() {
+            // SAFETY: stored from `Box::into_raw`, and nobody borrows `self` any more.
+            let shared = unsafe { Box::from_raw(current) };
+            if shared.process != std::process::id() {
+                // The threads are the parent's; waiting for them would never end.
+                std::mem::forget(shared);
+            }
+        }
+    }
+}
+
+/// A phase that is being run.
+struct Job {
+    run: &'static (dyn Fn(usize, u64, u64) + Sync),
+    items: u64,
+    /// The first item that nobody has taken.
+    next: AtomicU64,
+    chunk: AtomicU64,
+    /// As large as chunks may become.
+    most: u64,
+    stop: AtomicBool,
+    /// How many workers may be calling `run`.
+    active: AtomicUsize,
+    idle: (Mutex<()>, Condvar),
+}
+
+impl Job {
+    fn take(&self) -> Option<(u64, u64)> {
+        if self.stop.load(SeqCst) {
+            return None;
+        }
+        let chunk = self.chunk.load(SeqCst);
+        let taken = self.next.fetch_update(SeqCst, SeqCst, |next| {
+            (next < self.items).then(|| next.saturating_add(chunk).min(self.items))
+        });
+        let begin = taken.ok()?;
+        Some((begin, begin.saturating_add(chunk).min(self.items)))
+    }
+
+    fn chunk(&self, worker: usize, begin: u64, end: u64) -> Duration {
+        let start = Instant::now();
+        (self.run)(worker, begin, end);
+        let took = start.elapsed();
+        if took > CHUNK_TIME {
+            let fitting = (end - begin) as u128 * CHUNK_TIME.as_nanos() / took.as_nanos().max(1);
+            self.chunk.fetch_min((fitting as u64).max(1), SeqCst);
+        } else if took < CHUNK_TIME / 100 {
+            self.chunk.fetch_max((end - begin).saturating_mul(2).min(self.most), SeqCst);
+        }
+        took
+    }
+
+    /// A worker of the pool. Announces itself before it looks for work, so that either it finds none, or the calling thread
+    /// sees it and waits.
+    fn help(&self, worker: usize) {
+        self.active.fetch_add(1, SeqCst);
+        while let Some((begin, end)) = self.take() {
+            self.chunk(worker, begin, end);
+        }
+        if self.active.fetch_sub(1, SeqCst) == 1 {
+            let _guard = self.idle.0.lock();
+            self.idle.1.notify_all();
+        }
+    }
+
+    /// The calling thread.
+    fn work(&self, worker: usize, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+        let mut since = Duration::ZERO;
+        while let Some((begin, end)) = self.take() {
+            since += self.chunk(worker, begin, end);
+            if since > ASK_EVERY {
+                since = Duration::ZERO;
+                if interrupted() {
+                    self.stop.store(true, SeqCst);
+                    return Err(Error::Interrupted);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Until no worker calls `run` any more and none will.
+    fn wait(&self, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+        let mut result = Ok(());
+        // Most often the others finish their last chunk right now; sleeping and waking would take longer.
+        for _ in 0..200 {
+            if self.active.load(SeqCst) == 0 {
+                return result;
+            }
+            std::hint::spin_loop();
+        }
+        let mut guard = self.idle.0.lock();
+        while self.active.load(SeqCst) > 0 {
+            if self.idle.1.wait_for(&mut guard, ASK_EVERY).timed_out() && result.is_ok() && interrupted() {
+                self.stop.store(true, SeqCst);
+                result = Err(Error::Interrupted);
+            }
+        }
+        result
+    }
+}

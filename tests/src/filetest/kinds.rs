@@ -1,0 +1,119 @@
+//! What a filetest can do: [`KINDS`] has a row for each kind.
+
+use super::{Case, values};
+use fusewire_ir::{
+    graph::Graph,
+    interp::evaluate,
+    pass::{PIPELINE, Pass, find},
+    text::parse::parse,
+    verify::verify,
+};
+
+/// Parses text and prints it.
+pub type Reprint = fn(&str) -> Result<String, String>;
+
+/// A kind of test.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// What stands in the header.
+    pub name: &'static str,
+    /// One sentence.
+    pub doc: &'static str,
+    /// Parses the file's text and prints it; checked to be stable for every file of the kind. `None` for text that is wrong
+    /// on purpose.
+    pub reprint: Option<Reprint>,
+    /// Does `run` itself decide, so that the file needs no checks?
+    pub decides: bool,
+    /// Runs the test and gives what the file's checks look at.
+    pub run: fn(&Case<'_>) -> Result<String, String>,
+}
+
+/// Every kind.
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "parse-error",
+        doc: "The text does not parse; the output is the error with its line and column in the file.",
+        reprint: None,
+        decides: false,
+        run: |case| match parse(case.text) {
+            Ok(_) => Err("it parses".to_owned()),
+            Err(error) => Ok(format!("{error}\n")),
+        },
+    },
+    Kind {
+        name: "round-trip",
+        doc: "The text is canonical: it prints as it stands. The output is that text.",
+        reprint: Some(reprint_graph),
+        decides: true,
+        run: |case| {
+            let printed = reprint_graph(case.text)?;
+            if printed == case.body { Ok(printed) } else { Err(format!("prints as:\n{printed}")) }
+        },
+    },
+    Kind {
+        name: "print",
+        doc: "The output is the canonical text.",
+        reprint: Some(reprint_graph),
+        decides: false,
+        run: |case| reprint_graph(case.text),
+    },
+    Kind {
+        name: "interp",
+        doc: "Evaluates the graph with the file's settings; the output has a line for each result, or the error.",
+        reprint: Some(reprint_graph),
+        decides: false,
+        run: |case| {
+            let graph = graph(case.text)?;
+            let results = evaluate(&graph, &values::binding(&graph, &case.settings)?);
+            Ok(results.map_or_else(|e| format!("error: {e}\n"), |r| values::print(&r)))
+        },
+    },
+    Kind {
+        name: "pass",
+        doc: "Runs the passes that the header names; results must stay the same on random inputs. The output is the graph.",
+        reprint: Some(reprint_graph),
+        decides: false,
+        run: |case| {
+            let passes: Vec<&Pass> = case
+                .arguments
+                .iter()
+                .map(|name| find(name).ok_or_else(|| format!("there is no pass `{name}`")))
+                .collect::<Result<_, _>>()?;
+            run_passes(case, &passes)
+        },
+    },
+    Kind {
+        name: "pipeline",
+        doc: "Runs the whole pipeline; results must stay the same after each pass. The output is the graph.",
+        reprint: Some(reprint_graph),
+        decides: false,
+        run: |case| run_passes(case, &PIPELINE.iter().collect::<Vec<_>>()),
+    },
+];
+
+/// The graph of a file.
+pub fn graph(text: &str) -> Result<Graph, String> {
+    parse(text).map_err(|e| e.to_string())
+}
+
+/// For [`Kind::reprint`] of the kinds whose files have a graph.
+pub fn reprint_graph(text: &str) -> Result<String, String> {
+    graph(text).map(|graph| graph.to_string())
+}
+
+fn run_passes(case: &Case<'_>, passes: &[&Pass]) -> Result<String, String> {
+    let start = graph(case.text)?;
+    let mut current = start.clone();
+    for pass in passes {
+        let next = (pass.run)(&current);
+        let context = |e| format!("after {}: {e}\n{next}", pass.name);
+        verify(&next).map_err(context)?;
+        values::agree(&start, &next, &case.settings).map_err(context)?;
+        let again = (pass.run)(&next);
+        if again.to_string() != next.to_string() {
+            return Err(context(format!("the pass changes its own result once more, to\n{again}")));
+        }
+        current = next;
+    }
+    Ok(current.to_string())
+}
