@@ -18,7 +18,7 @@ pub(crate) struct Machine {
 /// The machine, or why it cannot be compiled for.
 pub(crate) fn machine() -> Result<&'static Machine, Error> {
     static MACHINE: OnceLock<Result<Machine, Error>> = OnceLock::new();
-    MACHINE.get_or_init(|| build("speed")).as_ref().map_err(Clone::clone)
+    MACHINE.get_or_init(|| build(&std::env::var("OPT").unwrap_or("speed".into()))).as_ref().map_err(Clone::clone)
 }
 
 fn build(opt_level: &str) -> Result<Machine, Error> {

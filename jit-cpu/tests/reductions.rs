@@ -268,9 +268,9 @@ fn scans_agree_in_serial_loops_and_in_lanes() {
 fn phases_read_what_earlier_phases_wrote() {
     let two = "kernel @mean(b0: in f64, b1: out f64[i3], b2: tmp f64[i2]) {
   i0 = sym n
-  i1 = 1000
-  i2 = ceil_div i0, i1
-  i3 = 1
+  i1 = const 1000
+  i2 = ceildiv i0, i1
+  i3 = const 1
   phase (v0: i2) {
     loop v1 in tile(i0, v0, 1000) vector 8 {
       %0 = load b0[v1] : f64
@@ -278,7 +278,7 @@ fn phases_read_what_earlier_phases_wrote() {
     store b2[v0] = %1
   }
   phase () {
-    loop v2 in i2 serial {
+    loop v2 in i2 {
       %2 = load b2[v2] : f64
     } reduce %3 = add %2 : f64
     store b1[0] = %3
