@@ -16,6 +16,7 @@ pub use dot::dot;
 pub use graph::graph_picture;
 pub use layout::Rank;
 pub use regions::region_picture;
+pub(crate) use svg::escaped;
 pub use svg::svg;
 
 /// Boxes above which a picture helps nobody, and takes long to lay out.

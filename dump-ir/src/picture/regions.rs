@@ -17,8 +17,14 @@ use fusewire_ir::{
 /// Draws a partition of a graph.
 pub fn region_picture(graph: &Graph, partition: &Partition, sizes: &Sizes) -> Result<Picture, String> {
     let names = graph.names();
-    let mut drawing =
-        Drawing { graph, partition, sizes, names: &names, picture: Picture::default(), arrays: vec![None; graph.len()] };
+    let mut drawing = Drawing {
+        graph,
+        partition,
+        sizes,
+        names: &names,
+        picture: Picture::default(),
+        arrays: vec![None; graph.len()],
+    };
     let (mut read, mut written) = (Poly::zero(), Poly::zero());
     for (number, region) in partition.regions.iter().enumerate() {
         let traffic = drawing.region(number, region);
@@ -99,7 +105,8 @@ impl Drawing<'_> {
 
     /// Is the node an array in memory for this region?
     fn is_loaded(&self, region: &Region, id: NodeId) -> bool {
-        let in_memory = matches!(self.graph.node(id).op, Op::Input(_)) || !self.partition.homes[id.0 as usize].is_empty();
+        let in_memory =
+            matches!(self.graph.node(id).op, Op::Input(_)) || !self.partition.homes[id.0 as usize].is_empty();
         in_memory && !region.members.contains(&id) && !matches!(region.body, Body::Product { node, .. } if node == id)
     }
 

@@ -65,12 +65,7 @@ pub fn scene(picture: &Picture) -> Scene {
         .map(|&number| {
             let Arrow { from, to, .. } = picture.arrows[number];
             let arrival = arrival(picture, &picture.arrows[number]);
-            Link {
-                from: item_of[from],
-                to: item_of[to],
-                from_offset: offset(from),
-                to_offset: offset(to) + arrival,
-            }
+            Link { from: item_of[from], to: item_of[to], from_offset: offset(from), to_offset: offset(to) + arrival }
         })
         .collect();
     let outer = layered(&items, &links);
@@ -145,10 +140,10 @@ impl Inner {
             .collect();
         let layout = layered(&items, &links);
         let Frame { title, notes } = &picture.frames[frame];
-        let text = notes.iter().map(|n| n.chars().count() as f64 * SMALL_CHARACTER).fold(
-            title.chars().count() as f64 * LABEL_CHARACTER,
-            f64::max,
-        );
+        let text = notes
+            .iter()
+            .map(|n| n.chars().count() as f64 * SMALL_CHARACTER)
+            .fold(title.chars().count() as f64 * LABEL_CHARACTER, f64::max);
         let head = TITLE_HEIGHT + notes.len() as f64 * NOTE_HEIGHT;
         Inner {
             width: layout.width.max(text) + 2.0 * MARGIN,

@@ -13,8 +13,9 @@ const LINE: f64 = 20.0;
 /// Of an entry of the legend.
 const ENTRY: f64 = 142.0;
 
-/// The picture as a self-contained SVG document.
-pub fn svg(picture: &Picture) -> String {
+/// The picture as a self-contained SVG document. `marker` is the id of the arrow heads: ids are shared by all pictures of a
+/// page.
+pub fn svg(picture: &Picture, marker: &str) -> String {
     let scene = scene(picture);
     let used: Vec<Class> =
         Class::ALL.into_iter().filter(|class| picture.nodes.iter().any(|node| node.class == *class)).collect();
@@ -30,8 +31,10 @@ pub fn svg(picture: &Picture) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" \
          font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" font-size=\"12\">\n"
     );
-    out += "<defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerWidth=\"7\" \
-            markerHeight=\"7\" orient=\"auto\"><path d=\"M0,0.8 L8,4 L0,7.2 z\" fill=\"#555555\"/></marker></defs>\n";
+    out += &format!(
+        "<defs><marker id=\"{marker}\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerWidth=\"7\" \
+            markerHeight=\"7\" orient=\"auto\"><path d=\"M0,0.8 L8,4 L0,7.2 z\" fill=\"#555555\"/></marker></defs>\n"
+    );
     out += "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
     for (i, line) in picture.heading.iter().enumerate() {
         let y = number(MARGIN + (i as f64 + 0.7) * LINE);
@@ -44,7 +47,7 @@ pub fn svg(picture: &Picture) -> String {
     }
     let left = MARGIN + (width - 2.0 * MARGIN - scene.width) / 2.0;
     let _ = writeln!(out, "<g transform=\"translate({},{})\">", number(left), number(top));
-    body(&mut out, picture, &scene);
+    body(&mut out, picture, &scene, marker);
     out += "</g>\n";
     for (i, class) in used.into_iter().enumerate() {
         let look = class.look();
@@ -67,7 +70,7 @@ pub fn svg(picture: &Picture) -> String {
     out + "</svg>\n"
 }
 
-fn body(out: &mut String, picture: &Picture, scene: &Scene) {
+fn body(out: &mut String, picture: &Picture, scene: &Scene, marker: &str) {
     for (frame, place) in picture.frames.iter().zip(&scene.frames) {
         let (x, y) = corner(place);
         rectangle(out, place, 8, "#f7f7f4", "#77776f", " stroke-dasharray=\"6 3\"");
@@ -82,7 +85,7 @@ fn body(out: &mut String, picture: &Picture, scene: &Scene) {
     for points in &scene.arrows {
         let _ = writeln!(
             out,
-            "<path d=\"{}\" fill=\"none\" stroke=\"#555555\" stroke-width=\"1.1\" marker-end=\"url(#arrow)\"/>",
+            "<path d=\"{}\" fill=\"none\" stroke=\"#555555\" stroke-width=\"1.1\" marker-end=\"url(#{marker})\"/>",
             path(points)
         );
     }
