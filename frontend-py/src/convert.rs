@@ -174,8 +174,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for IntegersArgument {
 
 /// An integer through `__index__`.
 pub fn index(object: &Bound<'_, PyAny>) -> PyResult<i64> {
-    try_index(object)?
-        .ok_or_else(|| PyTypeError::new_err(format!("expected an integer, got {}", type_name(object))))
+    try_index(object)?.ok_or_else(|| PyTypeError::new_err(format!("expected an integer, got {}", type_name(object))))
 }
 
 /// An integer through `__index__`, `None` when the object offers none. Integers past 64 bits saturate: no axis, extent or

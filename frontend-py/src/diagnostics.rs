@@ -1,11 +1,38 @@
 //! What a user can see and set of the engine itself: counters, memory, threads.
 
-use fusewire_runtime::{counters, pool};
-use pyo3::prelude::*;
+use fusewire_ir::lazy::Device;
+use fusewire_jit_cpu::CpuBackend;
+use fusewire_runtime::{counters, pool, registry};
+use pyo3::{exceptions::PyValueError, prelude::*};
+use std::sync::{Arc, OnceLock};
+
+static CPU: OnceLock<Arc<CpuBackend>> = OnceLock::new();
+
+fn cpu() -> &'static Arc<CpuBackend> {
+    CPU.get_or_init(|| Arc::new(CpuBackend::default()))
+}
 
 /// Registers the back ends. The first call counts.
-pub fn start() -> PyResult<()> {
-    Ok(())
+pub fn start() {
+    registry::register(Device::Cpu, cpu().clone());
+}
+
+/// How many threads a kernel may run on.
+#[pyfunction]
+pub fn get_num_threads() -> usize {
+    cpu().num_threads()
+}
+
+/// Sets how many threads kernels may run on.
+#[pyfunction]
+pub fn set_num_threads(py: Python<'_>, count: i64) -> PyResult<()> {
+    match usize::try_from(count) {
+        Ok(count @ 1..) => {
+            py.detach(|| cpu().set_num_threads(count));
+            Ok(())
+        }
+        _ => Err(PyValueError::new_err(format!("the number of threads must be positive, got {count}"))),
+    }
 }
 
 /// Every counter's name and count.

@@ -2,12 +2,7 @@
 //! flush that keeps recorded loops bounded.
 
 use crate::{array::Array, errors};
-use fusewire_ir::{
-    error::Recorded,
-    lazy::Lazy,
-    shape::element_count,
-    value::Buffer,
-};
+use fusewire_ir::{error::Recorded, lazy::Lazy, shape::element_count, value::Buffer};
 use fusewire_runtime::evaluate::evaluate as run;
 use parking_lot::Mutex;
 use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyTuple};

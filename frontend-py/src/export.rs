@@ -1,15 +1,10 @@
 //! Computed nodes as NumPy arrays, without a copy; and single elements as Python numbers.
 
 use crate::{array::Array, dtype::to_python, evaluate::computed, import::NumpyMemory};
-use fusewire_ir::{
-    dtype::DType,
-    lazy::Lazy,
-    scalar::Scalar,
-    value::Buffer,
-};
+use fusewire_ir::{dtype::DType, lazy::Lazy, scalar::Scalar, value::Buffer};
 use numpy::{
     PyArrayDescrMethods, PyUntypedArray,
-    npyffi::{NPY_ARRAY_WRITEABLE, PY_ARRAY_API, NpyTypes, get_type_object, npy_intp},
+    npyffi::{NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API, get_type_object, npy_intp},
 };
 use pyo3::{exceptions::PyValueError, ffi, prelude::*};
 use smallvec::SmallVec;

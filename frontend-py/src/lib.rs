@@ -31,19 +31,19 @@ mod _fusewire {
         evaluate::compute,
         functions::{
             creation::{
-                arange, asarray, empty, empty_like, eye, from_dlpack, full, full_like, linspace, meshgrid, ones, ones_like,
-                tril, triu, zeros, zeros_like,
+                arange, asarray, empty, empty_like, eye, from_dlpack, full, full_like, linspace, meshgrid, ones,
+                ones_like, tril, triu, zeros, zeros_like,
             },
             elementwise::{clip, conj, imag, isin, real},
             inspection::{astype, can_cast, result_type},
             linear::{matmul, matrix_transpose, tensordot, vecdot},
             manipulation::{
-                broadcast_arrays, broadcast_shapes, broadcast_to, concat, diff, expand_dims, flip, moveaxis, permute_dims,
-                reshape, roll, squeeze, stack, tile, unstack,
+                broadcast_arrays, broadcast_shapes, broadcast_to, concat, diff, expand_dims, flip, moveaxis,
+                permute_dims, reshape, roll, squeeze, stack, tile, unstack,
             },
             reductions::{
-                all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std, sum,
-                var,
+                all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std,
+                sum, var,
             },
         },
     };
@@ -54,8 +54,8 @@ mod _fusewire {
         #[pymodule_export]
         use crate::{
             diagnostics::{
-                counter_snapshot, memory_figures, reset_counters, reset_peak, set_memory_limit,
-                trim_memory,
+                counter_snapshot, get_num_threads, memory_figures, reset_counters, reset_peak, set_memory_limit,
+                set_num_threads, trim_memory,
             },
             functions::{
                 elementwise::{ElementwiseFunction, op_table},
@@ -67,7 +67,7 @@ mod _fusewire {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::diagnostics::start()?;
+        crate::diagnostics::start();
         crate::dtype::register(module)?;
         crate::functions::elementwise::register(module)?;
         // `from _fusewire import *` is to give the namespace alone.

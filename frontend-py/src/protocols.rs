@@ -60,7 +60,11 @@ impl Array {
         };
         let options = PyDict::new(py);
         options.set_item(intern!(py, "casting"), intern!(py, "same_kind"))?;
-        crate::dtype::numpy_module(py)?.call_method(intern!(py, "copyto"), (&out, to_numpy(&result)?), Some(&options))?;
+        crate::dtype::numpy_module(py)?.call_method(
+            intern!(py, "copyto"),
+            (&out, to_numpy(&result)?),
+            Some(&options),
+        )?;
         Ok(out)
     }
 

@@ -1,8 +1,8 @@
 """The Python Array API on lazy arrays.
 
 Every function and operator records what is to be computed. When values are needed (``compute()``, ``numpy.asarray``,
-``float``, printing values), what was recorded is fused into few kernels, compiled and run. Semantics, dtypes and promotion
-are NumPy's; shape, dtype and axis errors are raised by the call that makes them.
+``float``, printing values), what was recorded is fused into few kernels, compiled and run. Semantics, dtypes and
+promotion are NumPy's; shape, dtype and axis errors are raised by the call that makes them.
 
 >>> import fusewire as xp
 >>> x = xp.arange(6, dtype=xp.float32)
@@ -21,6 +21,8 @@ from fusewire._inspection import __array_namespace_info__ as __array_namespace_i
 from fusewire._inspection import finfo as finfo
 from fusewire._inspection import iinfo as iinfo
 from fusewire._inspection import isdtype as isdtype
+from fusewire._threads import get_num_threads as get_num_threads
+from fusewire._threads import set_num_threads as set_num_threads
 
 __array_api_version__ = "2025.12"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-import fusewire._fusewire as _fusewire
+from fusewire import _fusewire
 from fusewire._fusewire import Array
 
 _KINDS: dict[str, tuple[str, ...]] = {
@@ -20,7 +20,7 @@ _KINDS["integral"] = _KINDS["signed integer"] + _KINDS["unsigned integer"]
 _KINDS["numeric"] = _KINDS["integral"] + _KINDS["real floating"] + _KINDS["complex floating"]
 
 
-def finfo(type: Any, /) -> np.finfo[Any]:  # noqa: A002 (the standard's name)
+def finfo(type: Any, /) -> np.finfo[Any]:
     """Return the machine limits of a floating-point dtype, or of an array's.
 
     Raises ValueError for other dtypes.
@@ -28,7 +28,7 @@ def finfo(type: Any, /) -> np.finfo[Any]:  # noqa: A002 (the standard's name)
     return np.finfo(type.dtype if isinstance(type, Array) else type)
 
 
-def iinfo(type: Any, /) -> np.iinfo[Any]:  # noqa: A002 (the standard's name)
+def iinfo(type: Any, /) -> np.iinfo[Any]:
     """Return the limits of an integer dtype, or of an array's.
 
     Raises ValueError for other dtypes.

@@ -1,6 +1,7 @@
 """NumPy's functions on fusewire arrays (NEP 18): each name that has a counterpart here, with NumPy's argument names.
 
-A function without a counterpart, or an argument without one, is a TypeError: NumPy never computes behind the user's back.
+A function without a counterpart, or an argument without one, is a TypeError: NumPy never computes behind the user's
+back.
 """
 
 from __future__ import annotations
@@ -8,15 +9,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 import fusewire._fusewire as xp
 from fusewire._inspection import finfo, iinfo
 
-# NumPy's name: (our name, our names of NumPy's parameters that are called otherwise or have to be passed by position).
-_POSITIONAL = "positional"
+# Functions of one name in both, and NumPy's names of the parameters that go by position here.
 _SAME_NAME = {
     "broadcast_arrays": ("args",),
     "expand_dims": ("a",),
@@ -144,16 +144,20 @@ def _refuse_unless(known: bool, function: Callable[..., Any], key: str, value: o
 
 
 def _target(name: str) -> Callable[..., Any]:
-    method_like: dict[str, Callable[..., Any]] = {"round": xp.Array.round, "permute_dims": _permuted, "squeeze": _squeezed}
-    return method_like.get(name) or getattr(xp, name)
+    lenient: dict[str, Callable[..., Any]] = {"round": _rounded, "permute_dims": _permuted, "squeeze": _squeezed}
+    return lenient.get(name) or getattr(xp, name)
+
+
+def _rounded(x: xp.Array, decimals: int = 0) -> xp.Array:
+    return x.round(decimals)
 
 
 def _permuted(x: xp.Array, axes: Sequence[int] | None = None) -> xp.Array:
-    return xp.Array.transpose(x) if axes is None else xp.permute_dims(x, tuple(axes))
+    return x.transpose() if axes is None else xp.permute_dims(x, tuple(axes))
 
 
 def _squeezed(x: xp.Array, axis: int | tuple[int, ...] | None = None) -> xp.Array:
-    return xp.Array.squeeze(x, axis)
+    return x.squeeze(axis)
 
 
 def _dot(a: Any, b: Any, out: None = None) -> xp.Array:
@@ -189,6 +193,6 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
 }
 
 
-def _meshgrid(arrays: Sequence[Any], indexing: str, sparse: bool) -> tuple[xp.Array, ...]:
+def _meshgrid(arrays: Sequence[Any], indexing: Literal["xy", "ij"], sparse: bool) -> tuple[xp.Array, ...]:
     _refuse_unless(not sparse, np.meshgrid, "sparse", sparse)
     return xp.meshgrid(*arrays, indexing=indexing)

@@ -6,7 +6,7 @@ __all__ = ["figures", "reset_peak", "set_limit", "trim"]
 
 
 def figures() -> dict[str, int]:
-    """Return bytes ``allocated`` now, ``cached`` for reuse, the ``peak`` of the former, and the ``limit`` of the cache."""
+    """Return bytes ``allocated`` now, ``cached`` for reuse, the ``peak`` allocated, and the ``limit`` of the cache."""
     return dict(engine.memory_figures())
 
 

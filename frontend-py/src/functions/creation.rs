@@ -169,7 +169,10 @@ fn as_float(number: Weak) -> f64 {
 /// int64 of integers, else float64, unless `dtype` says otherwise. Raises ValueError for a step of 0 and for a length that is
 /// no number.
 #[pyfunction]
-#[pyo3(signature = (start, /, stop=None, step=None, *, dtype=None, device=None))]
+#[pyo3(
+    signature = (start, /, stop=None, step=None, *, dtype=None, device=None),
+    text_signature = "(start, /, stop=None, step=1, *, dtype=None, device=None)"
+)]
 pub fn arange(
     start: &Bound<'_, PyAny>,
     stop: Option<&Bound<'_, PyAny>>,

@@ -15,12 +15,7 @@ use fusewire_ir::{
     ops::{Domain, OPS, Outcome, Promotion, ScalarOp},
     promote::Weak,
 };
-use pyo3::{
-    exceptions::PyTypeError,
-    intern,
-    prelude::*,
-    types::{PyDict, PyTuple},
-};
+use pyo3::{exceptions::PyTypeError, intern, prelude::*, types::PyTuple};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -45,8 +40,7 @@ const LOGICAL: [(&str, ScalarOp, &str); 4] = [
 /// Every element-wise function: the public rows of the op table, and the logical ones.
 fn all() -> impl Iterator<Item = ElementwiseFunction> {
     let rows = OPS.iter().filter(|row| row.promotion != Promotion::Internal);
-    let rows =
-        rows.map(|row| ElementwiseFunction { name: row.name, doc: row.doc.trim(), op: row.op, logical: false });
+    let rows = rows.map(|row| ElementwiseFunction { name: row.name, doc: row.doc.trim(), op: row.op, logical: false });
     let logical = LOGICAL.iter().map(|&(name, op, doc)| ElementwiseFunction { name, doc, op, logical: true });
     rows.chain(logical)
 }
@@ -126,17 +120,9 @@ impl ElementwiseFunction {
 
 #[pymethods]
 impl ElementwiseFunction {
-    #[pyo3(signature = (*operands, **keywords))]
-    fn __call__(
-        &self,
-        py: Python<'_>,
-        operands: &Bound<'_, PyTuple>,
-        keywords: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Array> {
+    #[pyo3(signature = (*operands))]
+    fn __call__(&self, operands: &Bound<'_, PyTuple>) -> PyResult<Array> {
         let arity = self.op.row().arity;
-        if let Some(keywords) = keywords {
-            return Err(PyTypeError::new_err(format!("{}() takes no keywords, got {}", self.name, keywords.keys())));
-        }
         if operands.len() != arity {
             return Err(PyTypeError::new_err(format!(
                 "{}() takes {arity} positional arguments but {} were given",
@@ -144,11 +130,11 @@ impl ElementwiseFunction {
                 operands.len()
             )));
         }
-        let operands = operands
-            .iter_borrowed()
-            .map(|object| argument(&object, self.name))
-            .collect::<PyResult<SmallVec<[Operand; 3]>>>()?;
-        recorded(py, apply(self.op, self.logical, &operands))
+        let mut list: SmallVec<[Operand; 3]> = SmallVec::new();
+        for object in operands.iter_borrowed() {
+            list.push(argument(&object, self.name)?);
+        }
+        recorded(operands.py(), apply(self.op, self.logical, &list))
     }
 
     #[getter]
@@ -216,11 +202,7 @@ pub fn apply_ufunc(name: &str, operands: &[Operand]) -> Option<Recorded<Arc<Lazy
 /// Raises TypeError for bool, ValueError when the shapes do not broadcast.
 #[pyfunction]
 #[pyo3(signature = (x, /, min=None, max=None))]
-pub fn clip(
-    x: &Bound<'_, PyAny>,
-    min: Option<&Bound<'_, PyAny>>,
-    max: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Array> {
+pub fn clip(x: &Bound<'_, PyAny>, min: Option<&Bound<'_, PyAny>>, max: Option<&Bound<'_, PyAny>>) -> PyResult<Array> {
     let node = array(x, "clip")?;
     let min = min.map(|bound| argument(bound, "clip")).transpose()?;
     let max = max.map(|bound| argument(bound, "clip")).transpose()?;
@@ -252,7 +234,9 @@ pub fn imag(x: &Bound<'_, PyAny>) -> PyResult<Array> {
 /// The rows that are Python functions, for the stubs: name, parameters, first line of the documentation, operator.
 #[pyfunction]
 pub fn op_table() -> Vec<(&'static str, &'static [&'static str], &'static str)> {
-    all().map(|function| (function.name, function.parameters(), function.doc.lines().next().unwrap_or_default())).collect()
+    all()
+        .map(|function| (function.name, function.parameters(), function.doc.lines().next().unwrap_or_default()))
+        .collect()
 }
 
 /// Is every element of `x1` an element of `x2`?

@@ -6,11 +6,7 @@ use crate::{
     evaluate::{recorded, recorded_tuple},
 };
 use fusewire_ir::build;
-use pyo3::{
-    exceptions::PyValueError,
-    prelude::*,
-    types::PyTuple,
-};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyTuple};
 
 /// The same elements in row-major order, in another shape; one extent may be -1.
 ///
@@ -45,11 +41,7 @@ pub fn permute_dims(x: &Bound<'_, PyAny>, axes: IntegersArgument) -> PyResult<Ar
 /// Raises ValueError when the lists differ in length or name an axis twice, IndexError for an axis out of range.
 #[pyfunction]
 #[pyo3(signature = (x, source, destination, /))]
-pub fn moveaxis(
-    x: &Bound<'_, PyAny>,
-    source: IntegersArgument,
-    destination: IntegersArgument,
-) -> PyResult<Array> {
+pub fn moveaxis(x: &Bound<'_, PyAny>, source: IntegersArgument, destination: IntegersArgument) -> PyResult<Array> {
     recorded(x.py(), build::moveaxis(&array(x, "moveaxis")?, &source.0, &destination.0))
 }
 
@@ -160,7 +152,10 @@ pub fn tile(x: &Bound<'_, PyAny>, repetitions: IntegersArgument) -> PyResult<Arr
 ///
 /// Raises ValueError for a negative `n`, IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, n=1, *, axis=-1, prepend=None, append=None))]
+#[pyo3(
+    signature = (x, /, n=1, *, axis=-1, prepend=None, append=None),
+    text_signature = "(x, /, n=1, *, axis=-1, prepend=None, append=None)"
+)]
 pub fn diff(
     x: &Bound<'_, PyAny>,
     n: i64,

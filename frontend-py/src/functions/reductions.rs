@@ -79,12 +79,7 @@ pub fn mean(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool
 /// In the array's float dtype, float64 for integers. Raises IndexError for an axis out of range.
 #[pyfunction]
 #[pyo3(signature = (x, /, *, axis=None, correction=0.0, keepdims=false))]
-pub fn var(
-    x: &Bound<'_, PyAny>,
-    axis: Option<IntegersArgument>,
-    correction: f64,
-    keepdims: bool,
-) -> PyResult<Array> {
+pub fn var(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, correction: f64, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::var(&array(x, "var")?, &axes(axis), correction, keepdims))
 }
 
@@ -93,12 +88,7 @@ pub fn var(
 /// In the array's float dtype, float64 for integers. Raises IndexError for an axis out of range.
 #[pyfunction]
 #[pyo3(signature = (x, /, *, axis=None, correction=0.0, keepdims=false))]
-pub fn std(
-    x: &Bound<'_, PyAny>,
-    axis: Option<IntegersArgument>,
-    correction: f64,
-    keepdims: bool,
-) -> PyResult<Array> {
+pub fn std(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, correction: f64, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::std(&array(x, "std")?, &axes(axis), correction, keepdims))
 }
 
