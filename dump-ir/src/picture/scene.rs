@@ -139,12 +139,7 @@ impl Inner {
             })
             .collect();
         let layout = layered(&items, &links);
-        let Frame { title, notes } = &picture.frames[frame];
-        let text = notes
-            .iter()
-            .map(|n| n.chars().count() as f64 * SMALL_CHARACTER)
-            .fold(title.chars().count() as f64 * LABEL_CHARACTER, f64::max);
-        let head = TITLE_HEIGHT + notes.len() as f64 * NOTE_HEIGHT;
+        let (text, head) = head_size(&picture.frames[frame]);
         Inner {
             width: layout.width.max(text) + 2.0 * MARGIN,
             height: layout.height + head + 2.0 * MARGIN,
@@ -170,6 +165,13 @@ impl Inner {
         let (corner, middle) = (self.corner(), self.layout.middles[place]);
         (corner.0 + middle.0, corner.1 + middle.1)
     }
+}
+
+/// Width and height of what stands at a frame's top.
+pub fn head_size(frame: &Frame) -> (f64, f64) {
+    let title = frame.title.chars().count() as f64 * LABEL_CHARACTER;
+    let width = frame.notes.iter().map(|note| note.chars().count() as f64 * SMALL_CHARACTER).fold(title, f64::max);
+    (width + 10.0, TITLE_HEIGHT + frame.notes.len() as f64 * NOTE_HEIGHT)
 }
 
 fn item(node: &Node) -> Item {

@@ -1,8 +1,8 @@
 //! Pictures as SVG: one file that any browser shows, without scripts, fonts or links to elsewhere.
 
 use super::{
-    Class, Picture,
-    scene::{Place, Scene, scene},
+    Class, Frame, Picture,
+    scene::{Place, Scene, head_size, scene},
 };
 use std::fmt::Write as _;
 
@@ -12,6 +12,8 @@ const MARGIN: f64 = 18.0;
 const LINE: f64 = 20.0;
 /// Of an entry of the legend.
 const ENTRY: f64 = 142.0;
+/// Inside of frames.
+const FRAME: &str = "#f7f7f4";
 
 /// The picture as a self-contained SVG document. `marker` is the id of the arrow heads: ids are shared by all pictures of a
 /// page.
@@ -71,16 +73,8 @@ pub fn svg(picture: &Picture, marker: &str) -> String {
 }
 
 fn body(out: &mut String, picture: &Picture, scene: &Scene, marker: &str) {
-    for (frame, place) in picture.frames.iter().zip(&scene.frames) {
-        let (x, y) = corner(place);
-        rectangle(out, place, 8, "#f7f7f4", "#77776f", " stroke-dasharray=\"6 3\"");
-        let text_x = number(x + 14.0);
-        let title = escaped(&frame.title);
-        let _ = writeln!(out, "<text x=\"{text_x}\" y=\"{}\" font-weight=\"bold\">{title}</text>", number(y + 19.0));
-        for (i, note) in frame.notes.iter().enumerate() {
-            let (y, note) = (number(y + 35.0 + i as f64 * 15.0), escaped(note));
-            let _ = writeln!(out, "<text x=\"{text_x}\" y=\"{y}\" font-size=\"10\" fill=\"#444444\">{note}</text>");
-        }
+    for place in &scene.frames {
+        rectangle(out, place, 8, FRAME, "#77776f", " stroke-dasharray=\"6 3\"");
     }
     for points in &scene.arrows {
         let _ = writeln!(
@@ -88,6 +82,9 @@ fn body(out: &mut String, picture: &Picture, scene: &Scene, marker: &str) {
             "<path d=\"{}\" fill=\"none\" stroke=\"#555555\" stroke-width=\"1.1\" marker-end=\"url(#{marker})\"/>",
             path(points)
         );
+    }
+    for (frame, place) in picture.frames.iter().zip(&scene.frames) {
+        head(out, frame, corner(place));
     }
     for (node, place) in picture.nodes.iter().zip(&scene.nodes) {
         let look = node.class.look();
@@ -101,6 +98,19 @@ fn body(out: &mut String, picture: &Picture, scene: &Scene, marker: &str) {
             number(place.y - 3.0),
             number(place.y + 12.0)
         );
+    }
+}
+
+/// What stands at a frame's top, on a ground of its own: arrows pass below.
+fn head(out: &mut String, frame: &Frame, (x, y): (f64, f64)) {
+    let ground = head_size(frame);
+    let (left, top, width, height) = (number(x + 9.0), number(y + 4.0), number(ground.0), number(ground.1));
+    let _ = writeln!(out, "<rect x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" fill=\"{FRAME}\"/>");
+    let (text_x, title) = (number(x + 14.0), escaped(&frame.title));
+    let _ = writeln!(out, "<text x=\"{text_x}\" y=\"{}\" font-weight=\"bold\">{title}</text>", number(y + 19.0));
+    for (i, note) in frame.notes.iter().enumerate() {
+        let (y, note) = (number(y + 35.0 + i as f64 * 15.0), escaped(note));
+        let _ = writeln!(out, "<text x=\"{text_x}\" y=\"{y}\" font-size=\"10\" fill=\"#444444\">{note}</text>");
     }
 }
 
