@@ -60,8 +60,8 @@ const GAP_DOWN: f64 = 34.0;
 const PLACEHOLDER: f64 = 2.0;
 /// Sweeps that order the layers.
 const SWEEPS: usize = 12;
-/// Sweeps that place what is in them; the last eight look both up and down.
-const PLACINGS: usize = 40;
+/// Sweeps that place what is in them; half of them look both up and down.
+const PLACINGS: usize = 80;
 
 /// Places the items. Links must not form a cycle (one that does is drawn as it comes).
 pub fn layered(items: &[Item], links: &[Link]) -> Layout {
@@ -245,7 +245,7 @@ impl Net {
         }
         for sweep in 0..PLACINGS {
             let depth = self.layers.len();
-            let both = sweep + 8 >= PLACINGS;
+            let both = sweep % 4 > 1;
             for step in 0..depth {
                 let down = sweep % 2 == 0;
                 let layer = if down { step } else { depth - 1 - step };
@@ -259,7 +259,7 @@ impl Net {
                     let (mut weights, mut sum) = (0.0, 0.0);
                     for (other, theirs, own) in near {
                         // Bends in long links are what the eye stumbles over.
-                        let weight = if net.is_placeholder(vertex) && net.is_placeholder(*other) { 8.0 } else { 1.0 };
+                        let weight = if net.is_placeholder(vertex) && net.is_placeholder(*other) { 30.0 } else { 1.0 };
                         weights += weight;
                         sum += weight * (net.x[*other] + theirs - own);
                     }
@@ -328,7 +328,7 @@ impl Net {
             }
             last = Some(vertex);
             before.push(room);
-            let weight = if self.is_placeholder(vertex) { 4.0 } else { 1.0 };
+            let weight = if self.is_placeholder(vertex) { 16.0 } else { 1.0 };
             let wanted = wish(self, vertex).unwrap_or(self.x[vertex]) - room;
             blocks.push((weight, weight * wanted, 1));
             while let [.., a, b] = blocks.as_slice()
