@@ -275,10 +275,10 @@ impl Net {
         let left = |net: &Net, vertex: usize| net.x[vertex] - net.widths[vertex] / 2.0;
         let start = (0..self.x.len()).map(|v| left(self, v)).fold(f64::INFINITY, f64::min);
         let mut parts: Vec<(f64, usize)> = Vec::new();
-        for vertex in 0..self.x.len() {
-            match parts.iter_mut().find(|part| part.1 == part_of[vertex]) {
+        for (vertex, &number) in part_of.iter().enumerate() {
+            match parts.iter_mut().find(|part| part.1 == number) {
                 Some(part) => part.0 = part.0.min(left(self, vertex)),
-                None => parts.push((left(self, vertex), part_of[vertex])),
+                None => parts.push((left(self, vertex), number)),
             }
         }
         parts.sort_by(|a, b| a.0.total_cmp(&b.0));
