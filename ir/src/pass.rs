@@ -3,7 +3,7 @@
 
 use crate::{
     graph::{Graph, Node, NodeId},
-    passes::{eliminate_dead, expand_composites, simplify},
+    passes::{eliminate_dead, expand_composites, hoist_views, simplify},
     verify::verify,
 };
 
@@ -25,6 +25,8 @@ pub const PIPELINE: &[Pass] = &[
     // Before the second simplification, because bodies bring constants that meet constants of the graph.
     expand_composites::PASS,
     simplify::PASS,
+    // After the views are merged; simplifying would drop the copies that it marks.
+    hoist_views::PASS,
     // Last, so that what later stages count and print is what will run.
     eliminate_dead::PASS,
 ];

@@ -18,14 +18,17 @@ pub(crate) struct Machine {
 /// The machine, or why it cannot be compiled for.
 pub(crate) fn machine() -> Result<&'static Machine, Error> {
     static MACHINE: OnceLock<Result<Machine, Error>> = OnceLock::new();
-    MACHINE.get_or_init(|| build("speed")).as_ref().map_err(Clone::clone)
+    MACHINE.get_or_init(build).as_ref().map_err(Clone::clone)
 }
 
-fn build(opt_level: &str) -> Result<Machine, Error> {
+fn build() -> Result<Machine, Error> {
     let internal = |message: String| Error::Internal(format!("Cranelift cannot compile for this machine: {message}"));
     let mut flags = settings::builder();
     let mut set = |name: &str, value: &str| flags.set(name, value).map_err(|e| internal(e.to_string()));
-    set("opt_level", opt_level)?;
+    // Measured on a 30-op float32 kernel and on Black-Scholes in float64 (306 values, 4 lanes), with the emitter's own
+    // hoisting: "none" compiles them in 0.36 and 0.9 ms and the second takes 16 ns an element; "speed" needs 0.62 and 1.8 ms,
+    // and 34 ns, because it moves more constants out of the loop than there are registers.
+    set("opt_level", "none")?;
     set("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" })?;
     // Frames may be larger than a guard page: a kernel keeps the stacks of its cascading sums there.
     set("enable_probestack", "true")?;

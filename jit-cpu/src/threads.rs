@@ -19,8 +19,12 @@ use std::{
 const INLINE_BYTES: u64 = 256 << 10;
 /// A chunk moves about this much: enough to make taking it cheap, little enough to even out.
 const CHUNK_BYTES: u64 = 256 << 10;
-/// How long a chunk may run before later ones are made smaller; they grow while they take less than a hundredth of it.
+/// How long a chunk may run before later ones are made smaller.
 const CHUNK_TIME: Duration = Duration::from_millis(10);
+/// How long one may run before they grow no more.
+const CHUNK_GROWS: Duration = Duration::from_micros(100);
+/// Items of the first chunks: bytes say little about time.
+const FIRST_CHUNK: u64 = 4;
 /// How long the calling thread goes without asking whether to stop.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
@@ -128,8 +132,7 @@ impl Threads {
             run,
             items: work.items,
             next: AtomicU64::new(0),
-            // Bytes say little about time, so the first chunks are small.
-            chunk: AtomicU64::new((chunk / 16).max(1)),
+            chunk: AtomicU64::new(chunk.min(FIRST_CHUNK)),
             most: chunk,
             stop: AtomicBool::new(false),
             active: AtomicUsize::new(0),
@@ -198,8 +201,9 @@ impl Job {
         if took > CHUNK_TIME {
             let fitting = (end - begin) as u128 * CHUNK_TIME.as_nanos() / took.as_nanos().max(1);
             self.chunk.fetch_min((fitting as u64).max(1), SeqCst);
-        } else if took < CHUNK_TIME / 100 {
-            self.chunk.fetch_max((end - begin).saturating_mul(2).min(self.most), SeqCst);
+        } else if took < CHUNK_GROWS {
+            let factor = (CHUNK_GROWS.as_nanos() / took.as_nanos().max(1)).clamp(2, 64) as u64;
+            self.chunk.fetch_max((end - begin).saturating_mul(factor).min(self.most), SeqCst);
         }
         took
     }

@@ -54,7 +54,13 @@ pub(crate) fn reinterpret(b: &mut FunctionBuilder<'_>, to: Type, x: Value) -> Va
 }
 
 /// An op on vectors of a dtype other than bool; comparisons give masks as wide as the dtype. Shifts are below.
-pub(crate) fn op(b: &mut FunctionBuilder<'_>, op: ScalarOp, dtype: DType, operands: &[Value]) -> Value {
+pub(crate) fn op(
+    b: &mut FunctionBuilder<'_>,
+    machine: &Machine,
+    op: ScalarOp,
+    dtype: DType,
+    operands: &[Value],
+) -> Value {
     use ScalarOp::*;
     let (x, float) = (operands[0], dtype.is_float());
     let y = operands.get(1).copied().unwrap_or(x);
@@ -76,6 +82,7 @@ pub(crate) fn op(b: &mut FunctionBuilder<'_>, op: ScalarOp, dtype: DType, operan
             Kind::Signed => b.ins().iabs(x),
             Kind::Unsigned | Kind::Bool => x,
         },
+        Maximum | Minimum if float && machine.x86 => float_extremum(b, op == Maximum, x, y),
         Maximum => match kind {
             Kind::Float => b.ins().fmax(x, y),
             Kind::Signed => b.ins().smax(x, y),
@@ -104,6 +111,26 @@ pub(crate) fn op(b: &mut FunctionBuilder<'_>, op: ScalarOp, dtype: DType, operan
         Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual => b.ins().icmp(integer_condition(op, kind), x, y),
         _ => unreachable!("verified kernels have no {} on {dtype} here", op.row().name),
     }
+}
+
+/// Each bitselect of a comparison and its operands is one instruction, `max` or `min`, which gives its second operand for
+/// zeros and NaN. Both orders together have what IEEE wants: for the maximum, +0 is the `and` of two zeros, and NaN is put
+/// in; for the minimum, -0 is their `or`, and so is a NaN with anything.
+fn float_extremum(b: &mut FunctionBuilder<'_>, maximum: bool, x: Value, y: Value) -> Value {
+    let kind = b.func.dfg.value_type(x);
+    let mut either = |x: Value, y: Value| {
+        let first = if maximum { b.ins().fcmp(FloatCC::LessThan, y, x) } else { b.ins().fcmp(FloatCC::LessThan, x, y) };
+        let first = reinterpret(b, kind, first);
+        b.ins().bitselect(first, x, y)
+    };
+    let (one, other) = (either(x, y), either(y, x));
+    if !maximum {
+        return b.ins().bor(one, other);
+    }
+    let both = b.ins().band(one, other);
+    let unordered = b.ins().fcmp(FloatCC::Unordered, x, y);
+    let unordered = reinterpret(b, kind, unordered);
+    b.ins().bor(both, unordered)
 }
 
 /// An op on masks of one width. All ones counts as 1, so unsigned comparisons keep their meaning.

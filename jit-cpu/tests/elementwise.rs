@@ -133,7 +133,7 @@ fn samples(dtypes: &[DType], seed: u64) -> Vec<Vec<Scalar>> {
             row.push(random.scalar(dtypes[row.len()]));
         }
     }
-    if rows.len() % 2 == 0 {
+    if rows.len().is_multiple_of(2) {
         rows.pop();
     }
     (0..dtypes.len()).map(|column| rows.iter().map(|row| row[column]).collect()).collect()

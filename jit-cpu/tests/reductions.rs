@@ -153,6 +153,48 @@ fn sibling_folds_of_one_loop_agree() {
 }
 
 #[test]
+fn long_bodies_fold_into_the_same_lanes() {
+    for (dtype, ops) in [(DType::F32, 12), (DType::F64, 80), (DType::F32, 80), (DType::I16, 70), (DType::U8, 70)] {
+        for lanes in [4u8, 16, 64] {
+            let mut k = KernelBuilder::new("long");
+            let (n, four) = (symbol(&mut k, 0), k.int_const(4));
+            let input = k.buffer(dtype, Role::Input, None);
+            let out = k.buffer(dtype, Role::Output, Some(four));
+            let flags = k.buffer(DType::Bool, Role::Output, Some(four));
+            k.begin_phase(&[]);
+            let var = k.begin_loop(Range::Full(n), LoopKind::Vector { lanes });
+            let x = k.load(input, Affine::of(var));
+            let mut v = x;
+            for i in 0..ops {
+                let c = k.constant(Scalar::from_i64(dtype, i % 7));
+                v = k.op([Op::Add, Op::Subtract, Op::Maximum][i as usize % 3], &[v, if i % 2 == 0 { x } else { c }]);
+            }
+            let above = k.op(Op::Greater, &[v, x]);
+            let folds = [(Op::Add, v), (Op::Minimum, v), (Op::Multiply, x), (Op::Xor, above)];
+            let results: Vec<_> = folds.iter().map(|&(op, value)| k.reduce(op, value)).collect();
+            k.end_loop();
+            for (i, &result) in results.iter().enumerate() {
+                let at = k.int_const(i as i64);
+                k.store(if i == 3 { flags } else { out }, Affine::default().at(at), result);
+            }
+            // Nobody reads what is not written, but every element is compared.
+            let (three, yes) = (k.int_const(3), k.constant(Scalar::from_i64(dtype, 1)));
+            k.store(out, Affine::default().at(three), yes);
+            let no = k.constant(Scalar::bool(false));
+            for i in 0..3 {
+                let at = k.int_const(i);
+                k.store(flags, Affine::default().at(at), no);
+            }
+            k.end_phase();
+            let kernel = k.finish();
+            for n in [0usize, 3, 64, 100, 512, 513, 2500] {
+                agree(&kernel, &[factors(dtype, n)], &[n as i64], &[]);
+            }
+        }
+    }
+}
+
+#[test]
 fn rows_columns_and_their_elementwise_neighbours_agree() {
     // Softmax without the exponential: three vector loops and a scratch row an item.
     let rows = "kernel @rows(b0: in f32, b1: out f32[i2], b2: scratch f32[i1]; p0: f32) {
@@ -267,10 +309,10 @@ fn scans_agree_in_serial_loops_and_in_lanes() {
 #[test]
 fn phases_read_what_earlier_phases_wrote() {
     let two = "kernel @mean(b0: in f64, b1: out f64[i3], b2: tmp f64[i2]) {
-  i0 = sym n
-  i1 = 1000
-  i2 = ceil_div i0, i1
-  i3 = 1
+  i0 = sym m
+  i1 = const 1000
+  i2 = ceildiv i0, i1
+  i3 = const 1
   phase (v0: i2) {
     loop v1 in tile(i0, v0, 1000) vector 8 {
       %0 = load b0[v1] : f64
@@ -278,7 +320,7 @@ fn phases_read_what_earlier_phases_wrote() {
     store b2[v0] = %1
   }
   phase () {
-    loop v2 in i2 serial {
+    loop v2 in i2 {
       %2 = load b2[v2] : f64
     } reduce %3 = add %2 : f64
     store b1[0] = %3

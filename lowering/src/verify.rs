@@ -96,6 +96,13 @@ impl Checker<'_> {
     /// No two items may store to one element: each dim must occur in each store's index, by itself or through a loop over
     /// its blocks. And what an item reads, no other item of the phase may write.
     fn independence(&self, dims: &[(VarId, IntId)], body: &[Stmt]) -> Checked {
+        let constant = |extent: IntId| match self.kernel.ints.get(extent.0 as usize) {
+            Some(IntExpr::Const(value)) => Some(*value),
+            _ => None,
+        };
+        if dims.iter().any(|&(_, extent)| constant(extent) == Some(0)) {
+            return Ok(()); // no item ever runs
+        }
         let mut tiles: Vec<(VarId, VarId)> = Vec::new();
         let mut error = None;
         for_each_stmt(body, &mut |stmt| match stmt {
@@ -103,8 +110,7 @@ impl Checker<'_> {
             Stmt::Store { buffer, at, .. } => {
                 let scratch = self.buffer(*buffer).is_ok_and(|b| b.role == Role::Scratch);
                 for &(dim, extent) in dims {
-                    let one = matches!(self.kernel.ints.get(extent.0 as usize), Some(IntExpr::Const(1)));
-                    if !scratch && !one && !depends(at, dim, &tiles) {
+                    if !scratch && constant(extent) != Some(1) && !depends(at, dim, &tiles) {
                         error = Some(format!("two items store to one element of b{}: no v{} in it", buffer.0, dim.0));
                     }
                 }

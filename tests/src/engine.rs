@@ -9,6 +9,6 @@ use std::sync::{Arc, Once};
 pub fn start() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        registry::register(Device::Cpu, Arc::new(CpuBackend::new()));
+        registry::register(Device::Cpu, Arc::new(CpuBackend::new(None)));
     });
 }

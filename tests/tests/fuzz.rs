@@ -3,13 +3,16 @@
 //! `FUSEWIRE_FUZZ_SECONDS` sets for how long (default 10), `FUSEWIRE_FUZZ_SEED` where the seeds start (default 0).
 //! A failure prints the graph that shows it; its text goes into a filetest.
 
-use fusewire_ir::{capture::capture, fusion::partition, graph::Graph, interp, pass};
+use fusewire_ir::{capture::capture, fusion::partition, graph::Graph, interp, node::Op, pass};
 use fusewire_lowering::{
     lower,
     program::{Program, Step},
     program_interp, text,
 };
+use fusewire_runtime::evaluate::evaluate;
 use fusewire_tests::{
+    engine,
+    memory::tensor,
     oracle::{binding, disagreement},
     random_program::random_program,
 };
@@ -52,7 +55,16 @@ fn check(seed: u64) -> Result<(), String> {
     let found = program_interp::evaluate(&lowered, &program, &binding)
         .map_err(|e| format!("lowered: {e}\n{}", shown_program(&lowered, &program)))?;
     let problem = found.iter().zip(&wanted).find_map(|(f, w)| disagreement(f, w, 0));
-    problem.map_or(Ok(()), |problem| Err(format!("lowered: {problem}\n{}", shown_program(&lowered, &program))))
+    if let Some(problem) = problem {
+        return Err(format!("lowered: {problem}\n{}", shown_program(&lowered, &program)));
+    }
+    let compiled = |problem: String| format!("compiled: {problem}\n{}", shown_program(&lowered, &program));
+    evaluate(&roots, &|| false).map_err(|e| compiled(e.to_string()))?;
+    // The library behind products does not say whether a sum of zeros is 0.0 or -0.0.
+    let ulps = u64::from(graph.iter().any(|(_, node)| node.op == Op::Dot));
+    let found = roots.iter().map(|root| tensor(root));
+    let problem = found.zip(&wanted).find_map(|(f, w)| disagreement(&f, w, ulps));
+    problem.map_or(Ok(()), |problem| Err(compiled(problem)))
 }
 
 fn shown_program(graph: &Graph, program: &Program) -> String {
@@ -65,12 +77,14 @@ fn shown_program(graph: &Graph, program: &Program) -> String {
 
 #[test]
 fn random_programs_have_the_same_bits_at_every_stage() {
+    engine::start();
     let end = Instant::now() + Duration::from_secs(setting("FUSEWIRE_FUZZ_SECONDS", 10));
     let start = setting("FUSEWIRE_FUZZ_SEED", 0);
     let mut programs = 0;
     while Instant::now() < end {
         let seed = start + programs;
-        if let Err(problem) = check(seed) {
+        let outcome = std::panic::catch_unwind(|| check(seed)).unwrap_or_else(|_| Err("a panic".to_owned()));
+        if let Err(problem) = outcome {
             panic!("seed {seed}: {problem}");
         }
         programs += 1;

@@ -50,7 +50,8 @@ fn edges(dtype: DType, row: &OpRow) -> Vec<Scalar> {
             let grid = (0..14).map(|i| low + f64::from(i) * step);
             let tiny = if dtype == DType::F32 { 1e-45 } else { 5e-324 };
             let huge = if dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
-            let special = [0.0, 1.0, 0.5, 1.5, 2.5, 3.0, tiny, 1e-30, 1e10, huge, f64::INFINITY, f64::NAN, 0.3, 0.999_999_9];
+            let special =
+                [0.0, 1.0, 0.5, 1.5, 2.5, 3.0, tiny, 1e-30, 1e10, huge, f64::INFINITY, f64::NAN, 0.3, 0.999_999_9];
             let signed = special.into_iter().flat_map(|x| [x, -x]);
             signed.chain(grid).map(|x| Scalar::from_f64(dtype, x)).collect()
         }
@@ -63,17 +64,19 @@ fn edges(dtype: DType, row: &OpRow) -> Vec<Scalar> {
     }
 }
 
-/// Operand number `place` of `arity`: its values run through the edges at a pace of its own, so that all pairs meet.
-fn operand(row: &OpRow, dtype: DType, class: Class, place: usize) -> Arc<Lazy> {
+/// Operand number `place` of `arity`: its values run through the edges at a pace of its own, so that all pairs
+/// meet within `count` elements.
+fn operand(row: &OpRow, dtype: DType, class: Class, place: usize, count: usize) -> Arc<Lazy> {
     let values = edges(dtype, row);
     let pace = if place == 0 { 1 } else { values.len() };
     let value = |i: usize| values[(i / pace) % values.len()];
-    let full = (values.len() * values.len() / 7) * 7 + 7;
+    let full = count.next_multiple_of(7);
     let (shape, arrangement): (Vec<usize>, Arrangement) = match class {
         Class::Scalar => (vec![], Arrangement::Dense),
         Class::Empty => (vec![3, 0], Arrangement::Dense),
         Class::OddLength => (vec![full + 4], Arrangement::Dense),
         Class::Broadcast if place == 0 => (vec![values.len(), 1], Arrangement::Dense),
+        Class::Broadcast if place == 2 => (vec![values.len(), 1, 1], Arrangement::Dense),
         Class::Broadcast => (vec![values.len()], Arrangement::Dense),
         Class::Strided => (vec![full / 7, 7], Arrangement::Strided),
         Class::Reversed => (vec![full / 7, 7], Arrangement::Reversed),
@@ -93,11 +96,15 @@ fn operand(row: &OpRow, dtype: DType, class: Class, place: usize) -> Arc<Lazy> {
 
 fn check(row: &OpRow, dtype: DType, class: Class) -> Result<(), String> {
     let operand_dtype = |place: usize| if row.outcome == Outcome::Select && place == 0 { DType::Bool } else { dtype };
-    let operands: Vec<Arc<Lazy>> = (0..row.arity).map(|i| operand(row, operand_dtype(i), class, i)).collect();
+    let pairs = edges(dtype, row).len().pow(2);
+    let operands: Vec<Arc<Lazy>> = (0..row.arity).map(|i| operand(row, operand_dtype(i), class, i, pairs)).collect();
     let dtypes: Vec<DType> = operands.iter().map(|o| o.dtype).collect();
     let Some(result) = row.op.result_dtype(&dtypes) else { return Ok(()) };
     let shape: Shape = match class {
-        Class::Broadcast if row.arity > 1 => [operands[0].shape[0], operands[1].shape[0]].into_iter().collect(),
+        // (a, 1), (b,) and (c, 1, 1) make (c, a, b).
+        Class::Broadcast if row.arity > 1 => {
+            operands.get(2).into_iter().chain(&operands[..2]).map(|o| o.shape[0]).collect()
+        }
         _ => operands[0].shape.clone(),
     };
     let root = Lazy::recorded(Op::Map(row.op), operands.into_iter().collect(), result, shape, Device::Cpu);
@@ -136,7 +143,7 @@ fn every_conversion_agrees_with_the_interpreter() {
     let mut problems = Vec::new();
     for from in DType::ALL {
         for to in DType::ALL.into_iter().filter(|&d| d != from) {
-            let source = operand(row, from, Class::OddLength, 0);
+            let source = operand(row, from, Class::OddLength, 0, 1000);
             let shape = source.shape.clone();
             let root = Lazy::recorded(Op::Cast, [source].into_iter().collect(), to, shape, Device::Cpu);
             let roots = [root];

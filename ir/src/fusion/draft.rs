@@ -75,8 +75,10 @@ impl Draft {
     /// Does each element that the variables stand for get stored exactly once when the nodes's element at these indices is
     /// stored, and in a good order?
     pub fn covers(&self, at: &[Index], shape: &SymShape) -> bool {
-        let long = at.iter().zip(shape).filter(|(_, d)| **d != Dim::One);
-        let Some(vars) = long.map(|(index, _)| index.as_var()).collect::<Option<SmallVec<[Var; 4]>>>() else {
+        // A slice from the start needs the same indices as the whole, but fewer of them.
+        let whole = |(index, dim): (&Index, &Dim)| index.as_var().filter(|&var| self.vars[var as usize] == *dim);
+        let long = at.iter().zip(shape).filter(|(_, dim)| **dim != Dim::One);
+        let Some(vars) = long.map(whole).collect::<Option<SmallVec<[Var; 4]>>>() else {
             return false;
         };
         let all = |vars: &[Var]| vars.iter().copied().eq(0..self.vars.len() as Var);

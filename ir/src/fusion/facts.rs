@@ -93,7 +93,9 @@ impl Facts {
         }
     }
 
-    fn require(&mut self, id: NodeId, why: Why) {
+    fn require(&mut self, graph: &Graph, id: NodeId, why: Why) {
+        // `hoist-views` makes copies of inputs nodes of their own.
+        assert!(!matches!(graph.node(id).op, Op::Input(_)), "an input has to be copied: {why}");
         self.required[id.0 as usize].get_or_insert(why);
     }
 
@@ -102,7 +104,7 @@ impl Facts {
     fn place_roots(&mut self, graph: &Graph) {
         for &root in &graph.roots {
             if !matches!(graph.node(root).op, Op::View(_) | Op::Input(_)) {
-                self.require(root, Why::Root);
+                self.require(graph, root, Why::Root);
             }
         }
         for &root in &graph.roots {
@@ -145,7 +147,7 @@ impl Facts {
             });
         }
         if !matches!(graph.node(stored).op, Op::Input(_)) {
-            self.require(stored, Why::Root);
+            self.require(graph, stored, Why::Root);
         }
         ResultView { base: stored, strided }
     }
@@ -188,7 +190,7 @@ impl Facts {
         if let Some(access) = self.access[operand.0 as usize].clone().and_then(viewed) {
             return Some(access);
         }
-        self.require(operand, Why::Reshape);
+        self.require(graph, operand, Why::Reshape);
         self.resolve(graph, operand).and_then(viewed)
     }
 
@@ -208,7 +210,7 @@ impl Facts {
                     at = node.inputs[0];
                 }
                 _ => {
-                    self.require(at, Why::ProductOperand);
+                    self.require(graph, at, Why::ProductOperand);
                     break;
                 }
             }
@@ -216,7 +218,7 @@ impl Facts {
         for &view in chain.iter().rev() {
             let operand = graph.node(view).inputs[0];
             if self.access[operand.0 as usize].is_none() {
-                self.require(operand, Why::ProductOperand);
+                self.require(graph, operand, Why::ProductOperand);
             }
             self.access[view.0 as usize] = self.viewed(graph, view);
         }

@@ -2,4 +2,5 @@
 
 pub mod eliminate_dead;
 pub mod expand_composites;
+pub mod hoist_views;
 pub mod simplify;

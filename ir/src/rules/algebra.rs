@@ -367,7 +367,7 @@ pub(super) fn fold_map(g: &mut Graph, id: NodeId) -> Rewritten {
         return None;
     }
     let mut arguments = smallvec::SmallVec::<[Scalar; 3]>::new();
-    for &operand in &operands {
+    for &operand in operands.iter() {
         arguments.push(constant_of(g, operand)?);
     }
     splat(g, id, (op.row().reference)(&arguments))

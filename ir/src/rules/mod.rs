@@ -13,7 +13,6 @@ use crate::{
     reference,
     scalar::Scalar,
 };
-use smallvec::SmallVec;
 
 /// A row of the rule table.
 #[derive(Clone, Copy, Debug)]
@@ -364,25 +363,41 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// A node's scalar op and operands, if it is a map.
-fn map_of(g: &Graph, id: NodeId) -> Option<(ScalarOp, SmallVec<[NodeId; 3]>)> {
-    let node = g.node(id);
-    match node.op {
-        Op::Map(op) => Some((op, node.inputs.clone())),
-        _ => None,
+/// The operands of a map, copied out so that the graph can be added to. Most rules look at most nodes in vain, so this
+/// is what simplifying costs.
+#[derive(Clone, Copy)]
+struct Operands {
+    ids: [NodeId; 3],
+    count: usize,
+}
+
+impl std::ops::Deref for Operands {
+    type Target = [NodeId];
+
+    fn deref(&self) -> &[NodeId] {
+        &self.ids[..self.count]
     }
+}
+
+/// A node's scalar op and operands, if it is a map.
+fn map_of(g: &Graph, id: NodeId) -> Option<(ScalarOp, Operands)> {
+    let node = g.node(id);
+    let Op::Map(op) = node.op else { return None };
+    let mut ids = [NodeId(0); 3];
+    ids[..node.inputs.len()].copy_from_slice(&node.inputs);
+    Some((op, Operands { ids, count: node.inputs.len() }))
 }
 
 /// The operand, if the node is a map of this op.
 fn unary(g: &Graph, id: NodeId, op: ScalarOp) -> Option<NodeId> {
     let node = g.node(id);
-    (node.op == Op::Map(op)).then(|| node.inputs[0])
+    matches!(node.op, Op::Map(found) if found == op).then(|| node.inputs[0])
 }
 
 /// The two operands, if the node is a map of this op.
 fn binary(g: &Graph, id: NodeId, op: ScalarOp) -> Option<[NodeId; 2]> {
     let node = g.node(id);
-    (node.op == Op::Map(op)).then(|| [node.inputs[0], node.inputs[1]])
+    matches!(node.op, Op::Map(found) if found == op).then(|| [node.inputs[0], node.inputs[1]])
 }
 
 /// A node's view and operand, if it is one.

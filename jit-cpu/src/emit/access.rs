@@ -1,14 +1,16 @@
-//! Indices, loads and stores. Addresses are summed from the outermost loop's variable to the innermost's, so that Cranelift
-//! moves all but the last step out of the loops, and folds that one into the instruction.
+//! Indices, loads and stores. Addresses are summed from the outermost loop's variable to the innermost's, each part before
+//! the loop in which it stays the same (`hoist.rs`); the last part is folded into the instruction.
 
 use super::{
     Emitter,
+    hoist::Place,
     values::{Bundle, Vectors, scalar_type, vector_type},
 };
 use crate::vector;
 use cranelift::prelude::*;
 use fusewire_ir::{dtype::DType, scalar::Scalar};
 use fusewire_lowering::kernel::{Affine, BufferId, Coefficient, ValueId, VarId};
+use smallvec::SmallVec;
 
 /// How an access moves from one lane to the next.
 enum Step {
@@ -25,7 +27,7 @@ const FLAGS: MemFlagsData = MemFlagsData::new().with_notrap();
 impl Emitter<'_> {
     /// The index itself.
     pub(super) fn index(&mut self, at: &Affine) -> Bundle {
-        let first = self.sum(at, 0, None);
+        let first = self.place(&Place { buffer: None, at: at.clone() });
         let offsets: Vectors = match self.step(at) {
             Step::None => return Bundle::One(first),
             Step::Const(step) => (0..self.vector_count(8)).map(|i| self.lane_offsets(i as i64 * 2, step)).collect(),
@@ -73,7 +75,7 @@ impl Emitter<'_> {
                 let addresses = self.lane_addresses(dtype, address, &step);
                 let load = |address| self.b.ins().load(scalar_type(dtype), FLAGS, address, 0);
                 let scalars: Vec<Value> = addresses.into_iter().map(load).collect();
-                let vectors = self.from_lanes(dtype, &scalars);
+                let vectors = self.gather_lanes(dtype, &scalars);
                 Bundle::Lanes(self.loaded(dtype, vectors))
             }
         }
@@ -192,22 +194,58 @@ impl Emitter<'_> {
     }
 
     fn address(&mut self, buffer: BufferId, at: &Affine) -> Value {
-        let base = self.buffers[buffer.0 as usize].expect("every buffer of the phase is loaded at its start");
-        let shift = self.kernel.buffers[buffer.0 as usize].dtype.size().trailing_zeros();
-        self.sum(at, shift, Some(base))
+        let place = Place { buffer: Some(buffer), at: at.clone() };
+        self.place(&place)
     }
 
-    /// `base + (index << shift)`.
-    fn sum(&mut self, at: &Affine, shift: u32, base: Option<Value>) -> Value {
-        let mut terms: Vec<(VarId, Coefficient)> = at.terms.iter().copied().collect();
-        terms.sort_by_key(|&(var, _)| self.vars[var.0 as usize].map_or(0, |(_, depth)| depth));
-        let mut total = base;
-        if let Some(offset) = at.offset {
-            let offset = self.int(offset);
-            let offset = self.scaled(offset, shift);
-            total = Some(self.plus(total, offset));
-        }
-        for (var, coefficient) in terms {
+    fn place(&mut self, place: &Place) -> Value {
+        let (total, done) = match self.hoisted.places.get(place).copied() {
+            Some(prepared) => prepared,
+            None => (self.place_start(place), 0),
+        };
+        let terms = self.terms_by_depth(&place.at);
+        let total = self.add_terms(place, total, &terms[done..]);
+        total.unwrap_or_else(|| self.constant(0))
+    }
+
+    /// The part of a place that the variables in scope decide, for loops that will add the rest.
+    pub(super) fn prepare_place(&mut self, place: &Place) {
+        let (total, done) = match self.hoisted.places.get(place).copied() {
+            Some(prepared) => prepared,
+            None => (self.place_start(place), 0),
+        };
+        let terms = self.terms_by_depth(&place.at);
+        let known = terms.iter().take_while(|(var, _)| self.vars[var.0 as usize].is_some()).count();
+        let total = self.add_terms(place, total, &terms[done.min(known)..known]);
+        self.hoisted.places.insert(place.clone(), (total, known.max(done)));
+    }
+
+    /// The buffer and the offset.
+    fn place_start(&mut self, place: &Place) -> Option<Value> {
+        let base = place
+            .buffer
+            .map(|buffer| self.buffers[buffer.0 as usize].expect("every buffer of the phase is loaded at its start"));
+        let Some(offset) = place.at.offset else { return base };
+        let shift = self.place_shift(place);
+        let offset = self.int(offset);
+        let offset = self.scaled(offset, shift);
+        Some(self.plus(base, offset))
+    }
+
+    fn place_shift(&self, place: &Place) -> u32 {
+        place.buffer.map_or(0, |b| self.kernel.buffers[b.0 as usize].dtype.size().trailing_zeros())
+    }
+
+    /// The variables in scope from the outermost loop's to the innermost's, then those of loops to come.
+    fn terms_by_depth(&self, at: &Affine) -> SmallVec<[(VarId, Coefficient); 4]> {
+        let mut terms = at.terms.clone();
+        terms.sort_by_key(|&(var, _)| self.vars[var.0 as usize].map_or(u32::MAX, |(_, depth)| depth));
+        terms
+    }
+
+    fn add_terms(&mut self, place: &Place, mut total: Option<Value>, terms: &[(VarId, Coefficient)]) -> Option<Value> {
+        let shift = self.place_shift(place);
+        for &(var, coefficient) in terms {
             let var = self.var(var);
             let term = match coefficient {
                 Coefficient::Const(0) => continue,
@@ -225,7 +263,7 @@ impl Emitter<'_> {
             };
             total = Some(self.plus(total, term));
         }
-        total.unwrap_or_else(|| self.constant(0))
+        total
     }
 
     fn scaled(&mut self, value: Value, shift: u32) -> Value {

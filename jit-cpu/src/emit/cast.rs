@@ -23,9 +23,9 @@ impl Emitter<'_> {
         match (from, to) {
             (DType::Bool, _) => self.cast_mask(vectors, to),
             (_, DType::Bool) => {
-                let b = &mut self.b;
+                let (b, machine) = (&mut self.b, self.machine);
                 let zero = vector::splat_constant(b, from, Scalar::from_i64(from, 0));
-                let unequal = |&v| vector::op(b, ScalarOp::NotEqual, from, &[v, zero]);
+                let unequal = |&v| vector::op(b, machine, ScalarOp::NotEqual, from, &[v, zero]);
                 vectors.iter().map(unequal).collect()
             }
             (DType::F32, DType::F64) => {

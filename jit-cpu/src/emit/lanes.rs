@@ -27,8 +27,14 @@ impl Emitter<'_> {
     pub(super) fn vectors(&mut self, bundle: &Bundle, dtype: DType) -> Vectors {
         let vector = match bundle {
             Bundle::Lanes(vectors) => return vectors.clone(),
-            Bundle::Const(value) => vector::splat_constant(&mut self.b, dtype, *value),
-            Bundle::One(value) => self.b.ins().splat(vector_type(dtype), *value),
+            Bundle::Const(value) => match self.hoisted.constants.get(value) {
+                Some(&vector) => vector,
+                None => vector::splat_constant(&mut self.b, dtype, *value),
+            },
+            Bundle::One(value) => match self.hoisted.splats.get(value) {
+                Some(&vector) => vector,
+                None => self.b.ins().splat(vector_type(dtype), *value),
+            },
         };
         std::iter::repeat_n(vector, self.vector_count(dtype.size())).collect()
     }
@@ -122,7 +128,7 @@ impl Emitter<'_> {
     }
 
     /// Scalars, a lane each, to a bundle. Not for bools.
-    pub(super) fn from_lanes(&mut self, dtype: DType, scalars: &[Value]) -> Vectors {
+    pub(super) fn gather_lanes(&mut self, dtype: DType, scalars: &[Value]) -> Vectors {
         let kind = vector_type(dtype);
         scalars
             .chunks(16 / dtype.size())
@@ -156,6 +162,6 @@ impl Emitter<'_> {
                 f(&mut self.b, value)
             })
             .collect();
-        self.from_lanes(to, &scalars)
+        self.gather_lanes(to, &scalars)
     }
 }

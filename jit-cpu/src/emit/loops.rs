@@ -59,9 +59,11 @@ impl Emitter<'_> {
 
     /// A loop whose iterations come one after another, each in all lanes of a vector loop around it.
     pub(super) fn serial_loop(&mut self, inner: &Loop) {
+        let outside = self.hoist(inner);
         let (begin, end) = self.bounds(inner.range);
         let folded = self.fold_loop(inner, begin, end, 1);
         let results = self.finish(inner, folded);
+        self.hoisted = outside;
         for (reduction, bundle) in inner.reductions.iter().zip(results) {
             self.values[reduction.result.0 as usize] = Some(bundle);
         }
@@ -69,6 +71,7 @@ impl Emitter<'_> {
 
     /// As many full groups of lanes as there are, then the rest one by one.
     pub(super) fn vector_loop(&mut self, inner: &Loop, lanes: u32) {
+        let lanes = if inner.reductions.is_empty() { self.strip(inner, lanes) } else { lanes };
         let (begin, end) = self.bounds(inner.range);
         let count = self.b.ins().isub(end, begin);
         let full = self.b.ins().band_imm_s(count, -i64::from(lanes));
@@ -76,6 +79,7 @@ impl Emitter<'_> {
 
         self.lanes = lanes;
         self.vector_var = Some(inner.var);
+        let outside = self.hoist(inner);
         let folded = self.fold_loop(inner, begin, tail, i64::from(lanes));
         self.lanes = 1;
         let folded = self.tail(inner, folded, lanes, tail, end);
@@ -88,6 +92,7 @@ impl Emitter<'_> {
         }
         self.lanes = 1;
         self.vector_var = None;
+        self.hoisted = outside;
         for (reduction, result) in inner.reductions.iter().zip(results) {
             self.values[reduction.result.0 as usize] = Some(Bundle::One(result));
         }
@@ -136,6 +141,12 @@ impl Emitter<'_> {
         self.vars[inner.var.0 as usize] = Some((iteration, self.depth));
         self.depth += 1;
         self.block(&inner.body);
+        self.leave(inner);
+    }
+
+    /// Behind the body: the variable is not known any more.
+    pub(super) fn leave(&mut self, inner: &Loop) {
         self.depth -= 1;
+        self.vars[inner.var.0 as usize] = None;
     }
 }

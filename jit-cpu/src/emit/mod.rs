@@ -7,9 +7,11 @@
 
 mod access;
 mod cast;
+mod hoist;
 mod lanes;
 mod loops;
 mod reduce;
+mod strips;
 mod values;
 
 use crate::isa::Machine;
@@ -59,6 +61,7 @@ pub(crate) fn phase(
         values: vec![None; kernel.values.len()],
         lanes: 1,
         vector_var: None,
+        hoisted: hoist::Hoisted::default(),
         native_slots: [None; 3],
         natives: FxHashMap::default(),
     };
@@ -85,6 +88,7 @@ pub(crate) struct Emitter<'a> {
     /// Lanes of the vector loop that is being emitted, else 1.
     lanes: u32,
     vector_var: Option<VarId>,
+    hoisted: hoist::Hoisted,
     /// Memory through which bundles are passed to native functions and back.
     native_slots: [Option<StackSlot>; 3],
     natives: FxHashMap<(ScalarOp, DType), FuncRef>,
@@ -151,22 +155,14 @@ impl Emitter<'_> {
             }
             first.reverse();
         }
+        self.hoist_places(&phase.body);
         self.counted_loop(begin, end, 1, first, |e, item, indices| {
-            e.depth += 1;
-            match phase.dims.as_slice() {
-                [] => {}
-                [(var, _)] => e.vars[var.0 as usize] = Some((item, e.depth)),
-                dims => {
-                    for (&(var, _), &index) in dims.iter().zip(indices) {
-                        e.vars[var.0 as usize] = Some((index, e.depth));
-                        e.depth += 1;
-                    }
-                }
+            let indices_or_item = if phase.dims.len() == 1 { std::slice::from_ref(&item) } else { indices };
+            for (&(var, _), &index) in phase.dims.iter().zip(indices_or_item) {
+                e.vars[var.0 as usize] = Some((index, e.depth));
+                e.depth += 1;
             }
-            let depth = e.depth;
-            e.depth += 1;
             e.block(&phase.body);
-            e.depth = depth;
             let mut carry = None;
             let mut next = indices.to_vec();
             for (index, &extent) in next.iter_mut().zip(&extents).rev() {

@@ -113,6 +113,12 @@ impl Emitter<'_> {
         step: i64,
         first: Vec<Bundle>,
     ) -> Vec<Bundle> {
+        if self.vector_var == Some(inner.var) && !folds.is_empty() {
+            let strip = self.strip(inner, self.lanes);
+            if strip < self.lanes {
+                return self.strip_loop(inner, [begin, end], strip, first);
+            }
+        }
         let flat = first.iter().flat_map(values_of).collect();
         let last = self.counted_loop(begin, end, step, flat, |e, iteration, carried| {
             let mut carried = carried;
@@ -130,6 +136,23 @@ impl Emitter<'_> {
         });
         let mut rest = last.as_slice();
         first.iter().map(|like| take(&mut rest, like)).collect()
+    }
+
+    /// As [`Emitter::plain_loop`], but so many lanes at a time, the accumulators in memory.
+    fn strip_loop(&mut self, inner: &Loop, [begin, end]: [Value; 2], strip: u32, first: Vec<Bundle>) -> Vec<Bundle> {
+        let folded = Folded { accumulators: first, blocks: None };
+        let places = self.spill(inner, &folded);
+        let lanes = self.lanes;
+        self.counted_loop(begin, end, i64::from(strip), Vec::new(), |e, iteration, _| {
+            e.lanes = strip;
+            e.iteration(inner, iteration);
+            let step = e.b.ins().isub(iteration, begin);
+            let lane = e.b.ins().band_imm_s(step, i64::from(lanes) - 1);
+            e.fold_into_memory(inner, &places, lane);
+            e.lanes = lanes;
+            Vec::new()
+        });
+        self.reload(inner, folded, &places).accumulators
     }
 
     /// The body, each running value right behind the value it adds.
@@ -162,7 +185,7 @@ impl Emitter<'_> {
                 self.block(std::slice::from_ref(statement));
             }
         }
-        self.depth -= 1;
+        self.leave(inner);
         running.into_iter().map(|r| r.expect("verified kernels define what a scan adds")).collect()
     }
 
@@ -333,18 +356,26 @@ impl Emitter<'_> {
         slots
     }
 
-    /// Folds the values of one iteration into a lane of the accumulators in memory.
+    /// Folds the values of an iteration into the accumulators in memory, from a lane on.
     pub(super) fn fold_into_memory(&mut self, inner: &Loop, places: &[StackSlot], lane: Value) {
         for (reduction, &slot) in inner.reductions.iter().zip(places) {
             let dtype = self.dtype(reduction.value);
             let base = self.b.ins().stack_addr(types::I64, slot, 0);
             let offset = self.b.ins().imul_imm_s(lane, dtype.size() as i64);
             let place = self.b.ins().iadd(base, offset);
-            let before = self.b.ins().load(scalar_type(dtype), MemFlagsData::trusted(), place, 0);
             let value = self.value(reduction.value);
-            let after = self.op(reduction.op, dtype, &[Bundle::One(before), value]);
-            let after = self.scalar(&after, dtype);
-            self.b.ins().store(MemFlagsData::trusted(), after, place, 0);
+            if self.lanes == 1 {
+                let before = self.b.ins().load(scalar_type(dtype), MemFlagsData::trusted(), place, 0);
+                let after = self.op(reduction.op, dtype, &[Bundle::One(before), value]);
+                let after = self.scalar(&after, dtype);
+                self.b.ins().store(MemFlagsData::trusted(), after, place, 0);
+                continue;
+            }
+            let before = self.load_neighbours(dtype, place, 0);
+            let before = Bundle::Lanes(self.loaded(dtype, before));
+            let after = self.op(reduction.op, dtype, &[before, value]);
+            let vectors = if dtype == DType::Bool { self.truth_bytes(&after) } else { self.vectors(&after, dtype) };
+            self.store_neighbours(dtype, &vectors, place, 0);
         }
     }
 
@@ -380,12 +411,12 @@ impl Emitter<'_> {
     }
 
     fn fold_halves(&mut self, op: ScalarOp, dtype: DType, lower: Vectors, upper: Vectors) -> Vectors {
-        let b = &mut self.b;
+        let (b, machine) = (&mut self.b, self.machine);
         let pairs = lower.iter().zip(&upper);
         pairs
             .map(|(&x, &y)| match dtype {
                 DType::Bool => vector::mask_op(b, op, &[x, y]),
-                _ => vector::op(b, op, dtype, &[x, y]),
+                _ => vector::op(b, machine, op, dtype, &[x, y]),
             })
             .collect()
     }

@@ -112,7 +112,8 @@ impl Emitter<'_> {
             }
             _ => {
                 let vectors: SmallVec<[Vectors; 3]> = operands.iter().map(|o| self.vectors(o, dtype)).collect();
-                self.each_vector(&vectors, |b, vectors| vector::op(b, op, dtype, vectors))
+                let machine = self.machine;
+                self.each_vector(&vectors, |b, vectors| vector::op(b, machine, op, dtype, vectors))
             }
         }
     }

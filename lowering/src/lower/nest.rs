@@ -129,6 +129,7 @@ impl Builder<'_> {
         for fold in folds {
             let Source::Fold(operand) = self.pull.source(fold) else { continue };
             let value = self.value(&operand);
+            let value = self.in_body(row.len(), value, self.pull.graph.node(fold.0).dtype);
             let result = self.folded(fold.0);
             reductions.push(Reduction { op: self.fold_op(fold.0), value, result });
         }
@@ -236,16 +237,24 @@ impl Builder<'_> {
 
     /// A running fold in the loop whose body is block `level`.
     fn running(&mut self, op: ScalarOp, level: usize, value: ValueId, dtype: DType) -> ValueId {
-        // The value has to be defined in the body; what does not change is defined before the loop.
-        let defined = |stmt: &Stmt| matches!(stmt, Stmt::Let(id) if *id == value);
-        let value = if self.blocks[level].stmts.iter().any(defined) {
-            value
-        } else {
-            self.define(level, Inst::Cast(value), dtype)
-        };
+        let value = self.in_body(level, value, dtype);
         let running = self.kernel.new_value(Inst::Running, dtype);
         self.blocks[level].scans.push(Scan { op, value, running });
         running
+    }
+
+    /// A value that is folded has to be defined in the loop's body; what does not change is defined before the loop.
+    fn in_body(&mut self, level: usize, value: ValueId, dtype: DType) -> ValueId {
+        let defined = |stmt: &Stmt| {
+            matches!(stmt, Stmt::Let(id) if *id == value)
+                || matches!(stmt, Stmt::Loop(inner) if inner.reductions.iter().any(|r| r.result == value))
+        };
+        let running = self.blocks[level].scans.iter().any(|scan| scan.running == value);
+        if running || self.blocks[level].stmts.iter().any(defined) {
+            value
+        } else {
+            self.define(level, Inst::Cast(value), dtype)
+        }
     }
 
     fn load(&mut self, base: NodeId, address: Index) -> ValueId {

@@ -40,11 +40,10 @@ fn widest(kernel: &Kernel, body: &[Stmt], reductions: &[Reduction]) -> usize {
 fn pressure(kernel: &Kernel, body: &[Stmt], reductions: &[Reduction]) -> usize {
     let size = |id: ValueId| kernel.dtype(id).size();
     let carried: usize = reductions.iter().map(|r| size(r.result)).sum();
-    let mut inner_carried = 0;
+    // The folds of inner loops are carried in the places of their results, running folds in places of their own.
+    let mut running = 0;
     for_each_loop(body, &mut |inner| {
-        inner_carried = inner_carried.max(
-            inner.reductions.iter().map(|r| size(r.result)).chain(inner.scans.iter().map(|s| size(s.running))).sum(),
-        );
+        running = running.max(inner.scans.iter().map(|s| size(s.running)).sum());
     });
     let constant = |id: ValueId| matches!(kernel.value(id).inst, Inst::Const(_));
     // Walked backwards, a value is live from its last use to its definition. Loops are walked as if they ran once.
@@ -66,7 +65,14 @@ fn pressure(kernel: &Kernel, body: &[Stmt], reductions: &[Reduction]) -> usize {
                 kernel.value(*id).inst.operands()
             }
             Stmt::Store { value, .. } => std::slice::from_ref(value),
-            Stmt::Loop(_) => &[],
+            Stmt::Loop(inner) => {
+                for reduction in &inner.reductions {
+                    if live.remove(&reduction.result) {
+                        bytes -= size(reduction.result);
+                    }
+                }
+                &[]
+            }
         };
         for &id in uses {
             // What is defined outside the loop can be splat where it is used.
@@ -76,7 +82,7 @@ fn pressure(kernel: &Kernel, body: &[Stmt], reductions: &[Reduction]) -> usize {
         }
         most = most.max(bytes);
     }
-    most + carried + inner_carried
+    most + carried + running
 }
 
 #[cfg(test)]

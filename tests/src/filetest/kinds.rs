@@ -1,6 +1,6 @@
 //! What a filetest can do: [`KINDS`] has a row for each kind.
 
-use super::{Case, values};
+use super::{Case, kernels, values};
 use fusewire_ir::{
     graph::Graph,
     interp::evaluate,
@@ -8,6 +8,7 @@ use fusewire_ir::{
     text::parse::parse,
     verify::verify,
 };
+use fusewire_lowering::verify::verify_lowered;
 
 /// Parses text and prints it.
 pub type Reprint = fn(&str) -> Result<String, String>;
@@ -88,6 +89,49 @@ pub const KINDS: &[Kind] = &[
         reprint: Some(reprint_graph),
         decides: false,
         run: |case| run_passes(case, &PIPELINE.iter().collect::<Vec<_>>()),
+    },
+    Kind {
+        name: "kernel",
+        doc: "A kernel whose text is canonical and which the back ends would take. The output is that text.",
+        reprint: Some(kernels::reprint_kernel),
+        decides: true,
+        run: |case| {
+            let kernel = kernels::kernel(case.text)?;
+            verify_lowered(&kernel)?;
+            let printed = kernels::reprint_kernel(case.text)?;
+            if printed == case.body { Ok(printed) } else { Err(format!("prints as:\n{printed}")) }
+        },
+    },
+    Kind {
+        name: "kernel-error",
+        doc: "The text is no kernel, or none that verifies; the output is the error.",
+        reprint: None,
+        decides: false,
+        run: |case| match kernels::kernel(case.text).and_then(|kernel| verify_lowered(&kernel)) {
+            Ok(()) => Err("it parses and verifies".to_owned()),
+            Err(error) => Ok(format!("{error}\n")),
+        },
+    },
+    Kind {
+        name: "kernel-pass",
+        doc: "Runs the kernel passes that the header names; results must stay the same on random inputs. The output is the kernel.",
+        reprint: Some(kernels::reprint_kernel),
+        decides: false,
+        run: kernels::run_named,
+    },
+    Kind {
+        name: "kernel-pipeline",
+        doc: "Runs all kernel passes; results must stay the same after each. The output is the kernel.",
+        reprint: Some(kernels::reprint_kernel),
+        decides: false,
+        run: kernels::run_pipeline,
+    },
+    Kind {
+        name: "kernel-interp",
+        doc: "Runs the kernel in the interpreter with the file's settings; the output has a line for each output, or the error.",
+        reprint: Some(kernels::reprint_kernel),
+        decides: false,
+        run: kernels::interpret,
     },
 ];
 

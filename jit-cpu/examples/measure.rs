@@ -1,0 +1,199 @@
+//! Prints what the back end costs and gives: compile times, and throughput of typical kernels on one thread and on all.
+//! `cargo run --release -p fusewire-jit-cpu --example measure`
+
+use fusewire_ir::{dtype::DType, emit::Emit, ops::ScalarOp as Op, scalar::Scalar, shape::SymId};
+use fusewire_jit_cpu::CpuBackend;
+use fusewire_lowering::{
+    builder::KernelBuilder,
+    ints::evaluate_ints,
+    kernel::{Affine, IntExpr, Kernel, LoopKind, Range, Role, ValueId},
+    math,
+};
+use fusewire_runtime::backend::{Backend, Executable, Launch};
+use std::{sync::Arc, time::Instant};
+
+const N: usize = 1 << 24;
+const TILE: u32 = 16384;
+
+/// `out[i] = f(inputs[i]...)` in blocks, as lowering makes it.
+fn elementwise(
+    dtype: DType,
+    inputs: usize,
+    lanes: u8,
+    f: impl FnOnce(&mut KernelBuilder, &[ValueId]) -> ValueId,
+) -> Kernel {
+    let mut k = KernelBuilder::new("elementwise");
+    let n = k.sym(SymId(0));
+    let tile = k.int_const(i64::from(TILE));
+    let tiles = k.int(IntExpr::CeilDiv(n, tile));
+    let buffers: Vec<_> = (0..inputs).map(|_| k.buffer(dtype, Role::Input, None)).collect();
+    let out = k.buffer(dtype, Role::Output, Some(n));
+    let dims = k.begin_phase(&[tiles]);
+    let var = k.begin_loop(Range::Tile { extent: n, tile: dims[0], size: TILE }, LoopKind::Vector { lanes });
+    let values: Vec<_> = buffers.iter().map(|&b| k.load(b, Affine::of(var))).collect();
+    let result = f(&mut k, &values);
+    k.store(out, Affine::of(var), result);
+    k.end_loop();
+    k.end_phase();
+    k.finish()
+}
+
+/// Blocks of a sum, then their sum.
+fn sum(dtype: DType, op: Op, lanes: u8) -> Kernel {
+    let mut k = KernelBuilder::new("sum");
+    let n = k.sym(SymId(0));
+    let (one, tile) = (k.int_const(1), k.int_const(i64::from(TILE)));
+    let tiles = k.int(IntExpr::CeilDiv(n, tile));
+    let input = k.buffer(dtype, Role::Input, None);
+    let out = k.buffer(dtype, Role::Output, Some(one));
+    let partial = k.buffer(dtype, Role::Temporary, Some(tiles));
+    let dims = k.begin_phase(&[tiles]);
+    let var = k.begin_loop(Range::Tile { extent: n, tile: dims[0], size: TILE }, LoopKind::Vector { lanes });
+    let x = k.load(input, Affine::of(var));
+    let result = k.reduce(op, x);
+    k.end_loop();
+    k.store(partial, Affine::of(dims[0]), result);
+    k.end_phase();
+    k.begin_phase(&[]);
+    let var = k.begin_loop(Range::Full(tiles), LoopKind::Serial);
+    let x = k.load(partial, Affine::of(var));
+    let result = k.reduce(op, x);
+    k.end_loop();
+    k.store(out, Affine::default(), result);
+    k.end_phase();
+    k.finish()
+}
+
+fn chain(k: &mut KernelBuilder, x: &[ValueId], ops: usize) -> ValueId {
+    let mut v = x[0];
+    for i in 0..ops {
+        let c = k.constant(Scalar::from_f64(k.kernel().dtype(v), 1.0 + i as f64 * 0.125));
+        let other = x[i % x.len()];
+        v = match i % 5 {
+            0 => k.op(Op::Multiply, &[v, c]),
+            1 => k.op(Op::Add, &[v, other]),
+            2 => k.op(Op::Maximum, &[v, c]),
+            3 => k.op(Op::Subtract, &[c, v]),
+            _ => k.op(Op::Abs, &[v]),
+        };
+    }
+    v
+}
+
+/// The price of a European call, with the expansions of log, exp and erf's stand-in tanh.
+fn black_scholes(k: &mut KernelBuilder, x: &[ValueId]) -> ValueId {
+    let [s, strike, t] = [x[0], x[1], x[2]].map(|v| fusewire_ir::emit::V(v.0));
+    let b: &mut dyn Emit = k;
+    let rate = b.lit(s, 0.05);
+    let vol = b.lit(s, 0.2);
+    let root = b.un(Op::Sqrt, t);
+    let spread = b.mul(vol, root);
+    let ratio = b.div(s, strike);
+    let logarithm = math::expand(Op::Log, b, &[ratio]);
+    let half = b.lit(s, 0.07);
+    let drift = b.mul(half, t);
+    let above = b.add(logarithm, drift);
+    let d1 = b.div(above, spread);
+    let d2 = b.sub(d1, spread);
+    let normal = |b: &mut dyn Emit, d| {
+        // 0.5 * (1 + tanh(0.7978845608 * (d + 0.044715 d^3)))
+        let square = b.mul(d, d);
+        let (c3, one, scale, half) = (b.lit(d, 0.044715), b.lit(d, 1.0), b.lit(d, 0.797_884_560_8), b.lit(d, 0.5));
+        let inner = b.fma(square, c3, one);
+        let inner = b.mul(inner, d);
+        let inner = b.mul(inner, scale);
+        let tanh = math::expand(Op::Tanh, b, &[inner]);
+        b.fma(tanh, half, half)
+    };
+    let n1 = normal(b, d1);
+    let n2 = normal(b, d2);
+    let discount = b.mul(rate, t);
+    let discount = b.neg(discount);
+    let discount = math::expand(Op::Exp, b, &[discount]);
+    let first = b.mul(s, n1);
+    let second = b.mul(strike, discount);
+    let second = b.mul(second, n2);
+    let call = b.sub(first, second);
+    ValueId(call.0)
+}
+
+fn best(mut f: impl FnMut()) -> f64 {
+    (0..7)
+        .map(|_| {
+            let start = Instant::now();
+            f();
+            start.elapsed().as_secs_f64()
+        })
+        .fold(f64::INFINITY, f64::min)
+}
+
+fn compile_time(backend: &CpuBackend, name: &str, kernel: &Kernel) -> Arc<dyn Executable> {
+    let seconds = best(|| drop(backend.compile(kernel)));
+    let executable = backend.compile(kernel).expect("the kernel compiles");
+    println!("{name:<34} compile {:8.3} ms  {:6} values", seconds * 1e3, kernel.values.len());
+    executable
+}
+
+fn throughput(name: &str, kernel: &Kernel, dtype: DType, n: usize, threads: &[usize]) {
+    let inputs = kernel.buffers.iter().filter(|b| b.role == Role::Input).count();
+    let outputs = usize::from(kernel.phases.len() == 1);
+    let bytes = ((inputs + outputs) * n * dtype.size()) as u64;
+    for &count in threads {
+        let backend = CpuBackend::new(Some(count));
+        let executable = compile_time(&backend, name, kernel);
+        let storages: Vec<_> =
+            kernel.buffers.iter().map(|_| backend.allocate(n * dtype.size()).expect("memory")).collect();
+        for (i, storage) in storages.iter().enumerate() {
+            for at in 0..n {
+                let value = 0.5 + (at * (i + 3) % 1013) as f64 / 1013.0;
+                let bits = Scalar::from_f64(dtype, value).bits().to_le_bytes();
+                // SAFETY: `at < n`, and the block has `n` elements of that size.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(bits.as_ptr(), storage.pointer().add(at * dtype.size()), dtype.size())
+                };
+            }
+        }
+        let buffers: Vec<*mut u8> = storages.iter().map(|s| s.pointer()).collect();
+        let ints = evaluate_ints(&kernel.ints, &[n as i64], |_, _| 1);
+        let launch = Launch { buffers: &buffers, ints: &ints, params: &[], bytes, interrupted: &|| false };
+        let seconds = best(|| backend.launch(executable.as_ref(), &launch).expect("the launch ends"));
+        println!(
+            "{:<34} {count} threads {:8.3} ms  {:6.2} GB/s  {:6.3} ns an element",
+            "",
+            seconds * 1e3,
+            bytes as f64 / seconds * 1e-9,
+            seconds * 1e9 / n as f64
+        );
+    }
+}
+
+fn main() {
+    let backend = CpuBackend::new(None);
+    for ops in [1, 3, 8, 30] {
+        let kernel = elementwise(DType::F32, 2, 16, |k, x| chain(k, x, ops));
+        compile_time(&backend, &format!("{ops} ops, f32, 16 lanes"), &kernel);
+    }
+    for lanes in [4, 8, 16, 32] {
+        let kernel = elementwise(DType::F64, 3, lanes, black_scholes);
+        compile_time(&backend, &format!("black-scholes, f64, {lanes} lanes"), &kernel);
+    }
+    let source: Vec<f32> = vec![1.0; N];
+    let mut target = vec![0f32; N];
+    let seconds = best(|| std::hint::black_box(&mut target).copy_from_slice(std::hint::black_box(&source)));
+    println!("copy of 16M float32: {:.3} ms, {:.2} GB/s", seconds * 1e3, (N * 8) as f64 / seconds * 1e-9);
+
+    let kernel = elementwise(DType::F32, 2, 16, |k, x| chain(k, x, 3));
+    throughput("3 ops, f32, 16M", &kernel, DType::F32, N, &[1, 2]);
+    throughput("3 ops, f32, 4096", &kernel, DType::F32, 4096, &[1]);
+    for lanes in [8, 16, 32] {
+        let kernel = sum(DType::F32, Op::Add, lanes);
+        throughput(&format!("sum, f32, {lanes} lanes, 16M"), &kernel, DType::F32, N, &[1]);
+        throughput(&format!("sum, f32, {lanes} lanes, 16k"), &kernel, DType::F32, 16384, &[1]);
+    }
+    let kernel = sum(DType::F32, Op::Maximum, 16);
+    throughput("maximum, f32, 16 lanes, 16k", &kernel, DType::F32, 16384, &[1]);
+    for lanes in [2, 4, 8, 16] {
+        let kernel = elementwise(DType::F64, 3, lanes, black_scholes);
+        throughput(&format!("black-scholes, f64, {lanes} lanes, 1M"), &kernel, DType::F64, 1 << 20, &[1]);
+    }
+}
