@@ -123,7 +123,7 @@ fn random_call(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
         _ if keep => build::tile(&x, &[random.i64(0..3), random.i64(1..3)]),
         _ => {
             let y = pick(random, arrays);
-            build::matmul(&bounded(&x, 4)?, &bounded(&y, 4)?)
+            build::matmul(&small(&x)?, &small(&y)?)
         }
     }
 }
@@ -152,6 +152,14 @@ fn bounded(x: &Arc<Lazy>, limit: i128) -> Recorded<Arc<Lazy>> {
     let zero = Operand::Scalar(Weak::Float(0.0));
     let x = build::where_(&array(&number), &array(x), &zero)?;
     build::clip(&x, Some(&Operand::Scalar(Weak::Int(-limit))), Some(&Operand::Scalar(Weak::Int(limit))))
+}
+
+/// Factors of a product that may become floats: floats between -4 and 4, integers between 0 and 7.
+fn small(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+    if x.dtype.is_integer() {
+        return build::elementwise(S::And, &[Operand::Array(x.clone()), Operand::Scalar(Weak::Int(7))]);
+    }
+    bounded(x, 4)
 }
 
 /// Floats as -1, 0, 1, whose products are exact.

@@ -83,7 +83,8 @@ fn random_programs_have_the_same_bits_at_every_stage() {
     let mut programs = 0;
     while Instant::now() < end {
         let seed = start + programs;
-        if let Err(problem) = check(seed) {
+        let outcome = std::panic::catch_unwind(|| check(seed)).unwrap_or_else(|_| Err("a panic".to_owned()));
+        if let Err(problem) = outcome {
             panic!("seed {seed}: {problem}");
         }
         programs += 1;

@@ -165,20 +165,23 @@ impl Emitter<'_> {
         self.depth += 1;
         let mut running: Vec<Option<Bundle>> = vec![None; inner.scans.len()];
         for index in 0..=inner.body.len() {
-            for ((scan, before), running) in inner.scans.iter().zip(before).zip(&mut running) {
-                // Before the first statement: values that are defined outside the loop.
-                let here = match index.checked_sub(1).map(|i| &inner.body[i]) {
-                    Some(Stmt::Let(id)) => *id == scan.value,
-                    Some(Stmt::Store { .. } | Stmt::Loop(_)) => defines(&inner.body[index - 1], scan.value),
-                    None => !inner.body.iter().any(|s| defines(s, scan.value)),
-                };
+            for (number, (scan, before)) in inner.scans.iter().zip(before).enumerate() {
+                // A scan of a scan follows it at once; before the first statement come values defined outside the loop.
+                let scanned = inner.scans.iter().position(|other| other.running == scan.value);
+                let here = running[number].is_none()
+                    && match (scanned, index.checked_sub(1).map(|i| &inner.body[i])) {
+                        (Some(other), _) => running[other].is_some(),
+                        (None, Some(Stmt::Let(id))) => *id == scan.value,
+                        (None, Some(stmt @ (Stmt::Store { .. } | Stmt::Loop(_)))) => defines(stmt, scan.value),
+                        (None, None) => !inner.body.iter().any(|s| defines(s, scan.value)),
+                    };
                 if here {
                     let dtype = self.dtype(scan.value);
                     let value = self.value(scan.value);
                     let next = self.op(scan.op, dtype, &[before.clone(), value]);
                     let next = self.accumulator(&next, dtype);
                     self.values[scan.running.0 as usize] = Some(next.clone());
-                    *running = Some(next);
+                    running[number] = Some(next);
                 }
             }
             if let Some(statement) = inner.body.get(index) {
