@@ -18,8 +18,8 @@ use crate::{
 };
 use smallvec::SmallVec;
 
-/// The longest rows that go side by side: 1,000,000 rows of 8 float32 are summed in 3 instead of 12 ms, and lanes along rows
-/// are as good from two full vectors on.
+/// The longest rows that go side by side: 1,000,000 rows of 8 float32 are summed in 2 instead of 12 ms. With two full vectors
+/// of 16 in a row, lanes along rows are as good.
 const SHORT: i64 = 31;
 
 /// Rows of an item then. Scratch has room for so many short rows.

@@ -12,8 +12,9 @@ use crate::{
     walk::for_each_stmt,
 };
 
-/// Elements along each side of a block; twice as many when they are smaller than 4 bytes.
-const BLOCK: u32 = 32;
+/// Elements along each side of a block; twice as many when they are smaller than 4 bytes. 4096 x 4096 float32 take 16 ms of
+/// processor time with 64 (NumPy's copy 115 ms), 21 ms with 32; 4000 x 4000 take 15 ms (NumPy 15 ms) and 19 ms.
+const BLOCK: u32 = 64;
 
 /// Blocks that an item keeps at once, at most: what else is gathered comes from memory.
 const BLOCKS: usize = 4;

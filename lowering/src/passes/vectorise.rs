@@ -383,8 +383,8 @@ mod tests {
             store b1[v0*i1 + v1] = %0
           }
         }";
-        let loops = loops(&vectorised(text, &[70, 33], 0.0));
-        assert!(loops.len() == 4 && loops.iter().all(|l| matches!(l.range, Range::Tile { size: 32, .. })));
+        let loops = loops(&vectorised(text, &[130, 70], 0.0));
+        assert!(loops.len() == 4 && loops.iter().all(|l| matches!(l.range, Range::Tile { size: 64, .. })));
         assert!(is_vector(&loops[1]) && is_vector(&loops[3]));
     }
 
