@@ -1,8 +1,8 @@
 """Timing side by side: contenders take turns, so that what disturbs the machine disturbs all of them alike.
 
-Two kinds of measurement. ``interleaved`` times calls in this process: one round times each contender once, for as many
-calls as fill about ``ROUND_SECONDS``; the median over the rounds counts. ``fresh_processes`` starts a new interpreter for
-each sample, for what happens only once: the first call.
+Two kinds of measurement. ``interleaved`` times calls in this process: one round times each contender once, for as
+many calls as fill about ``ROUND_SECONDS``; the median over the rounds counts. ``fresh_processes`` starts a new
+interpreter for each sample, for what happens only once: the first call.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The figures of ``benches/README.md``: what the engine adds to small work, what it takes from large work.
 
-``python benches/python/main_figures.py`` prints them as Markdown; ``--write`` puts them into the README; ``--only cold``
-measures one; ``--rounds`` says how often. NumPy is always measured beside fusewire, in the same run and in turns; NumExpr,
-Numba, JAX and PyTorch where they are installed.
+``python benches/python/main_figures.py`` prints them as Markdown; ``--write`` puts them into the README; ``--only
+cold`` measures one; ``--rounds`` says how often. NumPy is always measured beside fusewire, in the same run and in
+turns; NumExpr, Numba, JAX and PyTorch where they are installed.
 """
 
 from __future__ import annotations
@@ -137,21 +137,21 @@ def thirty_ops(seed: int, x: Any, y: Any) -> Any:
 def compile_time(rounds: int) -> str:
     """Time an unknown structure of 30 ops against a known one."""
     x, y = (xp.asarray(np.full(100, 0.5, np.float32)) for _ in range(2))
-    unknown, known, numpy = [], [], []
+    a, b = np.asarray(x), np.asarray(y)
+    samples: dict[str, list[float]] = {
+        "fusewire, unknown structure: recorded, compiled, run": [],
+        "fusewire, the same again": [],
+        "NumPy": [],
+    }
     for seed in range(rounds):
-        for samples, call in (
-            (unknown, lambda seed=seed: thirty_ops(seed, x, y).compute()),
-            (known, lambda seed=seed: thirty_ops(seed, x, y).compute()),
-            (numpy, lambda seed=seed: thirty_ops(seed, np.asarray(x), np.asarray(y))),
-        ):
+        for name, times in samples.items():
             start = time.perf_counter()
-            call()
-            samples.append(time.perf_counter() - start)
-    timings = [
-        Timing("fusewire, unknown structure: recorded, compiled, run", tuple(unknown)),
-        Timing("fusewire, the same again", tuple(known)),
-        Timing("NumPy", tuple(numpy)),
-    ]
+            if name == "NumPy":
+                thirty_ops(seed, a, b)
+            else:
+                thirty_ops(seed, x, y).compute()
+            times.append(time.perf_counter() - start)
+    timings = [Timing(name, tuple(times)) for name, times in samples.items()]
     return table(timings, "NumPy")
 
 
