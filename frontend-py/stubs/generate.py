@@ -151,7 +151,7 @@ BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "and", "o
 def main() -> int:
     """Write the stub, or with ``--check`` compare it; 1 when it was not fresh."""
     # The namespace has a dtype called bool, so Python's needs another name.
-    text = re.sub(r"(?<!np\.)(?<!')\bbool\b(?!: np)", "_Bool", "".join(stub())).replace("builtins._Bool", "builtins.bool")
+    text = re.sub(r"(?<!np\.)(?<!builtins\.)(?<!')\bbool\b(?!: np)", "_Bool", "".join(stub()))
     old = STUB.read_text() if STUB.exists() else ""
     if sys.argv[1:] == ["--check"]:
         lines = difflib.unified_diff(old.splitlines(True), text.splitlines(True), "checked in", "generated")

@@ -10,9 +10,9 @@ import weakref
 
 import numpy as np
 import pytest
-from support import DTYPES, INTEGERS, same, sample
 
 import fusewire as xp
+from support import DTYPES, INTEGERS, same, sample
 
 
 def address(x):

@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 import pytest
-from support import close, same
 
 import fusewire as xp
+from support import close, same
 
 is_computed = xp.debug.is_computed
 
@@ -36,8 +36,8 @@ def test_repr_never_computes():
     assert str(y) == "[1. 2. 3.]"
     assert repr(y) == "fusewire.Array([1., 2., 3.], dtype=float32)"
     names = {
-        "multiply": x * 2, "astype": x.astype("int8"), "slice": x[1:], "reshape": x.reshape(3, 1), "scalar": xp.asarray(1),
-        "add": xp.sum(xp.ones((2, 2)), axis=0, keepdims=True), "concat": xp.concat([x, x]),
+        "multiply": x * 2, "astype": x.astype("int8"), "slice": x[1:], "reshape": x.reshape(3, 1),
+        "scalar": xp.asarray(1), "add": xp.sum(xp.ones((2, 2)), axis=0, keepdims=True), "concat": xp.concat([x, x]),
     }  # fmt: skip
     for name, array in names.items():
         assert f"op={name}, not computed" in repr(array)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support import FLOATS, INTEGERS, NUMBERS, close, same, sample
 
 import fusewire as xp
+from support import FLOATS, INTEGERS, NUMBERS, close, same, sample
 
 SHAPES = [
     ((3,), (3,)),

@@ -1,4 +1,4 @@
-"""The machine's side: threads, fork, Ctrl-C, memory that runs out, results that do not depend on the number of threads."""
+"""The machine's side: threads, fork, Ctrl-C, memory that runs out, the same results on any number of threads."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import time
 
 import numpy as np
 import pytest
-from support import close, same
 
 import fusewire as xp
+from support import close, same
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import DTYPES, same, sample
 
 import fusewire as xp
+from support import DTYPES, same, sample
 
 A = np.arange(24.0).reshape(2, 3, 4)
 

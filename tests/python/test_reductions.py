@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import DTYPES, FLOATS, INTEGERS, NUMBERS, close, same, sample
 
 import fusewire as xp
+from support import DTYPES, FLOATS, INTEGERS, NUMBERS, close, same, sample
 
 AXES = [None, 0, 1, 2, -1, (0, 1), (0, 2), (1, 2), (0, 1, 2), (), (-1, 0)]
 SHAPE = (4, 3, 37)

@@ -428,7 +428,7 @@ def log2(x: _Operand, /) -> Array:
     """Binary logarithm."""
 
 def logaddexp(x1: _Operand, x2: _Operand, /) -> Array:
-    """`log(exp(a) + exp(b))` without overflow."""
+    """`log(exp(a) + exp(b))` without overflow; where the result is near 0 its two terms cancel, as they do in NumPy."""
 
 def logical_and(x1: _Operand, x2: _Operand, /) -> Array:
     """Are both elements true (not 0)?"""
