@@ -79,7 +79,9 @@ fn takes(kernels: usize, products: usize, roots: &[Recorded<Array>]) {
     let (graph, partition) = fused(&roots);
     let found = partition.regions.iter().filter(|r| matches!(r.body, Body::Nest(_))).count();
     let text = format!("{graph}\n{}", partition.text(&graph));
-    if std::env::var_os("SHOW").is_some() { println!("{text}"); }
+    if std::env::var_os("SHOW").is_some() {
+        println!("{text}");
+    }
     assert_eq!((found, partition.regions.len() - found), (kernels, products), "{text}");
 }
 
