@@ -8,7 +8,6 @@ use crate::{
         collapse_dims, eliminate_common_values, eliminate_dead_values, expand_maths, hoist_invariants, merge_loops,
         split_reductions, vectorise,
     },
-    program::{Argument, Program, Step},
     text,
     verify::{verify, verify_lowered},
 };
@@ -78,22 +77,4 @@ pub fn run_pipeline(
     }
     let result = if check { verify_lowered(kernel) } else { Ok(()) };
     result.map_err(|e| format!("after the kernel passes: {e}\n{}", text::print(kernel)))
-}
-
-/// Runs [`KERNEL_PIPELINE`] on every kernel of a program, and binds the temporaries that kernels have gained.
-pub fn run_program(
-    program: &mut Program,
-    check: bool,
-    observe: &mut dyn FnMut(&KernelPass, &Kernel),
-) -> Result<(), String> {
-    for step in &mut program.steps {
-        match step {
-            Step::Launch { kernel, arguments, params: _ } => {
-                run_pipeline(kernel, check, observe)?;
-                arguments.extend(kernel.buffers[arguments.len()..].iter().map(|_| Argument::Temporary));
-            }
-            Step::Product { .. } => {}
-        }
-    }
-    Ok(())
 }

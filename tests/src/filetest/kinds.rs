@@ -9,12 +9,14 @@ use fusewire_ir::{
     text::parse::parse,
     verify::verify,
 };
+use fusewire_jit_cpu::CpuBackend;
 use fusewire_lowering::{
     lower,
     program::{Program, Step},
     text,
     verify::verify_lowered,
 };
+use fusewire_runtime::backend::Backend;
 
 /// Parses text and prints it.
 pub type Reprint = fn(&str) -> Result<String, String>;
@@ -164,6 +166,22 @@ pub const KINDS: &[Kind] = &[
         reprint: Some(kernels::reprint_kernel),
         decides: false,
         run: kernels::interpret,
+    },
+    Kind {
+        name: "clif",
+        doc: "Compiles the kernel for the CPU; the output is Cranelift's code as the emitter wrote it.",
+        reprint: Some(kernels::reprint_kernel),
+        decides: false,
+        run: |case| {
+            let kernel = kernels::kernel(case.text)?;
+            verify_lowered(&kernel)?;
+            let stages = CpuBackend::new(Some(1)).explain(&kernel).map_err(|e| e.to_string())?;
+            stages
+                .into_iter()
+                .find(|(stage, _)| *stage == "clif")
+                .map(|(_, text)| text)
+                .ok_or("no such stage".to_owned())
+        },
     },
 ];
 
