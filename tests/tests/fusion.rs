@@ -79,9 +79,6 @@ fn takes(kernels: usize, products: usize, roots: &[Recorded<Array>]) {
     let (graph, partition) = fused(&roots);
     let found = partition.regions.iter().filter(|r| matches!(r.body, Body::Nest(_))).count();
     let text = format!("{graph}\n{}", partition.text(&graph));
-    if std::env::var_os("SHOW").is_some() {
-        println!("{text}");
-    }
     assert_eq!((found, partition.regions.len() - found), (kernels, products), "{text}");
 }
 
@@ -164,7 +161,7 @@ fn image_pipeline() {
         let x = build::astype(&image, DType::F32)?;
         let luma = |channel: i64, weight: f64| {
             let whole = IndexItem::Slice { start: None, stop: None, step: None };
-            with(S::Multiply, &build::index(&x, &[whole.clone(), whole, IndexItem::Int(channel)])?, weight)
+            with(S::Multiply, &build::index(&x, &[whole, whole, IndexItem::Int(channel)])?, weight)
         };
         let grey = op(S::Add, &op(S::Add, &luma(0, 0.299)?, &luma(1, 0.587)?)?, &luma(2, 0.114)?)?;
         let gauss = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
@@ -177,7 +174,7 @@ fn image_pipeline() {
         let gamma = with(S::Pow, &normal, 0.45)?;
         build::astype(&map(S::Round, &with(S::Multiply, &gamma, 255.0)?)?, DType::U8)
     };
-    takes(7, 0, &[program()]);
+    takes(5, 0, &[program()]);
 }
 
 #[test]
@@ -232,7 +229,7 @@ fn statistics_of_everything() {
 #[test]
 fn variance_of_everything() {
     let x = input(DType::F64, &[9, 5]);
-    takes(2, 0, &[build::var(&x, &Axis::All, 0.0, false)]);
+    takes(1, 0, &[build::var(&x, &Axis::All, 0.0, false)]);
 }
 
 #[test]
