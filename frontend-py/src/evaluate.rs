@@ -2,7 +2,7 @@
 //! flush that keeps recorded loops bounded.
 
 use crate::{array::Array, errors};
-use fusewire_ir::{error::Recorded, lazy::Lazy, shape::element_count, value::Buffer};
+use fusewire_ir::{error::Recorded, lazy::Lazy, value::Buffer};
 use fusewire_runtime::evaluate::evaluate as run;
 use parking_lot::Mutex;
 use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyTuple};
@@ -17,12 +17,9 @@ use std::{
 /// A recorded chain longer than this is computed at once, so that a loop neither grows nor is recomputed.
 const FLUSH_DEPTH: u32 = 128;
 
-/// Computations that touch at most so many elements keep the interpreter: giving it away can cost a time slice of another
-/// thread, far more than the computation.
-const SMALL_ELEMENTS: usize = 16 * 1024;
-
-/// How many nodes are looked at to find out whether a computation is small.
-const SMALL_NODES: usize = 16;
+/// Computations of at most so many elements keep the interpreter: giving it away can cost a time slice of another thread,
+/// far more than the computation.
+const SMALL_WORK: u64 = 64 * 1024;
 
 /// How often a long computation asks Python about signals.
 const SIGNAL_PERIOD: Duration = Duration::from_millis(20);
@@ -115,18 +112,5 @@ fn on_main_thread() -> bool {
 
 /// Is there certainly little to do?
 fn is_small(nodes: &[Arc<Lazy>]) -> bool {
-    let mut pending: SmallVec<[Arc<Lazy>; 32]> = nodes.iter().cloned().collect();
-    let mut elements = 0usize;
-    let mut visited = 0;
-    while let Some(node) = pending.pop() {
-        visited += 1;
-        elements = elements.saturating_add(element_count(&node.shape).unwrap_or(usize::MAX));
-        if visited > SMALL_NODES || elements > SMALL_ELEMENTS {
-            return false;
-        }
-        if let Some(expression) = node.expression() {
-            pending.extend(expression.inputs);
-        }
-    }
-    true
+    nodes.iter().fold(0u64, |work, node| work.saturating_add(node.work)) <= SMALL_WORK
 }

@@ -42,7 +42,7 @@ pub struct Capture {
 struct Captured {
     lazy: Arc<Lazy>,
     /// `None` for inputs.
-    expression: Option<Expression>,
+    expression: Option<Arc<Expression>>,
     operands: SmallVec<[u32; 3]>,
     /// How many operand entries of captured nodes are this node.
     uses: u32,
@@ -138,7 +138,7 @@ impl Ids {
 /// Every node the roots need, operands first, without recursion.
 fn walk(roots: &[Arc<Lazy>]) -> (Vec<Captured>, Ids) {
     // A node, its expression, the numbers of the operands visited so far.
-    type Visit = (Arc<Lazy>, Option<Expression>, SmallVec<[u32; 3]>);
+    type Visit = (Arc<Lazy>, Option<Arc<Expression>>, SmallVec<[u32; 3]>);
     let mut ids = Ids { list: Vec::with_capacity(16), ..Ids::default() };
     let mut nodes: Vec<Captured> = Vec::with_capacity(16);
     let mut stack: Vec<Visit> = Vec::with_capacity(8);
@@ -170,20 +170,20 @@ fn walk(roots: &[Arc<Lazy>]) -> (Vec<Captured>, Ids) {
 }
 
 /// How a node is to be computed; `None` when it is.
-fn pending(node: &Arc<Lazy>) -> Option<Expression> {
+fn pending(node: &Arc<Lazy>) -> Option<Arc<Expression>> {
     if node.buffer().is_some() { None } else { node.expression() }
 }
 
 /// Adds the nodes that somebody outside holds to the roots; for a view, what it views.
 fn keep_what_others_hold(nodes: &[Captured], roots: &mut Vec<u32>) {
     for (i, node) in nodes.iter().enumerate() {
-        // One reference is ours; each use is one in the user's node and one in our copy of its expression.
-        let inside = 1 + 2 * node.uses as usize;
+        // One reference is ours; each use is one in the user's expression.
+        let inside = 1 + node.uses as usize;
         if node.expression.is_none() || Arc::strong_count(&node.lazy) <= inside {
             continue;
         }
         let mut kept = i as u32;
-        while let Some(Expression { op: Op::View(_), .. }) = &nodes[kept as usize].expression {
+        while nodes[kept as usize].expression.as_ref().is_some_and(|e| matches!(e.op, Op::View(_))) {
             kept = nodes[kept as usize].operands[0];
         }
         let trivial = match &nodes[kept as usize].expression {

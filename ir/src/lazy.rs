@@ -27,7 +27,7 @@ pub enum Device {
 pub type Operands = SmallVec<[Arc<Lazy>; 2]>;
 
 /// How a node that is not yet computed is to be computed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Expression {
     /// What it does.
     pub op: Op<LazyForm>,
@@ -46,8 +46,11 @@ pub struct Lazy {
     pub device: Device,
     /// Length of the longest chain of operands that were not computed when this node was recorded.
     pub depth: u32,
+    /// Elements of the nodes that were not computed when this node was recorded, this one included; shared ones count once
+    /// for each user. A bound on the work, by which small computations are told from large ones.
+    pub work: u64,
     /// How to compute it; `None` once the slot is filled.
-    expression: Mutex<Option<Expression>>,
+    expression: Mutex<Option<Arc<Expression>>>,
     /// The computed array.
     slot: OnceLock<Buffer>,
 }
@@ -55,20 +58,31 @@ pub struct Lazy {
 impl Lazy {
     /// A recorded node. `build.rs` has worked out dtype and shape.
     pub fn recorded(op: Op<LazyForm>, inputs: Operands, dtype: DType, shape: Shape, device: Device) -> Arc<Lazy> {
-        let depth = inputs.iter().map(|i| if i.buffer().is_some() { 0 } else { i.depth }).max().unwrap_or(0) + 1;
+        let own = shape.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
+        let pending = inputs.iter().filter(|i| i.buffer().is_none());
+        let (depth, work) = pending.fold((1, own), |(d, w), i| (d.max(i.depth + 1), w.saturating_add(i.work)));
         Arc::new(Lazy {
             dtype,
             shape,
             device,
             depth,
-            expression: Mutex::new(Some(Expression { op, inputs })),
+            work,
+            expression: Mutex::new(Some(Arc::new(Expression { op, inputs }))),
             slot: OnceLock::new(),
         })
     }
 
     /// A node that has its buffer from the start.
     pub fn computed(buffer: Buffer, dtype: DType, shape: Shape, device: Device) -> Arc<Lazy> {
-        Arc::new(Lazy { dtype, shape, device, depth: 0, expression: Mutex::new(None), slot: OnceLock::from(buffer) })
+        Arc::new(Lazy {
+            dtype,
+            shape,
+            device,
+            depth: 0,
+            work: 0,
+            expression: Mutex::new(None),
+            slot: OnceLock::from(buffer),
+        })
     }
 
     /// The computed array, if there is one yet.
@@ -76,8 +90,8 @@ impl Lazy {
         self.slot.get()
     }
 
-    /// How to compute it; `None` when it is computed. A clone, so that a concurrent computation cannot pull it away.
-    pub fn expression(&self) -> Option<Expression> {
+    /// How to compute it; `None` when it is computed. Shared, so that a concurrent computation cannot pull it away.
+    pub fn expression(&self) -> Option<Arc<Expression>> {
         self.expression.lock().clone()
     }
 
@@ -86,7 +100,7 @@ impl Lazy {
         let _ = self.slot.set(buffer);
         let expression = self.expression.lock().take();
         if let Some(expression) = expression {
-            drop_later(expression.inputs);
+            release(expression);
         }
     }
 }
@@ -94,8 +108,15 @@ impl Lazy {
 impl Drop for Lazy {
     fn drop(&mut self) {
         if let Some(expression) = self.expression.get_mut().take() {
-            drop_later(expression.inputs);
+            release(expression);
         }
+    }
+}
+
+/// Lets go of an expression. When a capture still shares it, the capture drops it, and with it the operands.
+fn release(expression: Arc<Expression>) {
+    if let Some(expression) = Arc::into_inner(expression) {
+        drop_later(expression.inputs);
     }
 }
 

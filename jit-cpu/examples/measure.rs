@@ -158,7 +158,7 @@ fn throughput(name: &str, kernel: &Kernel, dtype: DType, n: usize, threads: &[us
         let launch = Launch { buffers: &buffers, ints: &ints, params: &[], bytes, interrupted: &|| false };
         let seconds = best(|| backend.launch(executable.as_ref(), &launch).expect("the launch ends"));
         println!(
-            "{:<34} {count} threads {:8.3} ms  {:6.2} GB/s  {:6.3} ns an element",
+            "{:<34} {count} threads {:9.4} ms  {:6.2} GB/s  {:6.3} ns an element",
             "",
             seconds * 1e3,
             bytes as f64 / seconds * 1e-9,
@@ -169,6 +169,13 @@ fn throughput(name: &str, kernel: &Kernel, dtype: DType, n: usize, threads: &[us
 
 fn main() {
     let backend = CpuBackend::new(None);
+    if std::env::args().any(|a| a == "--asm") {
+        let kernel = elementwise(DType::F64, 3, 4, black_scholes);
+        for (stage, text) in backend.explain(&kernel).expect("the kernel compiles") {
+            println!("{stage}:\n{text}");
+        }
+        return;
+    }
     for ops in [1, 3, 8, 30] {
         let kernel = elementwise(DType::F32, 2, 16, |k, x| chain(k, x, ops));
         compile_time(&backend, &format!("{ops} ops, f32, 16 lanes"), &kernel);
@@ -184,6 +191,10 @@ fn main() {
 
     let kernel = elementwise(DType::F32, 2, 16, |k, x| chain(k, x, 3));
     throughput("3 ops, f32, 16M", &kernel, DType::F32, N, &[1, 2]);
+    for shift in [12, 14, 16, 18, 20, 22] {
+        throughput(&format!("3 ops, f32, {} elements", 1 << shift), &kernel, DType::F32, 1 << shift, &[1, 2]);
+    }
+    throughput("3 ops, f32, 100 elements", &kernel, DType::F32, 100, &[1]);
     throughput("3 ops, f32, 4096", &kernel, DType::F32, 4096, &[1]);
     for lanes in [8, 16, 32] {
         let kernel = sum(DType::F32, Op::Add, lanes);

@@ -10,7 +10,7 @@ use cranelift::{
 };
 use fusewire_lowering::kernel::{IntId, Kernel, Role};
 use fusewire_runtime::{backend::Executable, error::Error};
-use std::{any::Any, cell::RefCell};
+use std::{any::Any, cell::Cell};
 
 /// A kernel's machine code.
 #[derive(Debug)]
@@ -60,8 +60,7 @@ impl Executable for Compiled {
 
 thread_local! {
     /// Cranelift's memory, kept from compilation to compilation.
-    static CONTEXT: RefCell<(Context, FunctionBuilderContext)> =
-        RefCell::new((Context::new(), FunctionBuilderContext::new()));
+    static CONTEXT: Cell<Option<Box<(Context, FunctionBuilderContext)>>> = const { Cell::new(None) };
 }
 
 /// Compiles every phase of a kernel.
@@ -105,21 +104,18 @@ fn with_compiled<T>(
     finish: impl FnOnce(&Context, String) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let machine = isa::machine()?;
-    CONTEXT.with(|cell| {
-        let (context, builder) = &mut *cell.borrow_mut();
-        context.clear();
-        context.set_disasm(text);
-        emit::phase(kernel, phase, machine, &mut context.func, builder);
-        let clif = if text { context.func.display().to_string() } else { String::new() };
-        let compiled = context.compile(machine.isa.as_ref(), &mut ControlPlane::default());
-        if let Err(error) = compiled {
-            let message =
-                format!("Cranelift refuses kernel {}: {:?}\n{}", kernel.name, error.inner, error.func.display());
-            // What a failed compilation leaves behind must not meet the next kernel.
-            *context = Context::new();
-            *builder = FunctionBuilderContext::new();
-            return Err(Error::Internal(message));
-        }
-        finish(context, clif)
-    })
+    // Taken out, and put back only after success: what a failure leaves behind must not meet the next kernel.
+    let mut kept = CONTEXT.take().unwrap_or_else(|| Box::new((Context::new(), FunctionBuilderContext::new())));
+    let (context, builder) = &mut *kept;
+    context.clear();
+    context.set_disasm(text);
+    emit::phase(kernel, phase, machine, &mut context.func, builder);
+    let clif = if text { context.func.display().to_string() } else { String::new() };
+    if let Err(error) = context.compile(machine.isa.as_ref(), &mut ControlPlane::default()) {
+        let (name, inner) = (&kernel.name, &error.inner);
+        return Err(Error::Internal(format!("Cranelift refuses kernel {name}: {inner:?}\n{}", error.func.display())));
+    }
+    let result = finish(context, clif);
+    CONTEXT.set(Some(kept));
+    result
 }

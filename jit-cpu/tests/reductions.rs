@@ -307,6 +307,26 @@ fn scans_agree_in_serial_loops_and_in_lanes() {
 }
 
 #[test]
+fn a_scan_can_run_over_a_scan() {
+    let kernel = "kernel @twice(b0: in u64, b1: out u64[i0], b2: out u64[i0]) {
+  i0 = sym m
+  phase () {
+    loop v0 in i0 {
+      %0 = load b0[v0] : u64
+      %1 = scan add %0 : u64
+      %2 = scan add %1 : u64
+      store b1[v0] = %1
+      store b2[v0] = %2
+    }
+  }
+}";
+    let kernel = text::parse(kernel).unwrap();
+    for n in [1, 2, 50] {
+        agree(&kernel, &[values(DType::U64, n, 5)], &[n as i64], &[]);
+    }
+}
+
+#[test]
 fn phases_read_what_earlier_phases_wrote() {
     let two = "kernel @mean(b0: in f64, b1: out f64[i3], b2: tmp f64[i2]) {
   i0 = sym m

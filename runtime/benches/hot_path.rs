@@ -15,10 +15,15 @@ use fusewire_ir::{
     scalar::Scalar,
     value::{Buffer, Storage},
 };
-use fusewire_lowering::{kernel::Kernel, program::ArrayId};
+use fusewire_lowering::{
+    kernel::Kernel,
+    lower,
+    program::{ArrayId, Step},
+};
 use fusewire_runtime::{
     backend::{Backend, Executable, Launch, MatrixProduct},
     cache::{LIMITS, PlanCache},
+    compile,
     error::Error,
     plan::Plan,
     pool,
@@ -58,14 +63,21 @@ impl Backend for Idle {
     }
 }
 
+fn measure(name: &str, call: impl FnMut()) {
+    measure_calls(20_000, name, call);
+}
+
+fn measure_slow(name: &str, call: impl FnMut()) {
+    measure_calls(500, name, call);
+}
+
 /// The best of several runs, in nanoseconds a call.
-fn measure(name: &str, mut call: impl FnMut()) {
-    const CALLS: u32 = 20_000;
+fn measure_calls(calls: u32, name: &str, mut call: impl FnMut()) {
     let best = (0..20)
         .map(|_| {
             let start = Instant::now();
-            (0..CALLS).for_each(|_| call());
-            start.elapsed().as_nanos() as f64 / CALLS as f64
+            (0..calls).for_each(|_| call());
+            start.elapsed().as_nanos() as f64 / calls as f64
         })
         .fold(f64::INFINITY, f64::min);
     println!("{name:<44} {best:8.1} ns");
@@ -100,6 +112,21 @@ fn main() {
     let (lazy_a, lazy_b) = (lazy(&a), lazy(&b));
     measure("record six calls", || drop(black_box(recorded(&lazy_a, &lazy_b))));
     measure("record and capture six calls", || drop(black_box(capture(&[recorded(&lazy_a, &lazy_b)]))));
+
+    let captured = capture(&[recorded(&lazy_a, &lazy_b)]);
+    let graph = captured.graph();
+    let optimized = compile::optimize_graph(&graph, &mut |_, _| ()).unwrap();
+    let program = lower::program(&optimized);
+    let kernel = program.steps.iter().find_map(|step| match step {
+        Step::Launch { kernel, .. } => Some(kernel.clone()),
+        Step::Product { .. } => None,
+    });
+    let kernel = kernel.unwrap();
+    measure_slow("plan: graph of the capture", || drop(black_box(captured.graph())));
+    measure_slow("plan: graph passes", || drop(compile::optimize_graph(black_box(&graph), &mut |_, _| ())));
+    measure_slow("plan: fusion and lowering", || drop(black_box(lower::program(&optimized))));
+    measure_slow("plan: kernel passes", || drop(compile::optimize_kernel(black_box(kernel.clone()), &mut |_, _| ())));
+    measure_slow("plan: the plan itself", || drop(Plan::build(program.clone(), &mut compile_with(&Idle))));
 
     let cache = PlanCache::new(LIMITS);
     let key = |number: u32| -> Vec<u32> { (0..60).map(|word| word * 7 + number).collect() };

@@ -15,7 +15,9 @@ pub trait Executable: Send + Sync {
 
 /// The arguments of one launch, in the order of the kernel's declarations.
 pub struct Launch<'a> {
-    /// The address of element `[0, 0, ...]` of each buffer; null for scratch, which the back end provides.
+    /// The address of element `[0, 0, ...]` of each buffer; null for scratch, which the back end provides. An output may
+    /// lie exactly on an input where each element of the input is read by no iteration but the one that then writes
+    /// the same element of the output; otherwise what is written overlaps nothing.
     pub buffers: &'a [*mut u8],
     /// The evaluated integers.
     pub ints: &'a [i64],
@@ -46,7 +48,7 @@ pub struct MatrixProduct<'a> {
     pub m: usize,
     /// Columns of the result.
     pub n: usize,
-    /// The extent that is summed.
+    /// The extent that is summed; may be 0, then the results are 0.
     pub k: usize,
     /// `[left, right, destination]` of each product of the batch.
     pub batch: &'a [[Matrix; 3]],

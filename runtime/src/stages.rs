@@ -49,23 +49,29 @@ pub struct StageText {
 /// Every stage of a captured graph. A pass that changes nothing has its text all the same.
 pub fn stages(graph: &Graph, backend: &dyn Backend) -> Result<Vec<StageText>, Error> {
     let mut texts = Vec::new();
-    let mut add = |stage: Stage, name, step, text| texts.push(StageText { stage, name, step, text });
-    add(CAPTURED, CAPTURED.name, None, graph.to_string());
-    let optimized =
-        compile::optimize_graph(graph, &mut |pass, graph| add(GRAPH_PASS, pass.name, None, graph.to_string()))?;
+    let mut add = |stage: Stage, name, text| texts.push(StageText { stage, name, step: None, text });
+    add(CAPTURED, CAPTURED.name, graph.to_string());
+    let optimized = compile::optimize_graph(graph, &mut |pass, graph| add(GRAPH_PASS, pass.name, graph.to_string()))?;
     let partition = partition(&optimized);
-    add(REGIONS, REGIONS.name, None, partition.text(&optimized));
+    add(REGIONS, REGIONS.name, partition.text(&optimized));
     let program = lower::program_of(&optimized, &partition);
-    add(PROGRAM, PROGRAM.name, None, text::print_program(&program));
+    add(PROGRAM, PROGRAM.name, text::print_program(&program));
     for (number, step) in program.steps.iter().enumerate() {
         let Step::Launch { kernel, .. } = step else { continue };
-        let step = Some(number);
-        add(KERNEL, KERNEL.name, step, text::print(kernel));
-        let mut observe = |pass: &KernelPass, kernel: &Kernel| add(KERNEL_PASS, pass.name, step, text::print(kernel));
-        let optimized = compile::optimize_kernel(kernel.clone(), &mut observe)?;
-        for (name, code) in backend.explain(&optimized)? {
-            add(CODE, name, step, code);
-        }
+        texts.extend(kernel_stages(kernel, Some(number), backend)?);
+    }
+    Ok(texts)
+}
+
+/// The stages of one kernel as lowering made it; `step` is its number in a program, if it is in one.
+pub fn kernel_stages(kernel: &Kernel, step: Option<usize>, backend: &dyn Backend) -> Result<Vec<StageText>, Error> {
+    let mut texts = Vec::new();
+    let mut add = |stage: Stage, name, text| texts.push(StageText { stage, name, step, text });
+    add(KERNEL, KERNEL.name, text::print(kernel));
+    let mut observe = |pass: &KernelPass, kernel: &Kernel| add(KERNEL_PASS, pass.name, text::print(kernel));
+    let optimized = compile::optimize_kernel(kernel.clone(), &mut observe)?;
+    for (name, code) in backend.explain(&optimized)? {
+        add(CODE, name, code);
     }
     Ok(texts)
 }

@@ -5,3 +5,4 @@ pub mod filetest;
 pub mod memory;
 pub mod oracle;
 pub mod random_program;
+pub mod through_runtime;

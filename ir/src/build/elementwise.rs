@@ -38,7 +38,7 @@ pub fn elementwise(op: ScalarOp, operands: &[Operand]) -> Recorded<Arc<Lazy>> {
         }
         _ => {}
     }
-    if !row.domain.contains(dtype) || op.row().promotion == Promotion::Internal {
+    if !op.row().domain.contains(dtype) || op.row().promotion == Promotion::Internal {
         return Err(not_taken(op, operands));
     }
     // An integer exponent decides the code (x ** 2 is a product), so it stays part of the structure.

@@ -243,7 +243,7 @@ pub fn tile(x: &Arc<Lazy>, repetitions: &[i64]) -> Recorded<Arc<Lazy>> {
     reshaped(&expanded(&reshaped(x, apart)?, &repeated)?, result)
 }
 
-/// n-th differences along an axis, after prepending and appending.
+/// n-th differences along an axis, after prepending and appending; none are the array itself, as in NumPy.
 pub fn diff(
     x: &Arc<Lazy>,
     along: i64,
@@ -252,6 +252,9 @@ pub fn diff(
     append: Option<&Arc<Lazy>>,
 ) -> Recorded<Arc<Lazy>> {
     let a = axis(along, x.shape.len(), "diff")?;
+    if n == 0 {
+        return Ok(x.clone());
+    }
     let parts: Vec<Arc<Lazy>> = prepend.into_iter().chain([x]).chain(append).cloned().collect();
     let joined = concat(&parts, Some(a as i64))?;
     (0..n).try_fold(joined, |x, _| {

@@ -47,6 +47,11 @@ pub(super) fn grow(graph: &Graph) -> Grown {
         grower.place(id);
     }
     grower.join_results();
+    for id in 0..count {
+        for at in 0..grower.homes[id].len() {
+            grower.homes[id][at] = grower.current(grower.homes[id][at]);
+        }
+    }
     let Grower { facts, drafts, homes, why, operands, .. } = grower;
     let Facts { access, uniform, results, .. } = facts;
     Grown { drafts, homes, why, access, uniform, results, operands }
@@ -388,11 +393,6 @@ impl Grower<'_> {
         in_hand.iter_mut().for_each(rename);
         self.drafts[a].absorb(&mut other, map);
         self.drafts[b].joined = Some(a);
-        for homes in &mut self.homes {
-            for home in homes.iter_mut().filter(|home| **home == b) {
-                *home = a;
-            }
-        }
         true
     }
 

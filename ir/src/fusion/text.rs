@@ -5,7 +5,7 @@
 //!   reads %a0: f32[m, n], 4*m*n bytes
 //!   %0 = reduce maximum %a0 axes=[1] : f32[m, 1]
 //!   ...
-//!   stores %7: f32[m, n], 4*m*n bytes, root
+//!   stores %7: f32[m, n], 4*m*n bytes, a result
 //! }
 //! return %7
 //! ```
@@ -103,7 +103,7 @@ impl Text<'_> {
         match (output.part, self.partition.why[output.node.0 as usize]) {
             (Some(part), _) => {
                 let operand = self.graph.node(output.node).inputs[part];
-                writeln!(f, "  stores {} as part {part} of {}", self.name(operand), self.array(output.node))
+                writeln!(f, "  stores {}, part {part} of {}", self.array(operand), self.name(output.node))
             }
             (None, Some(why)) => writeln!(f, "  stores {}, {why}", self.array(output.node)),
             (None, None) => writeln!(f, "  stores {}", self.array(output.node)),

@@ -4,7 +4,7 @@
 use super::{
     Emitter,
     hoist::Place,
-    values::{Bundle, Vectors, scalar_type, vector_type},
+    values::{Bundle, Vectors, arguments, scalar_type, vector_type},
 };
 use crate::vector;
 use cranelift::prelude::*;
@@ -71,14 +71,41 @@ impl Emitter<'_> {
                 let reversed = self.reverse(&vectors, dtype.size());
                 Bundle::Lanes(self.loaded(dtype, reversed))
             }
+            Step::Run(step) => {
+                let vectors = self.load_strided(dtype, address, step);
+                Bundle::Lanes(self.loaded(dtype, vectors))
+            }
             step => {
-                let addresses = self.lane_addresses(dtype, address, &step);
-                let load = |address| self.b.ins().load(scalar_type(dtype), FLAGS, address, 0);
-                let scalars: Vec<Value> = addresses.into_iter().map(load).collect();
-                let vectors = self.gather_lanes(dtype, &scalars);
+                let vectors = self.gather(dtype, address, &step);
                 Bundle::Lanes(self.loaded(dtype, vectors))
             }
         }
+    }
+
+    /// Elements whose distance is known when the kernel runs. Most often they are neighbours all the same, as in a part of
+    /// a larger array's rows; that is asked each time, which costs next to nothing.
+    fn load_strided(&mut self, dtype: DType, address: Value, step: Value) -> Vectors {
+        let (near, far, join) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let neighbours = self.b.ins().icmp_imm_s(IntCC::Equal, step, 1);
+        self.b.ins().brif(neighbours, near, &[], far, &[]);
+        self.b.switch_to_block(near);
+        let vectors = self.load_neighbours(dtype, address, 0);
+        self.b.ins().jump(join, &arguments(&vectors));
+        self.b.switch_to_block(far);
+        let vectors = self.gather(dtype, address, &Step::Run(step));
+        self.b.ins().jump(join, &arguments(&vectors));
+        for _ in &vectors {
+            self.b.append_block_param(join, vector_type(dtype));
+        }
+        self.b.switch_to_block(join);
+        self.b.block_params(join).iter().copied().collect()
+    }
+
+    fn gather(&mut self, dtype: DType, address: Value, step: &Step) -> Vectors {
+        let addresses = self.lane_addresses(dtype, address, step);
+        let load = |address| self.b.ins().load(scalar_type(dtype), FLAGS, address, 0);
+        let scalars: Vec<Value> = addresses.into_iter().map(load).collect();
+        self.gather_lanes(dtype, &scalars)
     }
 
     /// Writes an element, or one a lane.

@@ -127,7 +127,7 @@ impl Builder<'_> {
         }
         let mut reductions: Vec<Reduction> = Vec::with_capacity(folds.len());
         for fold in folds {
-            let Source::Fold(operand) = self.pull.source(fold) else { continue };
+            let (_, Source::Fold(operand)) = self.pull.source(fold) else { continue };
             let value = self.value(&operand);
             let value = self.in_body(row.len(), value, self.pull.graph.node(fold.0).dtype);
             let result = self.folded(fold.0);
@@ -184,34 +184,27 @@ impl Builder<'_> {
 
     /// The value of an element, computed in the block where it belongs if it is not there yet.
     fn value(&mut self, element: &Element) -> ValueId {
-        let mut element = element.clone();
-        loop {
-            let level = self.pull.level(&element.1);
-            if let Some(&value) = self.blocks[level].values.get(&element) {
-                return value;
-            }
-            if let Some(&row) = self.scratch.get(&element) {
-                return self.load_scratch(row, level, element);
-            }
-            let source = self.pull.source(&element);
-            let value = match source {
-                Source::Same(operand) => {
-                    element = operand;
-                    continue;
-                }
-                Source::Load { base, address } => return self.load(base, address),
-                Source::Fold(_) => unreachable!("a reduction is complete before its result is used"),
-                Source::Computed(operands) => {
-                    let operands: SmallVec<[ValueId; 3]> = operands.iter().map(|o| self.value(o)).collect();
-                    self.computed(&element, level, operands)
-                }
-            };
-            if self.rows.kept.contains(&element) {
-                self.keep(&element, level, value);
-            }
-            self.blocks[level].values.insert(element, value);
+        let (element, source) = self.pull.source(element);
+        let level = self.pull.level(&element.1);
+        if let Some(&value) = self.blocks[level].values.get(&element) {
             return value;
         }
+        if let Some(&row) = self.scratch.get(&element) {
+            return self.load_scratch(row, level, element);
+        }
+        let value = match source {
+            Source::Load { base, address } => return self.load(base, address),
+            Source::Fold(_) => unreachable!("a reduction is complete before its result is used"),
+            Source::Computed(operands) => {
+                let operands: SmallVec<[ValueId; 3]> = operands.iter().map(|o| self.value(o)).collect();
+                self.computed(&element, level, operands)
+            }
+        };
+        if self.rows.kept.contains(&element) {
+            self.keep(&element, level, value);
+        }
+        self.blocks[level].values.insert(element, value);
+        value
     }
 
     fn computed(&mut self, element: &Element, level: usize, operands: SmallVec<[ValueId; 3]>) -> ValueId {

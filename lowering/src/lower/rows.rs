@@ -6,6 +6,7 @@ use fusewire_ir::{
     fusion::{
         Nest, Partition, RegionId, cost,
         index::{Index, Indices, mentions, through_view},
+        strided::Strided,
     },
     graph::{Graph, Node, NodeId},
     node::Op,
@@ -48,8 +49,6 @@ pub(super) struct Pull<'a> {
 pub(super) enum Source {
     /// From an input or a stored node, at this address.
     Load { base: NodeId, address: Index },
-    /// It is the element of another node: this node is a view.
-    Same(Element),
     /// It is computed from these, by the node's op.
     Computed(SmallVec<[Element; 3]>),
     /// It is a reduction of this element over the row.
@@ -57,27 +56,34 @@ pub(super) enum Source {
 }
 
 impl Pull<'_> {
-    /// Where an element comes from.
-    pub fn source(&self, (id, at): &Element) -> Source {
-        let (id, at) = (*id, at.as_slice());
-        let node = self.graph.node(id);
-        let homes = &self.partition.homes[id.0 as usize];
-        if !homes.is_empty() && !homes.contains(&self.region) {
-            let address = fusewire_ir::fusion::strided::Strided::dense(&node.shape).address(at);
-            return Source::Load { base: id, address };
-        }
-        if let Some(access) = &self.partition.access[id.0 as usize] {
-            return Source::Load { base: access.base, address: access.strided.address(at) };
-        }
-        match &node.op {
-            Op::View(view) => {
-                let operand = node.inputs[0];
-                let below = self.graph.node(operand);
-                // Only what is the same everywhere has views that are not affine.
-                let at =
-                    through_view(view, node, below, at).unwrap_or_else(|| smallvec![Index::zero(); below.shape.len()]);
-                Source::Same(self.element(operand, at))
+    /// The element that an element is when views are looked through, and where that comes from.
+    pub fn source(&self, element: &Element) -> (Element, Source) {
+        let (mut id, mut at) = element.clone();
+        loop {
+            let node = self.graph.node(id);
+            let homes = &self.partition.homes[id.0 as usize];
+            if !homes.is_empty() && !homes.contains(&self.region) {
+                let address = Strided::dense(&node.shape).address(&at);
+                return ((id, at), Source::Load { base: id, address });
             }
+            if let Some(access) = &self.partition.access[id.0 as usize] {
+                let address = access.strided.address(&at);
+                return ((id, at), Source::Load { base: access.base, address });
+            }
+            let Op::View(view) = &node.op else {
+                let source = self.computed(node, &at);
+                return ((id, at), source);
+            };
+            let operand = node.inputs[0];
+            let below = self.graph.node(operand);
+            // Only what is the same everywhere has views that are not affine.
+            let through = through_view(view, node, below, &at);
+            (id, at) = self.element(operand, through.unwrap_or_else(|| smallvec![Index::zero(); below.shape.len()]));
+        }
+    }
+
+    fn computed(&self, node: &Node, at: &[Index]) -> Source {
+        match &node.op {
             Op::Reduce { axes, .. } if !self.folds_nothing(node) => {
                 let operand = node.inputs[0];
                 let mut inner: Indices = at.into();
@@ -97,6 +103,7 @@ impl Pull<'_> {
             | Op::Input(_)
             | Op::Map(_)
             | Op::Cast
+            | Op::View(_)
             | Op::Reduce { .. }
             | Op::Scan { .. }
             | Op::Concat { .. }
@@ -179,16 +186,18 @@ impl Scheduler<'_> {
         if let Some(&ready) = self.ready.get(element) {
             return ready;
         }
-        let ready = match self.pull.source(element) {
+        let (through, source) = self.pull.source(element);
+        let known = self.ready.get(&through).copied();
+        let ready = known.unwrap_or_else(|| match source {
             Source::Load { .. } => 0,
-            Source::Same(operand) => self.ready(&operand),
             Source::Computed(operands) => operands.iter().map(|o| self.ready(o)).max().unwrap_or(0),
             Source::Fold(operand) => {
                 let ready = self.ready(&operand);
-                self.loop_number(ready).folds.push(element.clone());
+                self.loop_number(ready).folds.push(through.clone());
                 ready + 1
             }
-        };
+        });
+        self.ready.insert(through, ready);
         self.ready.insert(element.clone(), ready);
         ready
     }
@@ -202,10 +211,10 @@ impl Scheduler<'_> {
             return cost;
         }
         let graph = self.pull.graph;
-        let node = graph.node(element.0);
-        let cost = match self.pull.source(element) {
+        let (through, source) = self.pull.source(element);
+        let node = graph.node(through.0);
+        let cost = match source {
             Source::Load { .. } => cost::LOAD,
-            Source::Same(operand) => self.cost(&operand),
             Source::Fold(_) => 0,
             Source::Computed(operands) => {
                 let own = match &node.op {
@@ -228,7 +237,7 @@ impl Scheduler<'_> {
         for number in 0..self.loops.len() {
             let mut stack: Vec<Element> = Vec::new();
             for fold in &self.loops[number].folds {
-                if let Source::Fold(operand) = self.pull.source(fold) {
+                if let (_, Source::Fold(operand)) = self.pull.source(fold) {
                     stack.push(operand);
                 }
             }
@@ -237,18 +246,14 @@ impl Scheduler<'_> {
                 if self.pull.level(&element.1) == 0 {
                     continue;
                 }
-                let source = self.pull.source(&element);
-                if let Source::Computed(operands) = source {
-                    let first = *computed.entry(element.clone()).or_insert(number);
-                    // A scratch row has an element for each of the row's, so only what depends on all of them fits.
-                    let whole = self.pull.nest.row.iter().all(|&var| mentions(&element.1, var));
-                    if first < number && whole && self.cost(&element) > cost::ROW_RECOMPUTE_LIMIT {
-                        kept.insert(element);
-                    } else {
-                        stack.extend(operands);
-                    }
-                } else if let Source::Same(operand) = source {
-                    stack.push(operand);
+                let (element, Source::Computed(operands)) = self.pull.source(&element) else { continue };
+                let first = *computed.entry(element.clone()).or_insert(number);
+                // A scratch row has an element for each of the row's, so only what depends on all of them fits.
+                let whole = self.pull.nest.row.iter().all(|&var| mentions(&element.1, var));
+                if first < number && whole && self.cost(&element) > cost::ROW_RECOMPUTE_LIMIT {
+                    kept.insert(element);
+                } else {
+                    stack.extend(operands);
                 }
             }
         }

@@ -2,13 +2,21 @@
 
 use super::{Case, kernels, values};
 use fusewire_ir::{
+    fusion::partition,
     graph::Graph,
     interp::evaluate,
-    pass::{PIPELINE, Pass, find},
+    pass::{PIPELINE, Pass, find, run_pipeline},
     text::parse::parse,
     verify::verify,
 };
-use fusewire_lowering::verify::verify_lowered;
+use fusewire_jit_cpu::CpuBackend;
+use fusewire_lowering::{
+    lower,
+    program::{Program, Step},
+    text,
+    verify::verify_lowered,
+};
+use fusewire_runtime::backend::Backend;
 
 /// Parses text and prints it.
 pub type Reprint = fn(&str) -> Result<String, String>;
@@ -91,6 +99,32 @@ pub const KINDS: &[Kind] = &[
         run: |case| run_passes(case, &PIPELINE.iter().collect::<Vec<_>>()),
     },
     Kind {
+        name: "regions",
+        doc: "Runs the pipeline and fuses; the lowered program must give the interpreter's results. The output is the regions.",
+        reprint: Some(reprint_graph),
+        decides: false,
+        run: |case| {
+            let (graph, program) = lowered(case)?;
+            values::agree_lowered(&graph, &program, &case.settings)?;
+            Ok(partition(&graph).text(&graph))
+        },
+    },
+    Kind {
+        name: "lower",
+        doc: "As `regions`; the output is the program and its kernels before any kernel pass.",
+        reprint: Some(reprint_graph),
+        decides: false,
+        run: |case| {
+            let (graph, program) = lowered(case)?;
+            values::agree_lowered(&graph, &program, &case.settings)?;
+            let kernel = |step: &Step| match step {
+                Step::Launch { kernel, .. } => format!("\n{}", text::print(kernel)),
+                Step::Product { .. } => String::new(),
+            };
+            Ok(text::print_program(&program) + &program.steps.iter().map(kernel).collect::<String>())
+        },
+    },
+    Kind {
         name: "kernel",
         doc: "A kernel whose text is canonical and which the back ends would take. The output is that text.",
         reprint: Some(kernels::reprint_kernel),
@@ -133,7 +167,30 @@ pub const KINDS: &[Kind] = &[
         decides: false,
         run: kernels::interpret,
     },
+    Kind {
+        name: "clif",
+        doc: "Compiles the kernel for the CPU; the output is Cranelift's code as the emitter wrote it.",
+        reprint: Some(kernels::reprint_kernel),
+        decides: false,
+        run: |case| {
+            let kernel = kernels::kernel(case.text)?;
+            verify_lowered(&kernel)?;
+            let stages = CpuBackend::new(Some(1)).explain(&kernel).map_err(|e| e.to_string())?;
+            stages
+                .into_iter()
+                .find(|(stage, _)| *stage == "clif")
+                .map(|(_, text)| text)
+                .ok_or("no such stage".to_owned())
+        },
+    },
 ];
+
+/// What the pipeline makes of the file's graph, and its program.
+fn lowered(case: &Case<'_>) -> Result<(Graph, Program), String> {
+    let graph = run_pipeline(&graph(case.text)?, true, &mut |_, _| {})?;
+    let program = lower::program(&graph);
+    Ok((graph, program))
+}
 
 /// The graph of a file.
 pub fn graph(text: &str) -> Result<Graph, String> {

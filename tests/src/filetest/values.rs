@@ -11,6 +11,7 @@ use fusewire_ir::{
     shape::{Dim, Int, SymId},
     text::{literal, scalar_of_literal, symbol_of_name},
 };
+use fusewire_lowering::{program::Program, program_interp};
 
 /// Settings of a file, by name.
 pub type Settings<'a> = [(&'a str, &'a str)];
@@ -171,4 +172,50 @@ pub fn agree(before: &Graph, after: &Graph, settings: &Settings<'_>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Does the program that a graph was lowered to give the graph's results, run by the kernel interpreter? Elements are small
+/// integers, so that only sums of what was divided or exponentiated depend on their order.
+pub fn agree_lowered(graph: &Graph, program: &Program, settings: &Settings<'_>) -> Result<(), String> {
+    for seed in 0..8 {
+        let mut binding = random_binding(graph, settings, seed)?;
+        let mut random = Rng::with_seed(seed);
+        for input in &mut binding.inputs {
+            let dtype = input.dtype;
+            input.array.map_inplace(|element| *element = Scalar::from_i64(dtype, random.i64(-6..7)));
+        }
+        for param in &mut binding.params {
+            *param = Scalar::from_i64(param.dtype(), random.i64(1..5));
+        }
+        let (expected, found) = (evaluate(graph, &binding)?, program_interp::evaluate(graph, program, &binding)?);
+        for (root, (expected, found)) in expected.iter().zip(&found).enumerate() {
+            if let Some(difference) = disagreement(found, expected, 32)
+                && !close(found, expected)
+            {
+                return Err(format!(
+                    "lowered: result {root}, {difference}, with symbols {:?}, params {:?}, inputs\n{}",
+                    binding.symbols,
+                    binding.params,
+                    print(&binding.inputs)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Are floats as close as another order of summation allows: some units in the last place of the largest element?
+fn close(found: &Tensor, expected: &Tensor) -> bool {
+    let largest = |t: &Tensor| t.array.iter().map(|e| e.as_f64().abs()).filter(|e| e.is_finite()).fold(0.0, f64::max);
+    let tolerance = match expected.dtype {
+        DType::F32 => 1e-5 * largest(expected),
+        DType::F64 => 1e-13 * largest(expected),
+        _ => return false,
+    };
+    let both_nan = |a: f64, b: f64| a.is_nan() && b.is_nan();
+    found.array.shape() == expected.array.shape()
+        && found.array.iter().zip(&expected.array).all(|(f, e)| {
+            let (f, e) = (f.as_f64(), e.as_f64());
+            f == e || both_nan(f, e) || (f - e).abs() <= tolerance
+        })
 }

@@ -1,0 +1,158 @@
+//! What the engine adds to a small computation, without Python: recording, capturing, finding a plan, compiling.
+//! `cargo run --release -p fusewire-benches --bin micro` prints a Markdown table. A word after it chooses rows.
+
+use fusewire_benches::{Times, readable, time, time_prepared};
+use fusewire_ir::{
+    build::{Axis, Operand, elementwise, full, mean},
+    capture::capture,
+    dtype::DType,
+    graph::Graph,
+    lazy::{Device, Lazy},
+    ops::ScalarOp as S,
+    promote::Weak,
+    shape::Shape,
+};
+use fusewire_jit_cpu::CpuBackend;
+use fusewire_lowering::{kernel::Kernel, lower, program::Step};
+use fusewire_runtime::{
+    cache::{LIMITS, PlanCache},
+    compile,
+    evaluate::{evaluate, evaluate_on},
+    registry,
+};
+use std::sync::Arc;
+
+type Array = Arc<Lazy>;
+
+fn never() -> bool {
+    false
+}
+
+/// A computed float32 array.
+fn computed(shape: &[usize]) -> Array {
+    let array = full(Shape::from_slice(shape), Weak::Float(0.5), DType::F32).expect("a small array");
+    evaluate(std::slice::from_ref(&array), &never).expect("it can be computed");
+    array
+}
+
+fn binary(op: S, a: &Array, b: &Array) -> Array {
+    elementwise(op, &[Operand::Array(a.clone()), Operand::Array(b.clone())]).expect("shapes fit")
+}
+
+fn scaled(a: &Array, factor: f64) -> Array {
+    elementwise(S::Multiply, &[Operand::Array(a.clone()), Operand::Scalar(Weak::Float(factor))]).expect("floats")
+}
+
+/// `((x + y) * 2 - x) / y + x * 0.5`: six ops.
+fn six_ops(x: &Array, y: &Array) -> Array {
+    let left = binary(S::Divide, &binary(S::Subtract, &scaled(&binary(S::Add, x, y), 2.0), x), y);
+    binary(S::Add, &left, &scaled(x, 0.5))
+}
+
+/// Eight element-wise ops, then the mean along axis 0.
+fn chain_and_mean(x: &Array) -> Array {
+    let mut value = x.clone();
+    for step in 0..4 {
+        value = scaled(&binary(S::Add, &value, x), 0.5 + f64::from(step));
+    }
+    mean(&value, &Axis::List([0].into_iter().collect()), false).expect("axis 0 is there")
+}
+
+/// An element-wise chain of thirty ops.
+fn thirty_ops(x: &Array, y: &Array) -> Array {
+    let mut value = x.clone();
+    for _ in 0..5 {
+        for op in [S::Add, S::Multiply, S::Maximum, S::Subtract, S::Divide, S::Minimum] {
+            value = binary(op, &value, y);
+        }
+    }
+    value
+}
+
+/// The only kernel of a graph, as lowering makes it.
+fn kernel_of(graph: &Graph) -> Kernel {
+    let optimized = compile::optimize_graph(graph, &mut |_, _| {}).expect("the passes hold their invariants");
+    let mut kernels = lower::program(&optimized).steps.into_iter().filter_map(|step| match step {
+        Step::Launch { kernel, .. } => Some(kernel),
+        Step::Product { .. } => None,
+    });
+    let kernel = kernels.next().expect("the graph computes something");
+    assert!(kernels.next().is_none(), "the graph is one kernel");
+    kernel
+}
+
+fn main() {
+    registry::register(Device::Cpu, Arc::new(CpuBackend::default()));
+    let backend = registry::backend(Device::Cpu).expect("it was just registered");
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    println!("| what | median | least |\n|---|---|---|");
+    let row = |name: &str, measure: &dyn Fn() -> Times| {
+        if name.contains(&wanted) {
+            let Times { median, least } = measure();
+            println!("| {name} | {} | {} |", readable(median), readable(least));
+        }
+    };
+    let (x, y) = (computed(&[100]), computed(&[100]));
+    row("record one op, and drop it", &|| time(|| binary(S::Add, &x, &y)));
+    row("record six ops, and drop them", &|| time(|| six_ops(&x, &y)));
+
+    let expression = six_ops(&x, &y);
+    let roots = [expression];
+    row("capture six ops and encode the key", &|| time(|| capture(&roots)));
+    row("build the captured graph of six ops", &|| {
+        let captured = capture(&roots);
+        time(|| captured.graph())
+    });
+    let plans = PlanCache::new(LIMITS);
+    let once = [six_ops(&x, &y)];
+    evaluate_on(&**backend, Device::Cpu, &plans, &once, &never).expect("it can be computed");
+    let captured = capture(&roots);
+    row("find its plan", &|| time(|| plans.find(Device::Cpu, captured.hash, &captured.key).expect("it is there")));
+    row("record and compute six ops on 100 elements, planned", &|| {
+        time(|| {
+            let roots = [six_ops(&x, &y)];
+            evaluate_on(&**backend, Device::Cpu, &plans, &roots, &never).expect("it can be computed");
+            roots
+        })
+    });
+
+    let graph = capture(&[thirty_ops(&x, &y)]).graph();
+    let kernel = kernel_of(&graph);
+    let optimized = compile::optimize_kernel(kernel.clone(), &mut |_, _| {}).expect("the passes hold");
+    row("30 ops: graph passes", &|| time(|| compile::optimize_graph(&graph, &mut |_, _| {})));
+    row("30 ops: fusion and lowering, after the graph passes", &|| {
+        let graph = compile::optimize_graph(&graph, &mut |_, _| {}).expect("the passes hold");
+        time(|| lower::program(&graph))
+    });
+    row("30 ops: kernel passes", &|| {
+        time_prepared(|| kernel.clone(), |kernel| compile::optimize_kernel(kernel, &mut |_, _| {}))
+    });
+    row("30 ops: machine code", &|| time(|| backend.compile(&optimized).expect("it compiles")));
+    row("30 ops: all, from the captured graph", &|| {
+        time(|| {
+            let kernel = kernel_of(&graph);
+            let optimized = compile::optimize_kernel(kernel, &mut |_, _| {}).expect("the passes hold");
+            backend.compile(&optimized).expect("it compiles")
+        })
+    });
+
+    let table = computed(&[1000, 8]);
+    row("8 ops and mean(axis=0) on 1000x8, unknown structure", &|| {
+        time_prepared(
+            || PlanCache::new(LIMITS),
+            |plans| {
+                let roots = [chain_and_mean(&table)];
+                evaluate_on(&**backend, Device::Cpu, &plans, &roots, &never).expect("it can be computed");
+                (plans, roots)
+            },
+        )
+    });
+    row("8 ops and mean(axis=0) on 1000x8, planned", &|| {
+        let plans = PlanCache::new(LIMITS);
+        time(|| {
+            let roots = [chain_and_mean(&table)];
+            evaluate_on(&**backend, Device::Cpu, &plans, &roots, &never).expect("it can be computed");
+            roots
+        })
+    });
+}

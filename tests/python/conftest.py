@@ -1,0 +1,26 @@
+"""Settings of all Python tests."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+
+import fusewire as xp
+
+hypothesis.settings.register_profile("default", deadline=None, derandomize=True, max_examples=150)
+hypothesis.settings.load_profile("default")
+
+
+@pytest.fixture
+def counted():
+    """A function that says how the counters changed since the test began or the function was last called."""
+    last = xp.debug.counters()
+
+    def difference() -> dict[str, int]:
+        nonlocal last
+        now = xp.debug.counters()
+        result = {name: now[name] - last[name] for name in now}
+        last = now
+        return result
+
+    return difference

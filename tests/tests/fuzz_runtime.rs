@@ -1,0 +1,30 @@
+//! Random programs through the runtime with the interpreter back end: plans, lifetimes, reuse in place and caches change no
+//! bit. `FUSEWIRE_FUZZ_SECONDS` and `FUSEWIRE_FUZZ_SEED` as in `fuzz.rs`.
+
+use fusewire_runtime::{
+    cache::{Limits, PlanCache},
+    interpreter::Interpreter,
+};
+use fusewire_tests::through_runtime::check;
+use std::time::{Duration, Instant};
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn computed_arrays_have_the_interpreters_bits() {
+    let end = Instant::now() + Duration::from_secs(setting("FUSEWIRE_FUZZ_SECONDS", 10));
+    let start = setting("FUSEWIRE_FUZZ_SEED", 0);
+    // Small, so that plans are evicted all the time.
+    let plans = PlanCache::new(Limits { plans: 20, bytes: 1 << 20 });
+    let mut programs = 0;
+    while Instant::now() < end {
+        if let Err(problem) = check(&Interpreter, &plans, start + programs) {
+            panic!("{problem}");
+        }
+        programs += 1;
+    }
+    println!("{programs} programs");
+    assert!(programs > 100, "only {programs} programs in the time given");
+}
