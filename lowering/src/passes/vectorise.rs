@@ -81,10 +81,12 @@ fn vectorise(kernel: &mut Kernel, phase: &mut Phase) -> Option<Phase> {
     }
 }
 
-/// How well memory is gone through when neighbouring lanes are neighbours in a variable. The larger the better: first, the
-/// share of accesses that need no gathering; then stores in place.
+/// How well memory is gone through when neighbouring lanes are neighbours in a variable. The larger the better.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Fitness {
+    /// Stores that are contiguous, in phases without loops: what is gathered can come from blocks in scratch, what is
+    /// scattered cannot.
+    stores: u32,
     /// Loads and stores in the deepest loops that are contiguous or the same element for all lanes, of 1024.
     smooth: u32,
     /// Of them, those that are contiguous.
@@ -97,7 +99,7 @@ impl Fitness {
         let contiguous = accesses.iter().filter(|&&c| c == Some(Coefficient::Const(1))).count();
         let reversed = accesses.iter().filter(|&&c| c == Some(Coefficient::Const(-1))).count();
         let same = accesses.iter().filter(|c| c.is_none()).count();
-        Fitness { smooth: share(contiguous + reversed + same), contiguous: share(contiguous) }
+        Fitness { stores: 0, smooth: share(contiguous + reversed + same), contiguous: share(contiguous) }
     }
 }
 
@@ -106,7 +108,10 @@ fn fitness(kernel: &Kernel, body: &[Stmt], var: VarId) -> Fitness {
     let mut accesses = Vec::new();
     let deepest = depth(body);
     collect(kernel, body, deepest, &mut |at| accesses.push(at.coefficient(var)));
-    Fitness::of(&accesses)
+    let in_place =
+        |stmt: &&Stmt| matches!(stmt, Stmt::Store { at, .. } if at.coefficient(var) == Some(Coefficient::Const(1)));
+    let stores = if deepest == 0 { body.iter().filter(in_place).count() as u32 } else { 0 };
+    Fitness { stores, ..Fitness::of(&accesses) }
 }
 
 /// The fitness of the innermost loops, each in its own variable; `None` when there is no loop.
