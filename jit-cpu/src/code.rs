@@ -1,16 +1,15 @@
-//! Executable memory: one mapping a kernel, written once, then read and executed only, given back when dropped.
+//! Executable memory: one mapping a function, written once, then read and executed only, given back when dropped.
 
 use crate::native;
 use cranelift::codegen::{FinalizedMachReloc, FinalizedRelocTarget, binemit::Reloc};
 use fusewire_runtime::error::Error;
 use std::ptr::NonNull;
 
-/// The machine code of a kernel's functions.
+/// The machine code of a function.
 #[derive(Debug)]
 pub(crate) struct Code {
     start: NonNull<u8>,
     mapped: usize,
-    used: usize,
 }
 
 // SAFETY: the memory is never written after `Code::new`, and belongs to this value alone.
@@ -26,20 +25,11 @@ pub(crate) struct Function {
     pub relocations: Vec<FinalizedMachReloc>,
 }
 
-/// Functions start at multiples of this; also the alignment of their constants.
-const ALIGNMENT: usize = 64;
-
 impl Code {
-    /// Puts functions in place; also returns the offset of each.
-    pub fn new(functions: &[Function]) -> Result<(Code, Vec<usize>), Error> {
-        let mut offsets = Vec::with_capacity(functions.len());
-        let mut used = 0usize;
-        for function in functions {
-            offsets.push(used);
-            used = (used + function.bytes.len()).next_multiple_of(ALIGNMENT);
-        }
+    /// Puts a function in place. Its constants are aligned as the function is, to a page.
+    pub fn new(function: &Function) -> Result<Code, Error> {
         let page = page_size();
-        let mapped = used.max(1).next_multiple_of(page);
+        let mapped = function.bytes.len().max(1).next_multiple_of(page);
         // SAFETY: an anonymous mapping at an address of the system's choice touches nothing that exists.
         let start = unsafe {
             libc::mmap(
@@ -55,40 +45,34 @@ impl Code {
             Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => start,
             _ => return Err(Error::OutOfMemory { bytes: mapped }),
         };
-        let code = Code { start, mapped, used };
-        for (function, &offset) in functions.iter().zip(&offsets) {
-            // SAFETY: `offset + bytes.len() <= used <= mapped`, and the mapping is writable and ours.
-            let place = unsafe {
-                let place = start.as_ptr().add(offset);
-                std::ptr::copy_nonoverlapping(function.bytes.as_ptr(), place, function.bytes.len());
-                place
-            };
-            for relocation in &function.relocations {
-                let at = relocation.offset as usize;
-                if relocation.kind != Reloc::Abs8 || at + 8 > function.bytes.len() {
-                    return Err(Error::Internal(format!("relocation {:?} of a kernel", relocation.kind)));
-                }
-                let target = match &relocation.target {
-                    FinalizedRelocTarget::ExternalName(name) => native::address(name)?,
-                    FinalizedRelocTarget::Func(inside) => place.wrapping_add(*inside as usize) as usize,
-                };
-                let value = (target as u64).wrapping_add_signed(relocation.addend);
-                // SAFETY: the eight bytes lie inside the function's bytes, as checked above.
-                unsafe { place.add(at).cast::<u64>().write_unaligned(value) };
+        let code = Code { start, mapped };
+        let place = start.as_ptr();
+        // SAFETY: the bytes fit the mapping, which is writable and ours.
+        unsafe { std::ptr::copy_nonoverlapping(function.bytes.as_ptr(), place, function.bytes.len()) };
+        for relocation in &function.relocations {
+            let at = relocation.offset as usize;
+            if relocation.kind != Reloc::Abs8 || at + 8 > function.bytes.len() {
+                return Err(Error::Internal(format!("relocation {:?} of a kernel", relocation.kind)));
             }
+            let target = match &relocation.target {
+                FinalizedRelocTarget::ExternalName(name) => native::address(name)?,
+                FinalizedRelocTarget::Func(inside) => place.wrapping_add(*inside as usize) as usize,
+            };
+            let value = (target as u64).wrapping_add_signed(relocation.addend);
+            // SAFETY: the eight bytes lie inside the function's bytes, as checked above.
+            unsafe { place.add(at).cast::<u64>().write_unaligned(value) };
         }
         // SAFETY: the range is exactly the mapping made above.
         let sealed = unsafe { libc::mprotect(start.as_ptr().cast(), mapped, libc::PROT_READ | libc::PROT_EXEC) };
         if sealed != 0 {
             return Err(Error::Internal("the system refuses to make memory executable".into()));
         }
-        Ok((code, offsets))
+        Ok(code)
     }
 
-    /// The address of the function at an offset.
-    pub fn address(&self, offset: usize) -> *const u8 {
-        debug_assert!(offset < self.used);
-        self.start.as_ptr().wrapping_add(offset)
+    /// The address of the function.
+    pub fn address(&self) -> *const u8 {
+        self.start.as_ptr()
     }
 
     /// Bytes of memory it takes.

@@ -1,4 +1,5 @@
-//! A kernel to a compiled kernel: one function a phase, and what a launch needs to know about it.
+//! A kernel to a compiled kernel: one function a phase, and what a launch needs to know about it. A phase is compiled when
+//! it first has items: kernels have phases for wide and for narrow arrays, and most only ever meet one of the two.
 
 use crate::{
     code::{Code, Function},
@@ -10,12 +11,12 @@ use cranelift::{
 };
 use fusewire_lowering::kernel::{IntId, Kernel, Role};
 use fusewire_runtime::{backend::Executable, error::Error};
-use std::{any::Any, cell::Cell};
+use std::{any::Any, cell::Cell, sync::OnceLock};
 
-/// A kernel's machine code.
+/// A kernel with the machine code of the phases that have run.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    code: Code,
+    kernel: Kernel,
     /// In the order of the kernel.
     pub phases: Vec<CompiledPhase>,
     /// Length and element size of each scratch buffer.
@@ -25,10 +26,14 @@ pub(crate) struct Compiled {
 /// One phase's function.
 #[derive(Debug)]
 pub(crate) struct CompiledPhase {
-    offset: usize,
+    index: usize,
+    code: OnceLock<Code>,
     /// The extents whose product is the number of items.
     pub extents: Vec<IntId>,
 }
+
+/// What the books say of the code of a phase that is not compiled yet.
+const EXPECTED_CODE_BYTES: usize = 4096;
 
 /// What a phase's function looks like from outside; see `emit`.
 pub(crate) type PhaseFunction = unsafe extern "C" fn(
@@ -42,10 +47,18 @@ pub(crate) type PhaseFunction = unsafe extern "C" fn(
 
 impl Compiled {
     /// The function of a phase; valid as long as `self`.
-    pub fn function(&self, phase: &CompiledPhase) -> PhaseFunction {
-        let address = self.code.address(phase.offset);
+    pub fn function(&self, phase: &CompiledPhase) -> Result<PhaseFunction, Error> {
+        let code = match phase.code.get() {
+            Some(code) => code,
+            None => {
+                // Compiled outside the lock: a process that forks meanwhile must not inherit a lock that nobody opens.
+                // Of two threads that compile at once, one throws its code away.
+                let code = compile_phase(&self.kernel, phase.index)?;
+                phase.code.get_or_init(|| code)
+            }
+        };
         // SAFETY: at this address lies the code of a function that was compiled with exactly this signature.
-        unsafe { std::mem::transmute::<*const u8, PhaseFunction>(address) }
+        Ok(unsafe { std::mem::transmute::<*const u8, PhaseFunction>(code.address()) })
     }
 }
 
@@ -54,7 +67,7 @@ impl Executable for Compiled {
         self
     }
     fn code_bytes(&self) -> usize {
-        self.code.bytes()
+        self.phases.iter().map(|phase| phase.code.get().map_or(EXPECTED_CODE_BYTES, Code::bytes)).sum()
     }
 }
 
@@ -63,24 +76,24 @@ thread_local! {
     static CONTEXT: Cell<Option<Box<(Context, FunctionBuilderContext)>>> = const { Cell::new(None) };
 }
 
-/// Compiles every phase of a kernel.
-pub(crate) fn compile(kernel: &Kernel) -> Result<Compiled, Error> {
-    let mut functions = Vec::with_capacity(kernel.phases.len());
-    for index in 0..kernel.phases.len() {
-        functions.push(with_compiled(kernel, index, false, |context, _| {
-            let code = context.compiled_code().ok_or_else(|| Error::Internal("no code".into()))?;
-            let buffer = &code.buffer;
-            Ok(Function { bytes: buffer.data().to_vec(), relocations: buffer.relocs().to_vec() })
-        })?);
-    }
-    let (code, offsets) = Code::new(&functions)?;
-    let phases = kernel.phases.iter().zip(offsets).map(|(phase, offset)| CompiledPhase {
-        offset,
+/// Prepares a kernel. The work is done when a phase first runs.
+pub(crate) fn compile(kernel: &Kernel) -> Compiled {
+    let phases = kernel.phases.iter().enumerate().map(|(index, phase)| CompiledPhase {
+        index,
+        code: OnceLock::new(),
         extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
     });
     let scratch = kernel.buffers.iter().filter(|b| b.role == Role::Scratch);
     let scratch = scratch.filter_map(|b| b.length.map(|length| (length, b.dtype.size()))).collect();
-    Ok(Compiled { code, phases: phases.collect(), scratch })
+    Compiled { phases: phases.collect(), scratch, kernel: kernel.clone() }
+}
+
+fn compile_phase(kernel: &Kernel, index: usize) -> Result<Code, Error> {
+    with_compiled(kernel, index, false, |context, _| {
+        let code = context.compiled_code().ok_or_else(|| Error::Internal("no code".into()))?;
+        let buffer = &code.buffer;
+        Code::new(&Function { bytes: buffer.data().to_vec(), relocations: buffer.relocs().to_vec() })
+    })
 }
 
 /// The kernel as Cranelift's code before it optimises, and as assembly.
