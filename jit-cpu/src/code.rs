@@ -1,111 +1,105 @@
-//! Executable memory: one mapping a kernel, written once, then read and executed only, given back when dropped.
+//! A kernel's functions in executable memory: a Cranelift module of its own, given back when it is dropped.
 
-use crate::native;
-use cranelift::codegen::{FinalizedMachReloc, FinalizedRelocTarget, binemit::Reloc};
+use crate::{compile, isa::Machine, native};
+use cranelift::codegen::{
+    Context, FinalizedRelocTarget,
+    ir::{ExternalName, LibCall, UserExternalName},
+};
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 use fusewire_runtime::error::Error;
-use std::ptr::NonNull;
+use parking_lot::Mutex;
 
 /// The machine code of a kernel's functions.
-#[derive(Debug)]
 pub(crate) struct Code {
-    start: NonNull<u8>,
-    mapped: usize,
-    used: usize,
+    /// Some until it is dropped. Locked by nobody; a module may move between threads, but is not made for sharing.
+    module: Mutex<Option<JITModule>>,
+    bytes: usize,
 }
-
-// SAFETY: the memory is never written after `Code::new`, and belongs to this value alone.
-unsafe impl Send for Code {}
-// SAFETY: as above.
-unsafe impl Sync for Code {}
-
-/// One compiled function, not yet in place.
-pub(crate) struct Function {
-    /// Instructions and the constants behind them.
-    pub bytes: Vec<u8>,
-    /// What must be patched.
-    pub relocations: Vec<FinalizedMachReloc>,
-}
-
-/// Functions start at multiples of this; also the alignment of their constants.
-const ALIGNMENT: usize = 64;
 
 impl Code {
-    /// Puts functions in place; also returns the offset of each.
-    pub fn new(functions: &[Function]) -> Result<(Code, Vec<usize>), Error> {
-        let mut offsets = Vec::with_capacity(functions.len());
-        let mut used = 0usize;
-        for function in functions {
-            offsets.push(used);
-            used = (used + function.bytes.len()).next_multiple_of(ALIGNMENT);
-        }
-        let page = page_size();
-        let mapped = used.max(1).next_multiple_of(page);
-        // SAFETY: an anonymous mapping at an address of the system's choice touches nothing that exists.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                mapped,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        let start = match NonNull::new(start.cast::<u8>()) {
-            Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => start,
-            _ => return Err(Error::OutOfMemory { bytes: mapped }),
-        };
-        let code = Code { start, mapped, used };
-        for (function, &offset) in functions.iter().zip(&offsets) {
-            // SAFETY: `offset + bytes.len() <= used <= mapped`, and the mapping is writable and ours.
-            let place = unsafe {
-                let place = start.as_ptr().add(offset);
-                std::ptr::copy_nonoverlapping(function.bytes.as_ptr(), place, function.bytes.len());
-                place
-            };
-            for relocation in &function.relocations {
-                let at = relocation.offset as usize;
-                if relocation.kind != Reloc::Abs8 || at + 8 > function.bytes.len() {
-                    return Err(Error::Internal(format!("relocation {:?} of a kernel", relocation.kind)));
-                }
-                let target = match &relocation.target {
-                    FinalizedRelocTarget::ExternalName(name) => native::address(name)?,
-                    FinalizedRelocTarget::Func(inside) => place.wrapping_add(*inside as usize) as usize,
-                };
-                let value = (target as u64).wrapping_add_signed(relocation.addend);
-                // SAFETY: the eight bytes lie inside the function's bytes, as checked above.
-                unsafe { place.add(at).cast::<u64>().write_unaligned(value) };
+    /// Without functions yet.
+    pub fn new(machine: &Machine) -> Code {
+        let names = Box::new(|call: LibCall| call.to_string());
+        let mut builder = JITBuilder::with_isa(machine.isa.clone(), names);
+        builder.symbol_lookup_fn(Box::new(native::address));
+        Code { module: Mutex::new(Some(JITModule::new(builder))), bytes: 0 }
+    }
+
+    /// Compiles the function in a context and puts it into memory.
+    pub fn define(&mut self, name: &str, context: &mut Context) -> Result<FuncId, Error> {
+        let module = self.module.get_mut().as_mut().expect("a module until it is dropped");
+        // The emitter names native functions in plain text; a module numbers what it imports.
+        let function = &mut context.func;
+        let natives: Vec<_> = function.dfg.ext_funcs.keys().collect();
+        for native in natives {
+            let callee = &function.dfg.ext_funcs[native];
+            let ExternalName::TestCase(name) = &callee.name else { continue };
+            let name = String::from_utf8_lossy(name.raw()).into_owned();
+            if native::address(&name).is_none() {
+                return Err(Error::Internal(format!("compiled code calls {name}")));
             }
+            let signature = &function.dfg.signatures[callee.signature];
+            let id = module.declare_function(&name, Linkage::Import, signature).map_err(internal)?;
+            let number = UserExternalName { namespace: 0, index: id.as_u32() };
+            let number = function.declare_imported_user_function(number);
+            function.dfg.ext_funcs[native].name = ExternalName::user(number);
         }
-        // SAFETY: the range is exactly the mapping made above.
-        let sealed = unsafe { libc::mprotect(start.as_ptr().cast(), mapped, libc::PROT_READ | libc::PROT_EXEC) };
-        if sealed != 0 {
-            return Err(Error::Internal("the system refuses to make memory executable".into()));
+        let signature = &context.func.signature;
+        let id = module.declare_function(name, Linkage::Local, signature).map_err(internal)?;
+        module.define_function(id, context).map_err(|error| match error {
+            ModuleError::Compilation(error) => compile::refused(name, &error, &context.func),
+            other => internal(other),
+        })?;
+        let code = context.compiled_code().ok_or_else(|| Error::Internal("no code".into()))?;
+        self.bytes += code.buffer.data().len();
+        // The module panics when it cannot resolve a name, so what Cranelift itself calls is looked up first.
+        let unknown = code.buffer.relocs().iter().find_map(|relocation| match &relocation.target {
+            FinalizedRelocTarget::ExternalName(ExternalName::LibCall(call)) => {
+                native::address(&call.to_string()).is_none().then_some(call)
+            }
+            FinalizedRelocTarget::ExternalName(_) | FinalizedRelocTarget::Func(_) => None,
+        });
+        match unknown {
+            Some(call) => Err(Error::Internal(format!("compiled code calls {call}"))),
+            None => Ok(id),
         }
-        Ok((code, offsets))
     }
 
-    /// The address of the function at an offset.
-    pub fn address(&self, offset: usize) -> *const u8 {
-        debug_assert!(offset < self.used);
-        self.start.as_ptr().wrapping_add(offset)
+    /// Makes every function ready to be called.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        self.module.get_mut().as_mut().expect("a module until it is dropped").finalize_definitions().map_err(internal)
     }
 
-    /// Bytes of memory it takes.
+    /// Where a function begins, after [`Code::finish`]; valid as long as `self`.
+    pub fn address(&mut self, function: FuncId) -> *const u8 {
+        self.module.get_mut().as_ref().expect("a module until it is dropped").get_finalized_function(function)
+    }
+
+    /// Bytes of machine code.
     pub fn bytes(&self) -> usize {
-        self.mapped
+        self.bytes
+    }
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Code").field("bytes", &self.bytes).finish()
     }
 }
 
 impl Drop for Code {
     fn drop(&mut self) {
-        // SAFETY: the mapping was made by `new` and nobody can call into it any more: callers borrow `self`.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.mapped) };
+        if let Some(module) = self.module.get_mut().take() {
+            // SAFETY: nobody can call into it any more: callers borrow `self`.
+            unsafe { module.free_memory() };
+        }
     }
 }
 
-fn page_size() -> usize {
-    // SAFETY: asks the system for a number.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).unwrap_or(4096)
+fn internal(error: ModuleError) -> Error {
+    match error {
+        ModuleError::Allocation { .. } => Error::OutOfMemory { bytes: 0 },
+        other => Error::Internal(format!("Cranelift's module: {other}")),
+    }
 }

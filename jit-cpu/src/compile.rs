@@ -1,11 +1,12 @@
 //! A kernel to a compiled kernel: one function a phase, and what a launch needs to know about it.
 
 use crate::{
-    code::{Code, Function},
-    emit, isa,
+    code::Code,
+    emit,
+    isa::{self, Machine},
 };
 use cranelift::{
-    codegen::{Context, control::ControlPlane},
+    codegen::{CodegenError, Context, control::ControlPlane, ir::Function},
     prelude::FunctionBuilderContext,
 };
 use fusewire_lowering::kernel::{IntId, Kernel, Role};
@@ -25,7 +26,8 @@ pub(crate) struct Compiled {
 /// One phase's function.
 #[derive(Debug)]
 pub(crate) struct CompiledPhase {
-    offset: usize,
+    /// Where it begins; valid as long as the kernel.
+    pub function: PhaseFunction,
     /// The extents whose product is the number of items.
     pub extents: Vec<IntId>,
 }
@@ -39,15 +41,6 @@ pub(crate) type PhaseFunction = unsafe extern "C" fn(
     begin: i64,
     end: i64,
 );
-
-impl Compiled {
-    /// The function of a phase; valid as long as `self`.
-    pub fn function(&self, phase: &CompiledPhase) -> PhaseFunction {
-        let address = self.code.address(phase.offset);
-        // SAFETY: at this address lies the code of a function that was compiled with exactly this signature.
-        unsafe { std::mem::transmute::<*const u8, PhaseFunction>(address) }
-    }
-}
 
 impl Executable for Compiled {
     fn as_any(&self) -> &dyn Any {
@@ -65,57 +58,61 @@ thread_local! {
 
 /// Compiles every phase of a kernel.
 pub(crate) fn compile(kernel: &Kernel) -> Result<Compiled, Error> {
+    let mut code = Code::new(isa::machine()?);
     let mut functions = Vec::with_capacity(kernel.phases.len());
     for index in 0..kernel.phases.len() {
-        functions.push(with_compiled(kernel, index, false, |context, _| {
-            let code = context.compiled_code().ok_or_else(|| Error::Internal("no code".into()))?;
-            let buffer = &code.buffer;
-            Ok(Function { bytes: buffer.data().to_vec(), relocations: buffer.relocs().to_vec() })
-        })?);
+        let name = format!("{}:{index}", kernel.name);
+        functions.push(with_emitted(kernel, index, |_, context| code.define(&name, context))?);
     }
-    let (code, offsets) = Code::new(&functions)?;
-    let phases = kernel.phases.iter().zip(offsets).map(|(phase, offset)| CompiledPhase {
-        offset,
-        extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
+    code.finish()?;
+    let phases = kernel.phases.iter().zip(functions).map(|(phase, function)| {
+        let address = code.address(function);
+        // SAFETY: at this address lies the code of a function that was compiled with exactly this signature.
+        let function = unsafe { std::mem::transmute::<*const u8, PhaseFunction>(address) };
+        CompiledPhase { function, extents: phase.dims.iter().map(|&(_, extent)| extent).collect() }
     });
+    let phases = phases.collect();
     let scratch = kernel.buffers.iter().filter(|b| b.role == Role::Scratch);
     let scratch = scratch.filter_map(|b| b.length.map(|length| (length, b.dtype.size()))).collect();
-    Ok(Compiled { code, phases: phases.collect(), scratch })
+    Ok(Compiled { code, phases, scratch })
 }
 
 /// The kernel as Cranelift's code before it optimises, and as assembly.
 pub(crate) fn explain(kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
     let (mut clif, mut assembly) = (String::new(), String::new());
     for index in 0..kernel.phases.len() {
-        with_compiled(kernel, index, true, |context, text| {
-            clif.push_str(&text);
+        with_emitted(kernel, index, |machine, context| {
+            context.set_disasm(true);
+            clif.push_str(&context.func.display().to_string());
+            let code = context.compile(machine.isa.as_ref(), &mut ControlPlane::default());
+            let code = code.map_err(|error| refused(&kernel.name, &error.inner, error.func))?;
             assembly.push_str(&format!("phase{index}:\n"));
-            assembly.push_str(context.compiled_code().and_then(|code| code.vcode.as_deref()).unwrap_or_default());
+            assembly.push_str(code.vcode.as_deref().unwrap_or_default());
             Ok(())
         })?;
     }
     Ok(vec![("clif", clif), ("asm", assembly)])
 }
 
-fn with_compiled<T>(
+/// What Cranelift says of code that it cannot compile.
+pub(crate) fn refused(name: &str, error: &CodegenError, function: &Function) -> Error {
+    Error::Internal(format!("Cranelift refuses kernel {name}: {error:?}\n{}", function.display()))
+}
+
+/// Emits a phase into a context, and hands it over.
+fn with_emitted<T>(
     kernel: &Kernel,
     phase: usize,
-    text: bool,
-    finish: impl FnOnce(&Context, String) -> Result<T, Error>,
+    finish: impl FnOnce(&Machine, &mut Context) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let machine = isa::machine()?;
     // Taken out, and put back only after success: what a failure leaves behind must not meet the next kernel.
     let mut kept = CONTEXT.take().unwrap_or_else(|| Box::new((Context::new(), FunctionBuilderContext::new())));
     let (context, builder) = &mut *kept;
     context.clear();
-    context.set_disasm(text);
+    context.set_disasm(false);
     emit::phase(kernel, phase, machine, &mut context.func, builder);
-    let clif = if text { context.func.display().to_string() } else { String::new() };
-    if let Err(error) = context.compile(machine.isa.as_ref(), &mut ControlPlane::default()) {
-        let (name, inner) = (&kernel.name, &error.inner);
-        return Err(Error::Internal(format!("Cranelift refuses kernel {name}: {inner:?}\n{}", error.func.display())));
-    }
-    let result = finish(context, clif);
+    let result = finish(machine, context)?;
     CONTEXT.set(Some(kept));
-    result
+    Ok(result)
 }
