@@ -1,5 +1,6 @@
 //! Prints what the back end costs and gives: compile times, and throughput of typical kernels on one thread and on all.
-//! `cargo run --release -p fusewire-jit-cpu --example measure`; with `-- --compile` the compile times only
+//! `cargo run --release -p fusewire-jit-cpu --example measure`; with `-- --compile` the compile times only, with
+//! `-- --maths [FUNCTION]` mathematical functions only; `-- --asm [FUNCTION]` shows code.
 
 use fusewire_ir::{dtype::DType, emit::Emit, ops::ScalarOp as Op, scalar::Scalar, shape::SymId};
 use fusewire_jit_cpu::CpuBackend;
@@ -169,14 +170,43 @@ fn throughput(name: &str, kernel: &Kernel, dtype: DType, n: usize, threads: &[us
     }
 }
 
+fn op_named(name: &str) -> Op {
+    Op::from_name(name).expect("a name of the op table")
+}
+
+/// A function of as many inputs as it has operands, expanded.
+fn function_of(dtype: DType, op: Op) -> Kernel {
+    let operands = op.row().arity;
+    elementwise(dtype, operands, 16, |k, x| {
+        let operands: Vec<_> = x.iter().map(|v| fusewire_ir::emit::V(v.0)).collect();
+        ValueId(math::expand(op, k, &operands).0)
+    })
+}
+
+fn maths(functions: &[&str]) {
+    for function in functions {
+        for dtype in [DType::F32, DType::F64] {
+            let kernel = function_of(dtype, op_named(function));
+            throughput(&format!("{function}, {dtype}, 64k"), &kernel, dtype, 1 << 16, &[1]);
+        }
+    }
+}
+
+fn show(backend: &CpuBackend, kernel: &Kernel) {
+    for (stage, text) in backend.explain(kernel).expect("the kernel compiles") {
+        println!("{stage}:\n{text}");
+    }
+}
+
 fn main() {
     let backend = CpuBackend::new(None);
-    if std::env::args().any(|a| a == "--asm") {
-        let kernel = elementwise(DType::F64, 3, 4, black_scholes);
-        for (stage, text) in backend.explain(&kernel).expect("the kernel compiles") {
-            println!("{stage}:\n{text}");
-        }
-        return;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--asm"] => return show(&backend, &elementwise(DType::F64, 3, 4, black_scholes)),
+        ["--asm", function] => return show(&backend, &function_of(DType::F32, op_named(function))),
+        ["--maths"] => return maths(&["exp", "tanh", "log", "sin", "expm1", "log1p", "exp2", "cos", "tan", "pow"]),
+        ["--maths", function] => return maths(&[function]),
+        _ => {}
     }
     for ops in [1, 3, 8, 30] {
         let kernel = elementwise(DType::F32, 2, 16, |k, x| chain(k, x, ops));
