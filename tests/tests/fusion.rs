@@ -254,3 +254,24 @@ fn many_regions_of_one_long_chain() {
     let largest = partition.regions.iter().map(|r| r.members.len()).max();
     assert!(largest <= Some(160) && partition.regions.len() < 12, "{}", partition.text(&graph));
 }
+
+/// Each of 20 values is updated by its neighbour 25 times, from numbers.
+#[test]
+fn values_that_are_the_same_everywhere_are_not_computed_in_every_region() {
+    let number = |i: i32| build::full(smallvec![10], Weak::Float(f64::from(i)), DType::F64).unwrap();
+    let numbers: Vec<Array> = (0..20).map(number).collect();
+    let program = || {
+        let mut values = numbers.clone();
+        for _ in 0..25 {
+            let previous = values.clone();
+            for (i, value) in values.iter_mut().enumerate() {
+                let neighbour = &previous[(i + 19) % 20];
+                *value = op(S::Subtract, value, &with(S::Multiply, &op(S::Subtract, value, neighbour)?, 0.5)?)?;
+            }
+        }
+        Recorded::Ok(values.swap_remove(0))
+    };
+    let (_, partition) = fused(&[program().unwrap()]);
+    let computed: usize = partition.regions.iter().map(|r| r.members.len()).sum();
+    assert!(computed < 4000, "{computed} computations of 1500 nodes");
+}

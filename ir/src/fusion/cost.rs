@@ -70,6 +70,12 @@ pub fn recompute_in_regions(cost: Cost, dtype: DType, regions: usize) -> bool {
     once * regions <= once + (2 + regions) * size
 }
 
+/// Is a value that is the same at every index cheap enough for each item of each region to compute it again? Without a bound,
+/// every region of a large graph over such values would compute all that lies below it.
+pub fn recompute_uniform(cost: Cost) -> bool {
+    cost.ops <= 64
+}
+
 /// Is computing an element again in a later loop over the same row cheaper than keeping the row? A row that one item has to
 /// itself is in the first-level cache when its next loop runs; a row that is the whole array goes through memory.
 pub fn recompute_in_row(cost: Cost, dtype: DType, whole_array: bool) -> bool {

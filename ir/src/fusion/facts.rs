@@ -93,6 +93,11 @@ impl Facts {
         }
     }
 
+    /// Is it the same at every index, and so cheap that whoever needs it may compute it?
+    pub fn free_everywhere(&self, id: NodeId) -> bool {
+        self.uniform[id.0 as usize] && cost::recompute_uniform(self.cost[id.0 as usize])
+    }
+
     fn require(&mut self, graph: &Graph, id: NodeId, why: Why) {
         // `hoist-views` makes copies of inputs nodes of their own.
         assert!(!matches!(graph.node(id).op, Op::Input(_)), "an input has to be copied: {why}");

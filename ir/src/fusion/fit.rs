@@ -42,11 +42,14 @@ pub(super) enum Plan {
 /// What the region would have to change to compute the node at these places, or why it should not.
 pub(super) fn fit(graph: &Graph, facts: &Facts, id: NodeId, draft: &Draft, demands: &[&Demand]) -> Result<Plan, Why> {
     let node = graph.node(id);
-    if facts.uniform[id.0 as usize] || matches!(node.op, Op::Iota { .. }) {
+    if facts.free_everywhere(id) || matches!(node.op, Op::Iota { .. }) {
         return Ok(Plan::Keep);
     }
     if draft.members.len() >= cost::REGION_LIMIT {
         return Err(Why::Full);
+    }
+    if facts.uniform[id.0 as usize] {
+        return Ok(Plan::Keep);
     }
     match &node.op {
         Op::Reduce { .. } => {

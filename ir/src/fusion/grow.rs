@@ -121,7 +121,7 @@ impl Grower<'_> {
         if let Some(why) = regions.iter().find_map(|(_, fits)| fits.as_ref().err()) {
             return self.store(id, *why, demands);
         }
-        let cheap = self.facts.uniform[id.0 as usize]
+        let cheap = self.facts.free_everywhere(id)
             || (self.facts.below[id.0 as usize] == Below::Nothing
                 && cost::recompute_in_regions(
                     self.facts.cost[id.0 as usize],
