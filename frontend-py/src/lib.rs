@@ -21,10 +21,6 @@ mod text;
 
 use pyo3::prelude::*;
 
-/// Recording is a handful of small allocations a call.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The compiled half of fusewire: the arrays and functions of the namespace.
 #[pymodule(gil_used = true)]
 mod _fusewire {
