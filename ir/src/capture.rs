@@ -21,7 +21,8 @@ use std::{hash::Hasher, sync::Arc};
 /// A captured graph, encoded.
 #[derive(Debug)]
 pub struct Capture {
-    /// Equal for two captures exactly when their graphs are equal.
+    /// Captures with equal keys have equal graphs. The other way round it is so but for nodes recorded twice, which the
+    /// graph has once.
     pub key: Vec<u32>,
     /// Of the key.
     pub hash: u64,

@@ -1,5 +1,6 @@
 //! Prints what the back end costs and gives: compile times, and throughput of typical kernels on one thread and on all.
-//! `cargo run --release -p fusewire-jit-cpu --example measure`
+//! `cargo run --release -p fusewire-jit-cpu --example measure`; with `-- --compile` the compile times only, with
+//! `-- --maths [FUNCTION]` mathematical functions only; `-- --asm [FUNCTION]` shows code.
 
 use fusewire_ir::{dtype::DType, emit::Emit, ops::ScalarOp as Op, scalar::Scalar, shape::SymId};
 use fusewire_jit_cpu::CpuBackend;
@@ -14,6 +15,8 @@ use std::{sync::Arc, time::Instant};
 
 const N: usize = 1 << 24;
 const TILE: u32 = 16384;
+/// How often compiling is measured.
+const CYCLES: u32 = 2000;
 
 /// `out[i] = f(inputs[i]...)` in blocks, as lowering makes it.
 fn elementwise(
@@ -167,18 +170,56 @@ fn throughput(name: &str, kernel: &Kernel, dtype: DType, n: usize, threads: &[us
     }
 }
 
+fn op_named(name: &str) -> Op {
+    Op::from_name(name).expect("a name of the op table")
+}
+
+/// A function of as many inputs as it has operands, expanded.
+fn function_of(dtype: DType, op: Op) -> Kernel {
+    let operands = op.row().arity;
+    elementwise(dtype, operands, 16, |k, x| {
+        let operands: Vec<_> = x.iter().map(|v| fusewire_ir::emit::V(v.0)).collect();
+        ValueId(math::expand(op, k, &operands).0)
+    })
+}
+
+fn maths(functions: &[&str]) {
+    for function in functions {
+        for dtype in [DType::F32, DType::F64] {
+            let kernel = function_of(dtype, op_named(function));
+            throughput(&format!("{function}, {dtype}, 64k"), &kernel, dtype, 1 << 16, &[1]);
+        }
+    }
+}
+
+fn show(backend: &CpuBackend, kernel: &Kernel) {
+    for (stage, text) in backend.explain(kernel).expect("the kernel compiles") {
+        println!("{stage}:\n{text}");
+    }
+}
+
 fn main() {
     let backend = CpuBackend::new(None);
-    if std::env::args().any(|a| a == "--asm") {
-        let kernel = elementwise(DType::F64, 3, 4, black_scholes);
-        for (stage, text) in backend.explain(&kernel).expect("the kernel compiles") {
-            println!("{stage}:\n{text}");
-        }
-        return;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--asm"] => return show(&backend, &elementwise(DType::F64, 3, 4, black_scholes)),
+        ["--asm", function] => return show(&backend, &function_of(DType::F32, op_named(function))),
+        ["--maths"] => return maths(&["exp", "tanh", "log", "sin", "expm1", "log1p", "exp2", "cos", "tan", "pow"]),
+        ["--maths", function] => return maths(&[function]),
+        _ => {}
     }
     for ops in [1, 3, 8, 30] {
         let kernel = elementwise(DType::F32, 2, 16, |k, x| chain(k, x, ops));
         compile_time(&backend, &format!("{ops} ops, f32, 16 lanes"), &kernel);
+        let start = Instant::now();
+        for _ in 0..CYCLES {
+            drop(backend.compile(&kernel));
+        }
+        let each = start.elapsed().as_secs_f64() / f64::from(CYCLES);
+        println!("{:<34} on average of {CYCLES} compiled and dropped {:8.3} ms", "", each * 1e3);
+    }
+    if std::env::args().any(|a| a == "--compile") {
+        return;
     }
     for lanes in [4, 8, 16, 32] {
         let kernel = elementwise(DType::F64, 3, lanes, black_scholes);

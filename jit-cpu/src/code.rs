@@ -1,95 +1,107 @@
-//! Executable memory: one mapping a function, written once, then read and executed only, given back when dropped.
+//! A function in executable memory: a Cranelift module of its own, given back when it is dropped.
 
-use crate::native;
-use cranelift::codegen::{FinalizedMachReloc, FinalizedRelocTarget, binemit::Reloc};
+use crate::{compile, native};
+use cranelift::codegen::{
+    Context, FinalizedRelocTarget,
+    ir::{ExternalName, LibCall, UserExternalName},
+    isa::OwnedTargetIsa,
+};
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 use fusewire_runtime::error::Error;
-use std::ptr::NonNull;
+use parking_lot::Mutex;
 
-/// The machine code of a function.
-#[derive(Debug)]
+/// The machine code of a phase's function.
 pub(crate) struct Code {
-    start: NonNull<u8>,
-    mapped: usize,
-}
-
-// SAFETY: the memory is never written after `Code::new`, and belongs to this value alone.
-unsafe impl Send for Code {}
-// SAFETY: as above.
-unsafe impl Sync for Code {}
-
-/// One compiled function, not yet in place.
-pub(crate) struct Function {
-    /// Instructions and the constants behind them.
-    pub bytes: Vec<u8>,
-    /// What must be patched.
-    pub relocations: Vec<FinalizedMachReloc>,
+    /// Some until it is dropped. Locked by nobody; a module may move between threads, but is not made for sharing.
+    module: Mutex<Option<JITModule>>,
+    bytes: usize,
+    /// Where the function begins; an address as a number, for sharing between threads.
+    address: usize,
 }
 
 impl Code {
-    /// Puts a function in place. Its constants are aligned as the function is, to a page.
-    pub fn new(function: &Function) -> Result<Code, Error> {
-        let page = page_size();
-        let mapped = function.bytes.len().max(1).next_multiple_of(page);
-        // SAFETY: an anonymous mapping at an address of the system's choice touches nothing that exists.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                mapped,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        let start = match NonNull::new(start.cast::<u8>()) {
-            Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => start,
-            _ => return Err(Error::OutOfMemory { bytes: mapped }),
-        };
-        let code = Code { start, mapped };
-        let place = start.as_ptr();
-        // SAFETY: the bytes fit the mapping, which is writable and ours.
-        unsafe { std::ptr::copy_nonoverlapping(function.bytes.as_ptr(), place, function.bytes.len()) };
-        for relocation in &function.relocations {
-            let at = relocation.offset as usize;
-            if relocation.kind != Reloc::Abs8 || at + 8 > function.bytes.len() {
-                return Err(Error::Internal(format!("relocation {:?} of a kernel", relocation.kind)));
-            }
-            let target = match &relocation.target {
-                FinalizedRelocTarget::ExternalName(name) => native::address(name)?,
-                FinalizedRelocTarget::Func(inside) => place.wrapping_add(*inside as usize) as usize,
-            };
-            let value = (target as u64).wrapping_add_signed(relocation.addend);
-            // SAFETY: the eight bytes lie inside the function's bytes, as checked above.
-            unsafe { place.add(at).cast::<u64>().write_unaligned(value) };
-        }
-        // SAFETY: the range is exactly the mapping made above.
-        let sealed = unsafe { libc::mprotect(start.as_ptr().cast(), mapped, libc::PROT_READ | libc::PROT_EXEC) };
-        if sealed != 0 {
-            return Err(Error::Internal("the system refuses to make memory executable".into()));
-        }
+    /// Compiles the function in a context for a machine, and puts it into memory.
+    pub fn new(name: &str, isa: &OwnedTargetIsa, context: &mut Context) -> Result<Code, Error> {
+        let names = Box::new(|call: LibCall| call.to_string());
+        let mut builder = JITBuilder::with_isa(isa.clone(), names);
+        builder.symbol_lookup_fn(Box::new(native::address));
+        let mut code = Code { module: Mutex::new(Some(JITModule::new(builder))), bytes: 0, address: 0 };
+        let function = code.define(name, context)?;
+        let module = code.module.get_mut().as_mut().expect("a module until it is dropped");
+        module.finalize_definitions().map_err(internal)?;
+        code.address = module.get_finalized_function(function).expose_provenance();
         Ok(code)
     }
 
-    /// The address of the function.
-    pub fn address(&self) -> *const u8 {
-        self.start.as_ptr()
+    fn define(&mut self, name: &str, context: &mut Context) -> Result<FuncId, Error> {
+        let module = self.module.get_mut().as_mut().expect("a module until it is dropped");
+        // The emitter names native functions in plain text; a module numbers what it imports.
+        let function = &mut context.func;
+        let natives: Vec<_> = function.dfg.ext_funcs.keys().collect();
+        for native in natives {
+            let callee = &function.dfg.ext_funcs[native];
+            let ExternalName::TestCase(name) = &callee.name else { continue };
+            let name = String::from_utf8_lossy(name.raw()).into_owned();
+            if native::address(&name).is_none() {
+                return Err(Error::Internal(format!("compiled code calls {name}")));
+            }
+            let signature = &function.dfg.signatures[callee.signature];
+            let id = module.declare_function(&name, Linkage::Import, signature).map_err(internal)?;
+            let number = UserExternalName { namespace: 0, index: id.as_u32() };
+            let number = function.declare_imported_user_function(number);
+            function.dfg.ext_funcs[native].name = ExternalName::user(number);
+        }
+        let signature = &context.func.signature;
+        let id = module.declare_function(name, Linkage::Local, signature).map_err(internal)?;
+        module.define_function(id, context).map_err(|error| match error {
+            ModuleError::Compilation(error) => compile::refused(name, &error, &context.func),
+            other => internal(other),
+        })?;
+        let code = context.compiled_code().ok_or_else(|| Error::Internal("no code".into()))?;
+        self.bytes += code.buffer.data().len();
+        // The module panics when it cannot resolve a name, so what Cranelift itself calls is looked up first.
+        let unknown = code.buffer.relocs().iter().find_map(|relocation| match &relocation.target {
+            FinalizedRelocTarget::ExternalName(ExternalName::LibCall(call)) => {
+                native::address(&call.to_string()).is_none().then_some(call)
+            }
+            FinalizedRelocTarget::ExternalName(_) | FinalizedRelocTarget::Func(_) => None,
+        });
+        match unknown {
+            Some(call) => Err(Error::Internal(format!("compiled code calls {call}"))),
+            None => Ok(id),
+        }
     }
 
-    /// Bytes of memory it takes.
+    /// Where the function begins; valid as long as `self`.
+    pub fn address(&self) -> *const u8 {
+        std::ptr::with_exposed_provenance(self.address)
+    }
+
+    /// Bytes of machine code.
     pub fn bytes(&self) -> usize {
-        self.mapped
+        self.bytes
+    }
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Code").field("bytes", &self.bytes).finish()
     }
 }
 
 impl Drop for Code {
     fn drop(&mut self) {
-        // SAFETY: the mapping was made by `new` and nobody can call into it any more: callers borrow `self`.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.mapped) };
+        if let Some(module) = self.module.get_mut().take() {
+            // SAFETY: nobody can call into it any more: callers borrow `self`.
+            unsafe { module.free_memory() };
+        }
     }
 }
 
-fn page_size() -> usize {
-    // SAFETY: asks the system for a number.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).unwrap_or(4096)
+fn internal(error: ModuleError) -> Error {
+    match error {
+        ModuleError::Allocation { .. } => Error::OutOfMemory { bytes: 0 },
+        other => Error::Internal(format!("Cranelift's module: {other}")),
+    }
 }

@@ -1,17 +1,28 @@
-//! A kernel to a compiled kernel: one function a phase, and what a launch needs to know about it. A phase is compiled when
-//! it first has items: kernels have phases for wide and for narrow arrays, and most only ever meet one of the two.
+//! A kernel to a compiled kernel: one function a phase, and what a launch needs to know about it.
+//!
+//! A phase is compiled when it first has items: kernels have phases for wide and for narrow arrays, and most only ever
+//! meet one of the two. What has never run on much data is compiled in a hurry, and again with care when it comes back or
+//! meets a lot: code that runs once should not cost more than it saves. Both compute the same bits.
 
 use crate::{
-    code::{Code, Function},
-    emit, isa,
+    code::Code,
+    emit,
+    isa::{self, Effort, Machine},
 };
 use cranelift::{
-    codegen::{Context, control::ControlPlane},
+    codegen::{CodegenError, Context, control::ControlPlane, ir::Function},
     prelude::FunctionBuilderContext,
 };
 use fusewire_lowering::kernel::{IntId, Kernel, Role};
 use fusewire_runtime::{backend::Executable, error::Error};
-use std::{any::Any, cell::Cell, sync::OnceLock};
+use std::{
+    any::Any,
+    cell::Cell,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
 
 /// A kernel with the machine code of the phases that have run.
 #[derive(Debug)]
@@ -27,10 +38,19 @@ pub(crate) struct Compiled {
 #[derive(Debug)]
 pub(crate) struct CompiledPhase {
     index: usize,
-    code: OnceLock<Code>,
+    quick: OnceLock<Code>,
+    thorough: OnceLock<Code>,
+    /// How often it ran as quick code.
+    runs: AtomicU32,
     /// The extents whose product is the number of items.
     pub extents: Vec<IntId>,
 }
+
+/// A launch that moves more bytes than this is worth careful code at once.
+const MUCH: u64 = 256 * 1024;
+
+/// Runs on little data after which a phase counts as coming back.
+const QUICK_RUNS: u32 = 2;
 
 /// What the books say of the code of a phase that is not compiled yet.
 const EXPECTED_CODE_BYTES: usize = 4096;
@@ -46,19 +66,30 @@ pub(crate) type PhaseFunction = unsafe extern "C" fn(
 );
 
 impl Compiled {
-    /// The function of a phase; valid as long as `self`.
-    pub fn function(&self, phase: &CompiledPhase) -> Result<PhaseFunction, Error> {
-        let code = match phase.code.get() {
+    /// The function of a phase for a launch that moves so many bytes; valid as long as `self`.
+    pub fn function(&self, phase: &CompiledPhase, bytes: u64) -> Result<PhaseFunction, Error> {
+        let code = match phase.thorough.get() {
             Some(code) => code,
-            None => {
-                // Compiled outside the lock: a process that forks meanwhile must not inherit a lock that nobody opens.
-                // Of two threads that compile at once, one throws its code away.
-                let code = compile_phase(&self.kernel, phase.index)?;
-                phase.code.get_or_init(|| code)
+            None if bytes > MUCH || phase.runs.fetch_add(1, Relaxed) >= QUICK_RUNS => {
+                self.compiled(phase, &phase.thorough, Effort::Thorough)?
             }
+            None => self.compiled(phase, &phase.quick, Effort::Quick)?,
         };
         // SAFETY: at this address lies the code of a function that was compiled with exactly this signature.
         Ok(unsafe { std::mem::transmute::<*const u8, PhaseFunction>(code.address()) })
+    }
+
+    /// The code in a slot, compiled if need be. Outside the slot's lock: a process that forks meanwhile must not inherit a
+    /// lock that nobody opens. Of two threads that compile at once, one throws its code away.
+    fn compiled<'a>(&self, phase: &CompiledPhase, slot: &'a OnceLock<Code>, effort: Effort) -> Result<&'a Code, Error> {
+        if let Some(code) = slot.get() {
+            return Ok(code);
+        }
+        let name = format!("{}:{}", self.kernel.name, phase.index);
+        let code = with_emitted(&self.kernel, phase.index, effort, |machine, context| {
+            Code::new(&name, &machine.isa, context)
+        })?;
+        Ok(slot.get_or_init(|| code))
     }
 }
 
@@ -67,7 +98,11 @@ impl Executable for Compiled {
         self
     }
     fn code_bytes(&self) -> usize {
-        self.phases.iter().map(|phase| phase.code.get().map_or(EXPECTED_CODE_BYTES, Code::bytes)).sum()
+        let slots = |phase: &CompiledPhase| {
+            let compiled = [&phase.quick, &phase.thorough].into_iter().filter_map(OnceLock::get);
+            compiled.map(Code::bytes).sum::<usize>().max(EXPECTED_CODE_BYTES)
+        };
+        self.phases.iter().map(slots).sum()
     }
 }
 
@@ -80,7 +115,9 @@ thread_local! {
 pub(crate) fn compile(kernel: &Kernel) -> Compiled {
     let phases = kernel.phases.iter().enumerate().map(|(index, phase)| CompiledPhase {
         index,
-        code: OnceLock::new(),
+        quick: OnceLock::new(),
+        thorough: OnceLock::new(),
+        runs: AtomicU32::new(0),
         extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
     });
     let scratch = kernel.buffers.iter().filter(|b| b.role == Role::Scratch);
@@ -88,47 +125,43 @@ pub(crate) fn compile(kernel: &Kernel) -> Compiled {
     Compiled { phases: phases.collect(), scratch, kernel: kernel.clone() }
 }
 
-fn compile_phase(kernel: &Kernel, index: usize) -> Result<Code, Error> {
-    with_compiled(kernel, index, false, |context, _| {
-        let code = context.compiled_code().ok_or_else(|| Error::Internal("no code".into()))?;
-        let buffer = &code.buffer;
-        Code::new(&Function { bytes: buffer.data().to_vec(), relocations: buffer.relocs().to_vec() })
-    })
-}
-
 /// The kernel as Cranelift's code before it optimises, and as assembly.
 pub(crate) fn explain(kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
     let (mut clif, mut assembly) = (String::new(), String::new());
     for index in 0..kernel.phases.len() {
-        with_compiled(kernel, index, true, |context, text| {
-            clif.push_str(&text);
+        with_emitted(kernel, index, Effort::Thorough, |machine, context| {
+            context.set_disasm(true);
+            clif.push_str(&context.func.display().to_string());
+            let code = context.compile(machine.isa.as_ref(), &mut ControlPlane::default());
+            let code = code.map_err(|error| refused(&kernel.name, &error.inner, error.func))?;
             assembly.push_str(&format!("phase{index}:\n"));
-            assembly.push_str(context.compiled_code().and_then(|code| code.vcode.as_deref()).unwrap_or_default());
+            assembly.push_str(code.vcode.as_deref().unwrap_or_default());
             Ok(())
         })?;
     }
     Ok(vec![("clif", clif), ("asm", assembly)])
 }
 
-fn with_compiled<T>(
+/// What Cranelift says of code that it cannot compile.
+pub(crate) fn refused(name: &str, error: &CodegenError, function: &Function) -> Error {
+    Error::Internal(format!("Cranelift refuses kernel {name}: {error:?}\n{}", function.display()))
+}
+
+/// Emits a phase into a context, and hands it over.
+fn with_emitted<T>(
     kernel: &Kernel,
     phase: usize,
-    text: bool,
-    finish: impl FnOnce(&Context, String) -> Result<T, Error>,
+    effort: Effort,
+    finish: impl FnOnce(&Machine, &mut Context) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let machine = isa::machine()?;
+    let machine = isa::machine(effort)?;
     // Taken out, and put back only after success: what a failure leaves behind must not meet the next kernel.
     let mut kept = CONTEXT.take().unwrap_or_else(|| Box::new((Context::new(), FunctionBuilderContext::new())));
     let (context, builder) = &mut *kept;
     context.clear();
-    context.set_disasm(text);
+    context.set_disasm(false);
     emit::phase(kernel, phase, machine, &mut context.func, builder);
-    let clif = if text { context.func.display().to_string() } else { String::new() };
-    if let Err(error) = context.compile(machine.isa.as_ref(), &mut ControlPlane::default()) {
-        let (name, inner) = (&kernel.name, &error.inner);
-        return Err(Error::Internal(format!("Cranelift refuses kernel {name}: {inner:?}\n{}", error.func.display())));
-    }
-    let result = finish(context, clif);
+    let result = finish(machine, context)?;
     CONTEXT.set(Some(kept));
-    result
+    Ok(result)
 }

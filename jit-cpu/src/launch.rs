@@ -20,22 +20,19 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
         scratch_bytes =
             scratch_bytes.saturating_add(bytes).saturating_add(SCRATCH_ALIGNMENT - 1) & !(SCRATCH_ALIGNMENT - 1);
     }
-    let mut busy = Vec::with_capacity(compiled.phases.len());
+    let share = launch.bytes / compiled.phases.len().max(1) as u64;
     for phase in &compiled.phases {
         let mut items = 1u64;
         for &extent in &phase.extents {
             items = items.saturating_mul(int(extent)?.max(0) as u64);
         }
-        if items > 0 {
-            busy.push((phase, items));
+        if items == 0 {
+            continue;
         }
-    }
-    let share = launch.bytes / busy.len().max(1) as u64;
-    for (phase, items) in busy {
         let work = Work { items, bytes: share };
         let workers = threads.workers(&work);
         let scratch = scratch(scratch_bytes, workers)?;
-        let function = compiled.function(phase)?;
+        let function = compiled.function(phase, share)?;
         let arguments = Arguments {
             buffers: launch.buffers.as_ptr(),
             ints: launch.ints.as_ptr(),

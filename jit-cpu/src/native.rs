@@ -1,9 +1,8 @@
 //! Ops that have no vector instructions here and are too long to write out inline: native functions over the lanes of a
 //! bundle, which compiled code calls through their names. Also Cranelift's own library calls, for CPUs without FMA or SSE4.1.
 
-use cranelift::codegen::ir::{ExternalName, LibCall};
+use cranelift::codegen::ir::LibCall;
 use fusewire_ir::{dtype::DType, huge_trig, ops::ScalarOp, reference};
-use fusewire_runtime::error::Error;
 
 /// `out[l] = op(a[l], b[l])` for `lanes` lanes; ops of one operand get it twice.
 pub(crate) type Native = unsafe extern "C" fn(out: *mut u8, a: *const u8, b: *const u8, lanes: usize);
@@ -47,21 +46,16 @@ pub(crate) fn name(op: ScalarOp, dtype: DType) -> String {
 }
 
 /// The address behind a name in compiled code.
-pub(crate) fn address(name: &ExternalName) -> Result<usize, Error> {
-    let unknown = || Error::Internal(format!("compiled code calls {name:?}"));
-    match name {
-        ExternalName::TestCase(name) => {
-            let name = std::str::from_utf8(name.raw()).map_err(|_| unknown())?;
-            let (op, dtype) = name.split_once(':').ok_or_else(unknown)?;
-            let (op, dtype) = ScalarOp::from_name(op).zip(DType::from_short_name(dtype)).ok_or_else(unknown)?;
-            function(op, dtype).map(|f| f as usize).ok_or_else(unknown)
-        }
-        ExternalName::LibCall(call) => library_call(*call).ok_or_else(unknown),
-        ExternalName::User(_) | ExternalName::KnownSymbol(_) => Err(unknown()),
+pub(crate) fn address(name: &str) -> Option<*const u8> {
+    if let Ok(call) = name.parse::<LibCall>() {
+        return library_call(call);
     }
+    let (op, dtype) = name.split_once(':')?;
+    let native = function(ScalarOp::from_name(op)?, DType::from_short_name(dtype)?)?;
+    Some(native as *const u8)
 }
 
-fn library_call(call: LibCall) -> Option<usize> {
+fn library_call(call: LibCall) -> Option<*const u8> {
     extern "C" fn ceil_f32(x: f32) -> f32 {
         x.ceil()
     }
@@ -93,16 +87,16 @@ fn library_call(call: LibCall) -> Option<usize> {
         a.mul_add(b, c)
     }
     Some(match call {
-        LibCall::CeilF32 => ceil_f32 as *const () as usize,
-        LibCall::CeilF64 => ceil_f64 as *const () as usize,
-        LibCall::FloorF32 => floor_f32 as *const () as usize,
-        LibCall::FloorF64 => floor_f64 as *const () as usize,
-        LibCall::TruncF32 => trunc_f32 as *const () as usize,
-        LibCall::TruncF64 => trunc_f64 as *const () as usize,
-        LibCall::NearestF32 => nearest_f32 as *const () as usize,
-        LibCall::NearestF64 => nearest_f64 as *const () as usize,
-        LibCall::FmaF32 => fma_f32 as *const () as usize,
-        LibCall::FmaF64 => fma_f64 as *const () as usize,
+        LibCall::CeilF32 => ceil_f32 as *const u8,
+        LibCall::CeilF64 => ceil_f64 as *const u8,
+        LibCall::FloorF32 => floor_f32 as *const u8,
+        LibCall::FloorF64 => floor_f64 as *const u8,
+        LibCall::TruncF32 => trunc_f32 as *const u8,
+        LibCall::TruncF64 => trunc_f64 as *const u8,
+        LibCall::NearestF32 => nearest_f32 as *const u8,
+        LibCall::NearestF64 => nearest_f64 as *const u8,
+        LibCall::FmaF32 => fma_f32 as *const u8,
+        LibCall::FmaF64 => fma_f64 as *const u8,
         _ => return None,
     })
 }

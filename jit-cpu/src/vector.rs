@@ -7,7 +7,7 @@ use crate::{
     scalar::{float_condition, integer_condition},
 };
 use cranelift::{
-    codegen::ir::{ConstantData, Endianness, InstructionData},
+    codegen::ir::{ConstantData, Endianness, InstructionData, Opcode},
     prelude::*,
 };
 use fusewire_ir::{
@@ -172,15 +172,21 @@ fn multiply_bytes(b: &mut FunctionBuilder<'_>, x: Value, y: Value) -> Value {
 
 /// `mask ? x : y`, lane by lane; the mask is as wide as their lanes.
 pub(crate) fn select(b: &mut FunctionBuilder<'_>, machine: &Machine, mask: Value, x: Value, y: Value) -> Value {
+    if let Some(chosen) = extremum(b, mask, x, y) {
+        return chosen;
+    }
     let kind = b.func.dfg.value_type(x);
     let blend = match kind.lane_bits() {
         32 => types::I32X4,
         64 => types::I64X2,
         _ => types::I8X16,
     };
-    // Cranelift knows by itself that a comparison's result can be blended with; of other masks it must be told.
-    let compared = b.func.dfg.value_def(mask).inst().is_some_and(|inst| {
-        matches!(b.func.dfg.insts[inst], InstructionData::IntCompare { .. } | InstructionData::FloatCompare { .. })
+    // Cranelift knows by itself that a comparison's result can be blended with, that of integers only as what it is; of
+    // other masks it must be told.
+    let compared = b.func.dfg.value_def(mask).inst().is_some_and(|inst| match b.func.dfg.insts[inst] {
+        InstructionData::FloatCompare { .. } => true,
+        InstructionData::IntCompare { .. } => kind == b.func.dfg.value_type(mask),
+        _ => false,
     });
     if machine.x86 && !compared {
         let [mask, x, y] = [mask, x, y].map(|v| reinterpret(b, blend, v));
@@ -189,6 +195,45 @@ pub(crate) fn select(b: &mut FunctionBuilder<'_>, machine: &Machine, mask: Value
     }
     let mask = reinterpret(b, kind, mask);
     b.ins().bitselect(mask, x, y)
+}
+
+/// The smaller or the larger of two floats, where a choice by their comparison is that, in the form that becomes one
+/// instruction: all its operands the very same values, while constants are made anew for each use.
+fn extremum(b: &mut FunctionBuilder<'_>, mask: Value, x: Value, y: Value) -> Option<Value> {
+    let compare = b.func.dfg.value_def(mask).inst()?;
+    let InstructionData::FloatCompare { cond, args, .. } = b.func.dfg.insts[compare] else { return None };
+    let [low, high] = match cond {
+        FloatCC::LessThan => args,
+        FloatCC::GreaterThan => [args[1], args[0]],
+        _ => return None,
+    };
+    let smaller = same(b, low, x) && same(b, high, y);
+    let larger = same(b, high, x) && same(b, low, y);
+    if !smaller && !larger {
+        return None;
+    }
+    let kind = b.func.dfg.value_type(x);
+    let less = if cond == FloatCC::LessThan { mask } else { b.ins().fcmp(FloatCC::LessThan, low, high) };
+    let less = reinterpret(b, kind, less);
+    Some(if smaller { b.ins().bitselect(less, low, high) } else { b.ins().bitselect(less, high, low) })
+}
+
+/// Was the vector masked with these bits already?
+pub(crate) fn masked(b: &FunctionBuilder<'_>, x: Value, mask: Value) -> bool {
+    let dfg = &b.func.dfg;
+    let Some(inst) = dfg.value_def(x).inst() else { return false };
+    let InstructionData::Binary { opcode: Opcode::Band, args } = dfg.insts[inst] else { return false };
+    same(b, args[1], mask)
+}
+
+/// Are two vectors known to have the same bits and type?
+fn same(b: &FunctionBuilder<'_>, x: Value, y: Value) -> bool {
+    let dfg = &b.func.dfg;
+    let constant = |v| match dfg.insts[dfg.value_def(v).inst()?] {
+        InstructionData::UnaryConst { constant_handle, .. } => Some(constant_handle),
+        _ => None,
+    };
+    x == y || (dfg.value_type(x) == dfg.value_type(y) && constant(x).is_some_and(|c| constant(y) == Some(c)))
 }
 
 /// `value` where the mask is set, else bits of 0, as a vector of a type.

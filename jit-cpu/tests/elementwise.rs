@@ -302,3 +302,97 @@ fn indices_are_values() {
         }
     }
 }
+
+#[test]
+fn huge_arguments_anywhere_among_the_lanes_agree_with_the_interpreter() {
+    for dtype in [DType::F32, DType::F64] {
+        for kind in KINDS {
+            let operands = [(dtype, Walk::Forward), (dtype, Walk::Forward), (dtype, Walk::Parameter)];
+            // Two arguments, both ops on one of them, and what the expansions of sine and cosine do with the results.
+            let kernel = kernel(kind, &operands, dtype, false, |k, v| {
+                let magnitude = k.op(ScalarOp::Abs, &[v[0]]);
+                let remainder = k.op(ScalarOp::HugeTrigRemainder, &[magnitude]);
+                let quadrant = k.op(ScalarOp::HugeTrigQuadrant, &[magnitude]);
+                let other = k.op(ScalarOp::HugeTrigRemainder, &[v[1]]);
+                let still = k.op(ScalarOp::HugeTrigRemainder, &[v[2]]);
+                let zero = k.constant(Scalar::from_i64(dtype, 0));
+                let huge = k.op(ScalarOp::NotEqual, &[remainder, zero]);
+                let sum = k.op(ScalarOp::Add, &[quadrant, other]);
+                let sum = k.op(ScalarOp::Add, &[sum, still]);
+                let chosen = k.op(ScalarOp::Where, &[huge, remainder, magnitude]);
+                k.op(ScalarOp::Add, &[chosen, sum])
+            });
+            for still in [0.25, 1e7] {
+                for n in [1, 16, 17, 95] {
+                    for huge in [0, 3, 15, 16, 33, n - 1].into_iter().filter(|&at| at < n) {
+                        let column = |at: usize, value: f64| -> Vec<Scalar> {
+                            (0..n).map(|i| Scalar::from_f64(dtype, if i == at { value } else { i as f64 })).collect()
+                        };
+                        let columns = [
+                            column(huge, 1e9),
+                            column((huge * 7 + 3) % n, if huge % 2 == 0 { f64::NEG_INFINITY } else { -3e8 }),
+                            column(0, still),
+                        ];
+                        run(&kernel, &operands, &columns);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_stored_before_a_huge_argument_is_seen_stays_right() {
+    for lanes in [2, 4, 8] {
+        let mut k = KernelBuilder::new("in_place");
+        let n = symbol(&mut k, 0);
+        let source = k.buffer(DType::F64, Role::Input, None);
+        let [first, second] = [(); 2].map(|()| k.buffer(DType::F64, Role::Output, Some(n)));
+        k.begin_phase(&[]);
+        let var = k.begin_loop(Range::Full(n), LoopKind::Vector { lanes });
+        let x = k.load(source, Affine::of(var));
+        k.store(first, Affine::of(var), x);
+        let again = k.load(first, Affine::of(var));
+        let double = k.op(ScalarOp::Add, &[again, again]);
+        k.store(first, Affine::of(var), double);
+        let remainder = k.op(ScalarOp::HugeTrigRemainder, &[double]);
+        k.store(second, Affine::of(var), remainder);
+        k.end_loop();
+        k.end_phase();
+        let values: Vec<Scalar> = (0..53).map(|i| Scalar::from_f64(DType::F64, f64::from(i * i * i * i))).collect();
+        agree(&k.finish(), &[operand(DType::F64, Walk::Forward, &values)], &[53], &[]);
+    }
+}
+
+#[test]
+fn choices_by_a_comparison_of_what_is_chosen_agree_with_the_interpreter() {
+    for dtype in [DType::F32, DType::F64, DType::I32] {
+        for kind in [LoopKind::Serial, LoopKind::Vector { lanes: 16 }] {
+            for compare in [ScalarOp::Less, ScalarOp::Greater, ScalarOp::LessEqual, ScalarOp::GreaterEqual] {
+                for swapped in [false, true] {
+                    for limit in [-0.0, 0.0, 2.5, f64::NAN] {
+                        let operands = [(dtype, Walk::Forward), (dtype, Walk::Forward)];
+                        let kernel = kernel(kind, &operands, dtype, false, |k, v| {
+                            let limit = k.constant(Scalar::from_f64(dtype, limit));
+                            let mut pairs = [[v[0], v[1]], [v[0], limit], [limit, v[1]]];
+                            let chosen = pairs.each_mut().map(|pair| {
+                                let condition = k.op(compare, &[pair[0], pair[1]]);
+                                if swapped {
+                                    pair.swap(0, 1);
+                                }
+                                k.op(ScalarOp::Where, &[condition, pair[0], pair[1]])
+                            });
+                            let sum = k.op(ScalarOp::Subtract, &[chosen[0], chosen[1]]);
+                            // The sign of zero is seen in the quotient.
+                            let seen = if dtype == DType::I32 { ScalarOp::Xor } else { ScalarOp::Divide };
+                            let last = k.op(seen, &[chosen[2], chosen[0]]);
+                            let last = k.op(seen, &[last, chosen[1]]);
+                            k.op(ScalarOp::Maximum, &[sum, last])
+                        });
+                        run(&kernel, &operands, &samples(&[dtype, dtype], 5));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -80,6 +80,12 @@ impl Emitter<'_> {
         self.lanes = lanes;
         self.vector_var = Some(inner.var);
         let outside = self.hoist(inner);
+        if self.can_escape(inner) {
+            self.escaping_loop(inner, lanes, [begin, tail, end]);
+            self.vector_var = None;
+            self.hoisted = outside;
+            return;
+        }
         let folded = self.fold_loop(inner, begin, tail, i64::from(lanes));
         self.lanes = 1;
         let folded = self.tail(inner, folded, lanes, tail, end);

@@ -10,6 +10,7 @@ mod cast;
 mod hoist;
 mod lanes;
 mod loops;
+mod rare;
 mod reduce;
 mod strips;
 mod values;
@@ -62,6 +63,7 @@ pub(crate) fn phase(
         lanes: 1,
         vector_var: None,
         hoisted: hoist::Hoisted::default(),
+        escape: None,
         native_slots: [None; 3],
         natives: FxHashMap::default(),
     };
@@ -89,6 +91,8 @@ pub(crate) struct Emitter<'a> {
     lanes: u32,
     vector_var: Option<VarId>,
     hoisted: hoist::Hoisted,
+    /// Inside vector loops that can give up a group of lanes.
+    escape: Option<rare::Escape>,
     /// Memory through which bundles are passed to native functions and back.
     native_slots: [Option<StackSlot>; 3],
     natives: FxHashMap<(ScalarOp, DType), FuncRef>,

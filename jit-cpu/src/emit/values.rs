@@ -89,6 +89,9 @@ impl Emitter<'_> {
     /// An op on operands of a dtype (for `where`: of the choices).
     pub(super) fn op(&mut self, op: ScalarOp, dtype: DType, operands: &[Bundle]) -> Bundle {
         use ScalarOp::*;
+        if let Some(known) = known(op, operands) {
+            return known;
+        }
         let uniform = !operands.iter().any(|o| matches!(o, Bundle::Lanes(_)));
         match op {
             HugeTrigRemainder | HugeTrigQuadrant => self.huge_trig(op, dtype, &operands[0]),
@@ -105,6 +108,7 @@ impl Emitter<'_> {
                 let vectors = condition.iter().zip(&choices[0]).zip(&choices[1]);
                 Bundle::Lanes(vectors.map(|((&c, &x), &y)| vector::select(b, machine, c, x, y)).collect())
             }
+            Abs if dtype.is_float() => self.magnitude(dtype, &operands[0]),
             _ if dtype == DType::Bool => {
                 let width = self.mask_width(operands);
                 let masks: SmallVec<[Vectors; 3]> = operands.iter().map(|o| self.mask(o, width)).collect();
@@ -116,6 +120,15 @@ impl Emitter<'_> {
                 self.each_vector(&vectors, |b, vectors| vector::op(b, machine, op, dtype, vectors))
             }
         }
+    }
+
+    /// Without the sign bit. (`fabs` would make its mask in two instructions for each vector anew.)
+    fn magnitude(&mut self, dtype: DType, operand: &Bundle) -> Bundle {
+        let mask = Scalar::from_bits(dtype, u64::MAX >> (65 - dtype.bits()));
+        let [vectors, masks] = [operand, &Bundle::Const(mask)].map(|bundle| self.vectors(bundle, dtype));
+        let b = &mut self.b;
+        let without = |(&x, &mask)| if vector::masked(b, x, mask) { x } else { b.ins().band(x, mask) };
+        Bundle::Lanes(vectors.iter().zip(&masks).map(without).collect())
     }
 
     fn uniform_op(&mut self, op: ScalarOp, dtype: DType, operands: &[Bundle]) -> Bundle {
@@ -173,7 +186,7 @@ impl Emitter<'_> {
     }
 
     /// Calls a native function on all lanes, through memory.
-    fn call_native(&mut self, op: ScalarOp, dtype: DType, operands: &[Bundle]) -> Bundle {
+    pub(super) fn call_native(&mut self, op: ScalarOp, dtype: DType, operands: &[Bundle]) -> Bundle {
         let uniform = !operands.iter().any(|o| matches!(o, Bundle::Lanes(_)));
         let lanes = if uniform { 1 } else { self.lanes };
         let mut places = [0, 1, 2].map(|i| self.native_slot(i));
@@ -231,43 +244,19 @@ impl Emitter<'_> {
         self.natives.insert((op, dtype), function);
         function
     }
+}
 
-    /// Zero, but on a rare path: when a lane is finite and at least 2^20, a native function computes all of them.
-    fn huge_trig(&mut self, op: ScalarOp, dtype: DType, operand: &Bundle) -> Bundle {
-        let lanes = matches!(operand, Bundle::Lanes(_));
-        let limit = |value: f64| Bundle::Const(Scalar::from_f64(dtype, value));
-        let magnitude = self.op(ScalarOp::Abs, dtype, std::slice::from_ref(operand));
-        let large = self.op(ScalarOp::GreaterEqual, dtype, &[magnitude.clone(), limit(f64::from(1 << 20))]);
-        let finite = self.op(ScalarOp::Less, dtype, &[magnitude, limit(f64::INFINITY)]);
-        let huge = self.op(ScalarOp::And, DType::Bool, &[large, finite]);
-        let any = match huge {
-            Bundle::Lanes(vectors) => {
-                let mut vectors = vectors.into_iter();
-                let first = vectors.next().expect("a bundle has a vector");
-                let all = vectors.fold(first, |x, y| self.b.ins().bor(x, y));
-                self.b.ins().vany_true(all)
-            }
-            other => self.scalar(&other, DType::Bool),
-        };
-        let zero = Bundle::Const(Scalar::from_i64(dtype, 0));
-        let zeros = if lanes { self.vectors(&zero, dtype) } else { [self.scalar(&zero, dtype)].into_iter().collect() };
-        let (rare, join) = (self.b.create_block(), self.b.create_block());
-        self.b.set_cold_block(rare);
-        for &zero in &zeros {
-            let kind = self.b.func.dfg.value_type(zero);
-            self.b.append_block_param(join, kind);
-        }
-        self.b.ins().brif(any, rare, &[], join, &arguments(&zeros));
-        self.b.switch_to_block(rare);
-        let results = match self.call_native(op, dtype, std::slice::from_ref(operand)) {
-            Bundle::Lanes(vectors) => vectors,
-            other => [self.scalar(&other, dtype)].into_iter().collect(),
-        };
-        self.b.ins().jump(join, &arguments(&results));
-        self.b.switch_to_block(join);
-        let results = self.b.block_params(join);
-        if lanes { Bundle::Lanes(results.iter().copied().collect()) } else { Bundle::One(results[0]) }
+/// What an op gives whatever the kernel runs on: an op on constants, a choice by a constant.
+fn known(op: ScalarOp, operands: &[Bundle]) -> Option<Bundle> {
+    if let (ScalarOp::Where, Bundle::Const(condition)) = (op, &operands[0]) {
+        return Some(operands[if condition.as_bool() { 1 } else { 2 }].clone());
     }
+    let constant = |operand: &Bundle| match operand {
+        Bundle::Const(value) => Some(*value),
+        Bundle::One(_) | Bundle::Lanes(_) => None,
+    };
+    let constants: Option<SmallVec<[Scalar; 3]>> = operands.iter().map(constant).collect();
+    Some(Bundle::Const((op.row().reference)(&constants?)))
 }
 
 /// Values as arguments of a block.
