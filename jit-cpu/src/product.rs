@@ -10,7 +10,11 @@ use gemm::Parallelism;
 use rayon::prelude::*;
 
 /// Multiplications that a block may take before the calling thread asks whether to stop: well under 100 ms on one core.
-const BLOCK: usize = 1 << 29;
+const BLOCK: usize = 1 << 28;
+/// A block has at least so many rows and columns, where the matrices do: smaller ones spend their time on packing.
+const SIDE: usize = 288;
+/// The longest sums of a block of that size. Longer ones are added up in the destination.
+const LONGEST: usize = BLOCK / (SIDE * SIDE);
 /// Below this a product runs on the calling thread.
 const INLINE: usize = 1 << 18;
 
@@ -22,16 +26,16 @@ pub(crate) fn matrix_product(threads: &Threads, product: &MatrixProduct<'_>) -> 
     }
     let one = m.saturating_mul(n).saturating_mul(k.max(1));
     let all = one.saturating_mul(batch.len());
-    let run = |[left, right, destination]: [Matrix; 3], m, n, parallelism| match dtype {
-        DType::F32 => multiply::<f32>(left, right, destination, [m, n, k], parallelism, 0.0, 1.0),
-        _ => multiply::<f64>(left, right, destination, [m, n, k], parallelism, 0.0, 1.0),
+    let run = |part: Part, parallelism| match dtype {
+        DType::F32 => multiply::<f32>(part, parallelism, 0.0, 1.0),
+        _ => multiply::<f64>(part, parallelism, 0.0, 1.0),
     };
     if !dtype.is_float() {
         return Err(Error::Internal(format!("a matrix product of {dtype}")));
     }
     let workers = threads.count();
     if all <= INLINE || workers == 1 {
-        return blocks(product, interrupted, |matrices, m, n| run(matrices, m, n, Parallelism::None));
+        return parts(product, interrupted, |part| run(part, Parallelism::None));
     }
     let pool = threads.pool()?;
     if one <= INLINE {
@@ -39,18 +43,19 @@ pub(crate) fn matrix_product(threads: &Threads, product: &MatrixProduct<'_>) -> 
         let stride = (BLOCK / one).max(1);
         for group in batch.chunks(stride) {
             let group: Vec<Shared> = group.iter().map(|&matrices| Shared(matrices)).collect();
-            pool.install(|| group.par_iter().for_each(|shared| run(shared.0, m, n, Parallelism::None)));
+            let part = |matrices| Part { matrices, extents: [m, n, k], continues: false };
+            pool.install(|| group.par_iter().for_each(|shared| run(part(shared.0), Parallelism::None)));
             if interrupted() {
                 return Err(Error::Interrupted);
             }
         }
         return Ok(());
     }
-    blocks(product, interrupted, |matrices, m, n| {
+    parts(product, interrupted, |Part { matrices, extents, continues }| {
         let shared = Shared(matrices);
         pool.install(|| {
             let shared = &shared;
-            run(shared.0, m, n, Parallelism::Rayon(workers));
+            run(Part { matrices: shared.0, extents, continues }, Parallelism::Rayon(workers));
         });
     })
 }
@@ -62,27 +67,34 @@ unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
 
-/// Each product in blocks of rows and columns, asking in between.
-fn blocks(
-    product: &MatrixProduct<'_>,
-    interrupted: &dyn Fn() -> bool,
-    run: impl Fn([Matrix; 3], usize, usize),
-) -> Result<(), Error> {
+/// Part of a product: which rows, columns and terms of the sums. Only the extents of the product decide on the parts, so that
+/// its bits do not depend on anything else.
+struct Part {
+    matrices: [Matrix; 3],
+    extents: [usize; 3],
+    /// The destination holds the sums of the terms before.
+    continues: bool,
+}
+
+/// Each product in parts, asking in between.
+fn parts(product: &MatrixProduct<'_>, interrupted: &dyn Fn() -> bool, run: impl Fn(Part)) -> Result<(), Error> {
     let &MatrixProduct { dtype, m, n, k, batch, .. } = product;
     let size = dtype.size() as isize;
-    let columns = (BLOCK / k.max(1)).clamp(1024, n.max(1024));
-    let rows = (BLOCK / k.max(1) / columns.min(n)).clamp(1024, m.max(1024));
+    let [rows, columns, terms] = part_extents(m, n, k);
     let mut since = 0usize;
     for &[left, right, destination] in batch {
-        for column in (0..n).step_by(columns) {
-            for row in (0..m).step_by(rows) {
-                let (height, width) = (rows.min(m - row), columns.min(n - column));
-                let at = |matrix: Matrix, row: usize, column: usize| {
-                    let offset = row as isize * matrix.row_stride + column as isize * matrix.column_stride;
-                    Matrix { pointer: matrix.pointer.wrapping_offset(offset * size), ..matrix }
-                };
-                run([at(left, row, 0), at(right, 0, column), at(destination, row, column)], height, width);
-                since = since.saturating_add(height.saturating_mul(width).saturating_mul(k.max(1)));
+        for (row, column) in (0..m).step_by(rows).flat_map(|row| (0..n).step_by(columns).map(move |c| (row, c))) {
+            let (height, width) = (rows.min(m - row), columns.min(n - column));
+            let at = |matrix: Matrix, row: usize, column: usize| {
+                let offset = row as isize * matrix.row_stride + column as isize * matrix.column_stride;
+                Matrix { pointer: matrix.pointer.wrapping_offset(offset * size), ..matrix }
+            };
+            // A sum of no terms is written too.
+            for term in (0..k.max(1)).step_by(terms) {
+                let length = terms.min(k - term);
+                let matrices = [at(left, row, term), at(right, term, column), at(destination, row, column)];
+                run(Part { matrices, extents: [height, width, length], continues: term > 0 });
+                since = since.saturating_add(height.saturating_mul(width).saturating_mul(length.max(1)));
                 if since >= BLOCK {
                     since = 0;
                     if interrupted() {
@@ -95,15 +107,18 @@ fn blocks(
     Ok(())
 }
 
-fn multiply<T: 'static>(
-    left: Matrix,
-    right: Matrix,
-    destination: Matrix,
-    [m, n, k]: [usize; 3],
-    parallelism: Parallelism,
-    zero: T,
-    one: T,
-) {
+/// The rows, columns and terms of a part: near a cube of [`BLOCK`] multiplications, but no smaller than [`SIDE`] allows.
+fn part_extents(m: usize, n: usize, k: usize) -> [usize; 3] {
+    let terms = k.clamp(1, LONGEST);
+    let area = BLOCK / terms;
+    let side = (area.isqrt() / 96 * 96).max(SIDE);
+    let rows = m.clamp(1, side);
+    let columns = n.clamp(1, side.max(area / rows));
+    [m.clamp(1, side.max(area / columns)), columns, terms]
+}
+
+fn multiply<T: Copy + 'static>(part: Part, parallelism: Parallelism, zero: T, one: T) {
+    let Part { matrices: [left, right, destination], extents: [m, n, k], continues } = part;
     // SAFETY: the matrices are as large as the caller of the back end says, and the destination overlaps neither operand.
     unsafe {
         gemm::gemm(
@@ -113,14 +128,14 @@ fn multiply<T: 'static>(
             destination.pointer.cast::<T>(),
             destination.column_stride,
             destination.row_stride,
-            false,
+            continues,
             left.pointer.cast::<T>().cast_const(),
             left.column_stride,
             left.row_stride,
             right.pointer.cast::<T>().cast_const(),
             right.column_stride,
             right.row_stride,
-            zero,
+            if continues { one } else { zero },
             one,
             false,
             false,

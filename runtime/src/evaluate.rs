@@ -43,7 +43,7 @@ pub fn evaluate_on(
 ) -> Result<(), Error> {
     let captured = capture(roots);
     counters::GRAPHS_CAPTURED.add(1);
-    let plan = find_or_build(backend, device, plans, &captured)?;
+    let plan = find_or_build(backend, device, plans, &captured, interrupted)?;
     let inputs: SmallVec<[&Buffer; 8]> = captured.inputs.iter().filter_map(|input| input.buffer()).collect();
     debug_assert_eq!(inputs.len(), captured.inputs.len(), "inputs have buffers");
     let results = plan.run(&captured.symbols, &captured.params, &inputs, backend, interrupted)?;
@@ -59,13 +59,17 @@ fn find_or_build(
     device: Device,
     plans: &PlanCache,
     captured: &Capture,
+    interrupted: &dyn Fn() -> bool,
 ) -> Result<Arc<Plan>, Error> {
     if let Some(plan) = plans.find(device, captured.hash, &captured.key) {
         counters::PLAN_HITS.add(1);
         return Ok(plan);
     }
     counters::PLAN_MISSES.add(1);
-    let program = compile::program(&captured.graph(), &mut |_, _| ())?;
-    let plan = Plan::build(program, &mut |kernel| plans.compile(device, backend, kernel))?;
+    let program = compile::program(&captured.graph(), interrupted)?;
+    let plan = Plan::build(program, &mut |kernel| match interrupted() {
+        true => Err(Error::Interrupted),
+        false => plans.compile(device, backend, kernel),
+    })?;
     Ok(plans.insert(device, captured.hash, captured.key.as_slice().into(), Arc::new(plan)))
 }

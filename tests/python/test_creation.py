@@ -114,3 +114,47 @@ def test_mistakes():
             call()
     with pytest.raises(MemoryError, match="too large"):
         xp.zeros((2**40, 2**40))
+
+
+def test_at_most_64_dimensions():
+    x = xp.ones((1,) * 64)
+    assert np.asarray(x + 1).ndim == 64
+    for call in (
+        lambda: xp.ones((1,) * 65),
+        lambda: xp.zeros((1,) * 300),
+        lambda: x[None],
+        lambda: xp.expand_dims(x, axis=0),
+        lambda: xp.reshape(x, (1,) * 300),
+        lambda: xp.broadcast_to(x, (1,) * 65),
+        lambda: xp.stack([x, x]),
+        lambda: xp.tensordot(x, x, axes=0),
+        lambda: xp.meshgrid(*[xp.ones(1)] * 65),
+    ):
+        with pytest.raises(ValueError, match="at most 64"):
+            call()
+    same(xp.tile(x, (1,) * 64), np.ones((1,) * 64))
+
+
+def test_shapes_that_numpy_cannot_have():
+    for call in (
+        lambda: xp.zeros((0, 2**40, 2**40)),
+        lambda: xp.reshape(xp.zeros((0, 2)), (0, 2**40, 2**40)),
+        lambda: xp.tile(xp.ones(10), 10**18),
+    ):
+        with pytest.raises(MemoryError, match="too large"):
+            call()
+
+
+def test_lists_that_hold_themselves():
+    numbers = []
+    numbers.append(numbers)
+    arrays = [xp.ones(2)]
+    arrays.append(arrays)
+    for endless in (numbers, arrays):
+        with pytest.raises(ValueError, match="deep|dimension"):
+            xp.asarray(endless)
+    deep = xp.ones(2)
+    for _ in range(10_000):
+        deep = [deep]
+    with pytest.raises((TypeError, ValueError), match=r"\w"):
+        xp.asarray(deep)

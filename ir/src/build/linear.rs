@@ -147,6 +147,7 @@ pub fn tensordot(a: &Arc<Lazy>, b: &Arc<Lazy>, left: &[i64], right: &[i64]) -> R
     let b_order: SmallVec<[usize; 4]> = right.iter().chain(&b_free).copied().collect();
     let rows = reshaped(&manipulate::permuted(&a, &a_order)?, smallvec![m, k])?;
     let columns = reshaped(&manipulate::permuted(&b, &b_order)?, smallvec![k, n])?;
-    let shape = a_free.iter().map(|&i| a.shape[i]).chain(b_free.iter().map(|&i| b.shape[i])).collect();
+    let shape: Shape = a_free.iter().map(|&i| a.shape[i]).chain(b_free.iter().map(|&i| b.shape[i])).collect();
+    super::check_size(&shape, a.dtype)?;
     reshaped(&dot(&rows, &columns)?, shape)
 }

@@ -35,6 +35,7 @@ pub fn reshape(x: &Arc<Lazy>, shape: &[i64]) -> Recorded<Arc<Lazy>> {
     if element_count(&result) != Some(count) {
         return Err(refuse());
     }
+    check_size(&result, x.dtype)?;
     reshaped(x, result)
 }
 
@@ -81,7 +82,8 @@ pub fn expand_dims(x: &Arc<Lazy>, positions: &[i64]) -> Recorded<Arc<Lazy>> {
     let rank = x.shape.len() + positions.len();
     let positions = axes(positions, rank, "expand_dims")?;
     let mut old = x.shape.iter();
-    let shape = (0..rank).map(|a| if positions.contains(&a) { 1 } else { *old.next().unwrap_or(&1) }).collect();
+    let shape: Shape = (0..rank).map(|a| if positions.contains(&a) { 1 } else { *old.next().unwrap_or(&1) }).collect();
+    check_size(&shape, x.dtype)?;
     reshaped(x, shape)
 }
 
@@ -238,8 +240,8 @@ pub fn tile(x: &Arc<Lazy>, repetitions: &[i64]) -> Recorded<Arc<Lazy>> {
     // [a, b] as [1, a, 1, b], expanded to [r, a, s, b], is row-major [r*a, s*b].
     let apart: Shape = (0..rank).flat_map(|i| [1, extent(i)]).collect();
     let repeated: Shape = (0..rank).flat_map(|i| [times(i), extent(i)]).collect();
-    check_size(&repeated, x.dtype)?;
-    let result: Shape = (0..rank).map(|i| times(i) * extent(i)).collect();
+    let result: Shape = (0..rank).map(|i| times(i).saturating_mul(extent(i))).collect();
+    check_size(&result, x.dtype)?;
     reshaped(&expanded(&reshaped(x, apart)?, &repeated)?, result)
 }
 
@@ -257,6 +259,8 @@ pub fn diff(
     }
     let parts: Vec<Arc<Lazy>> = prepend.into_iter().chain([x]).chain(append).cloned().collect();
     let joined = concat(&parts, Some(a as i64))?;
+    // Once nothing is left, nothing changes any more.
+    let n = n.min(joined.shape[a].saturating_add(1));
     (0..n).try_fold(joined, |x, _| {
         let shorter = x.shape[a].saturating_sub(1);
         let (later, earlier) = (sliced(&x, a, 1, 1, shorter)?, sliced(&x, a, 0, 1, shorter)?);
@@ -284,6 +288,7 @@ pub fn meshgrid(arrays: &[Arc<Lazy>], cartesian: bool) -> Recorded<Vec<Arc<Lazy>
         .iter()
         .enumerate()
         .map(|(i, x)| {
+            check_size(&shape, x.dtype)?;
             let mut own: Shape = SmallVec::from_elem(1, rank);
             own[place(i)] = shape[place(i)];
             expanded(&reshaped(x, own)?, &shape)
