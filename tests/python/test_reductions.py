@@ -61,6 +61,26 @@ def test_accuracy_far_from_zero():
     assert abs(float(xp.sum(x)) / exact.sum() - 1) < 1e-6
 
 
+@pytest.mark.parametrize("layout", ["strided", "reversed", "transposed", "columns", "rows"])
+@pytest.mark.parametrize("dtype", ["int16", "int64"])
+def test_large_arrays_of_every_layout_are_read_once_each(dtype, layout):
+    """Large enough that reductions are split into more segments than there are lanes."""
+    random = np.random.default_rng(2).integers(0, 1000, (700, 1000)).astype(dtype)
+    a = {
+        "strided": np.repeat(random.reshape(-1), 2)[::2],
+        "reversed": random.reshape(-1)[::-1],
+        "transposed": random.T,
+        "columns": random.reshape(-1, 7)[::-1, ::-1],
+        "rows": random.reshape(7, -1)[:, ::2],
+    }[layout]
+    x = xp.asarray(a)
+    for axis in (None, *range(a.ndim)):
+        same(xp.sum(x, axis=axis), np.sum(a, axis=axis))
+        same(xp.max(x, axis=axis), np.max(a, axis=axis))
+        same(xp.argmax(x, axis=axis), np.argmax(a, axis=axis))
+        same(xp.count_nonzero(x % 3, axis=axis), np.count_nonzero(a % 3, axis=axis))
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_nan_and_signed_zero(dtype):
     a = np.array([[1, np.nan, 3], [-0.0, 0.0, -np.inf], [np.inf, 1, 2]], dtype)

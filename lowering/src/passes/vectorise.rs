@@ -171,8 +171,8 @@ fn collect(kernel: &Kernel, block: &[Stmt], level: usize, f: &mut dyn FnMut(&Aff
     }
 }
 
-/// May neighbours in the variable be computed at once? Not when they store to one element (scratch) or load what another
-/// one stores.
+/// May neighbours in the variable be computed at once? Not when they store to one element (scratch), load what another
+/// one stores, or go through different blocks of a loop: all lanes are in the same iteration.
 fn lanes_stay_apart(kernel: &Kernel, body: &[Stmt], var: VarId) -> bool {
     let mut stores = Vec::new();
     for_each_stmt(body, &mut |stmt| {
@@ -181,6 +181,7 @@ fn lanes_stay_apart(kernel: &Kernel, body: &[Stmt], var: VarId) -> bool {
         }
     });
     let mut apart = stores.iter().all(|(_, at)| at.mentions(var));
+    for_each_loop(body, &mut |inner| apart &= inner.range.tile() != Some(var));
     for_each_definition(body, &mut |id| {
         if let Inst::Load { buffer, at } = &kernel.value(id).inst {
             apart &= stores.iter().all(|(b, stored)| b != buffer || stored.coefficient(var) == at.coefficient(var));
@@ -354,6 +355,27 @@ mod tests {
             let loops = loops(&after);
             assert!(loops.len() == 1 && is_vector(&loops[0]));
             assert!(matches!(loops[0].range, Range::Tile { size: 8192, .. }));
+        }
+    }
+
+    /// Nothing is contiguous in the strided loop, and the store is along the blocks; but a block is all that tells the lanes apart.
+    #[test]
+    fn blocks_of_a_loop_are_never_lanes() {
+        let text = "kernel @segments(b0: in i32, b1: out i32[i4]) {
+          i1 = stride b0 0
+          i2 = sym m
+          i3 = const 64
+          i4 = ceildiv i2, i3
+          phase (v0: i4) {
+            loop v1 in tile(i2, v0, 64) {
+              %0 = load b0[v1*i1] : i32
+            } reduce %1 = add %0 : i32
+            store b1[v0] = %1
+          }
+        }";
+        for n in [1, 64, 65, 1000] {
+            let loops = loops(&vectorised(text, &[n], 0.0));
+            assert!(loops.len() == 1 && is_vector(&loops[0]));
         }
     }
 
