@@ -2,6 +2,7 @@
 
 use crate::{
     code::Code,
+    cost::Cost,
     emit,
     isa::{self, Machine},
 };
@@ -30,6 +31,8 @@ pub(crate) struct CompiledPhase {
     pub function: PhaseFunction,
     /// The extents whose product is the number of items.
     pub extents: Vec<IntId>,
+    /// What an item computes.
+    pub cost: Cost,
 }
 
 /// What a phase's function looks like from outside; see `emit`.
@@ -40,6 +43,7 @@ pub(crate) type PhaseFunction = unsafe extern "C" fn(
     scratch: *mut u8,
     begin: i64,
     end: i64,
+    stop: *const bool,
 );
 
 impl Executable for Compiled {
@@ -69,7 +73,8 @@ pub(crate) fn compile(kernel: &Kernel) -> Result<Compiled, Error> {
         let address = code.address(function);
         // SAFETY: at this address lies the code of a function that was compiled with exactly this signature.
         let function = unsafe { std::mem::transmute::<*const u8, PhaseFunction>(address) };
-        CompiledPhase { function, extents: phase.dims.iter().map(|&(_, extent)| extent).collect() }
+        let extents = phase.dims.iter().map(|&(_, extent)| extent).collect();
+        CompiledPhase { function, extents, cost: Cost::of_item(kernel, phase) }
     });
     let phases = phases.collect();
     let scratch = kernel.buffers.iter().filter(|b| b.role == Role::Scratch);
