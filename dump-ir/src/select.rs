@@ -3,7 +3,7 @@
 use crate::options::Selection;
 use fusewire_ir::pass::PIPELINE;
 use fusewire_lowering::pass::KERNEL_PIPELINE;
-use fusewire_runtime::stages::{CAPTURED, CODE, GRAPH_PASS, KERNEL, KERNEL_PASS, REGIONS, STAGES, StageText};
+use fusewire_runtime::stages::{CAPTURED, CODE, FAILED, GRAPH_PASS, KERNEL, KERNEL_PASS, REGIONS, STAGES, StageText};
 
 /// Names for `--stage` besides those of [`STAGES`] and of the back end's code: several stages, or the last of several.
 const GROUPS: &[(&str, &str)] = &[
@@ -13,6 +13,9 @@ const GROUPS: &[(&str, &str)] = &[
     ("clif", "Cranelift's IR of each kernel."),
     ("asm", "Machine code of each kernel."),
 ];
+
+/// The back end's stages.
+const CODES: [&str; 2] = ["clif", "asm"];
 
 /// A text with what the dump calls it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,7 +65,11 @@ pub fn select(sections: Vec<Section>, selection: &Selection) -> Result<Vec<Secti
     if !wanted.is_empty() {
         return Ok(wanted);
     }
+    let failure = sections.iter().find(|section| section.source.stage == CODE && section.source.name == FAILED);
     match selection {
+        Selection::Stage(name) if CODES.contains(&name.as_str()) && failure.is_some() => {
+            Err(failure.map_or(String::new(), |section| section.text.trim_end().to_owned()))
+        }
         Selection::Stage(name) if is_stage(name) => Err(format!("this program has no stage `{name}`")),
         Selection::Stage(name) => Err(format!("unknown stage `{name}`; known are {}", stage_names().join(", "))),
         Selection::After(pass) if is_pass(pass) => Err(format!("this program does not go through the pass `{pass}`")),

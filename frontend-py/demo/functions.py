@@ -70,7 +70,7 @@ def to_uint8(image: Array) -> Array:
 
 
 def edges(image: Array, gamma: float = 0.5) -> Array:
-    """Edges of an RGB photograph: luma, blur, Sobel, gamma, normalised by the maximum; (h, w, 3) to (h - 6, w - 6) of uint8."""
+    """Edges of an RGB photograph: luma, blur, Sobel, gamma, normalised; (h, w, 3) to (h - 6, w - 6) of uint8."""
     xp = image.__array_namespace__()
     magnitude = sobel(gaussian_blur(luma(image))) ** gamma
     return to_uint8(magnitude / xp.max(magnitude))

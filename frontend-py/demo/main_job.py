@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fusewire as xp
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits, load_sample_image
 
 import functions
+import fusewire as xp
 
 OUTPUT = Path("demo-output")
 ROUNDS = 15
@@ -77,7 +77,9 @@ def compare(title: str, function: Callable[..., Any], *inputs: np.ndarray[Any, A
     print(f"  kernels run / NumPy's arrays    {kernels} / {Counted.arrays}")
     print(f"  megabytes moved / NumPy's       {moved / 1e6:.2f} / {Counted.bytes / 1e6:.2f}")
     print(f"  first call, compiling included  {first:.2f} ms")
-    print(f"  median of {ROUNDS} / NumPy's           {median:.3f} / {numpy_median:.3f} ms  ({numpy_median / median:.1f}x)")
+    print(
+        f"  median of {ROUNDS} / NumPy's           {median:.3f} / {numpy_median:.3f} ms  ({numpy_median / median:.1f}x)"
+    )
     print(f"  kernels compiled by the repeats {repeated['kernels_compiled'] - after['kernels_compiled']}")
     print()
     return result

@@ -161,7 +161,7 @@ impl Array {
         let array = to_numpy(slf)?.into_any();
         if let Some(dtype) = dtype {
             let wanted = PyArrayDescr::new(py, dtype)?;
-            if !wanted.is(&to_python(py, slf.get().node.dtype)) {
+            if !wanted.is(to_python(py, slf.get().node.dtype)) {
                 if copy == Some(false) {
                     return Err(PyValueError::new_err(format!(
                         "copy=False, but a copy is needed to make {} of {}",

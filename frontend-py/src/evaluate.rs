@@ -1,7 +1,7 @@
 //! From a Python call to the runtime and back: when the interpreter is released, how Ctrl-C gets through, and the automatic
 //! flush that keeps recorded loops bounded.
 
-use crate::{array::Array, errors};
+use crate::{array::Array, dump::announce, errors};
 use fusewire_ir::{error::Recorded, lazy::Lazy, value::Buffer};
 use fusewire_runtime::evaluate::evaluate as run;
 use parking_lot::Mutex;
@@ -72,6 +72,7 @@ pub fn evaluate(py: Python<'_>, nodes: &[Arc<Lazy>]) -> PyResult<()> {
     if nodes.iter().all(|n| n.buffer().is_some()) {
         return Ok(());
     }
+    announce(py, nodes)?;
     if is_small(nodes) {
         return run(nodes, &|| false).map_err(errors::computing);
     }

@@ -23,12 +23,12 @@ fn binary<'py>(
         return Ok(py.NotImplemented().into_bound(py));
     };
     let own = Operand::Array(array.get().node().clone());
-    let result = if reflected { build::elementwise(op, &[other, own]) } else { build::elementwise(op, &[own, other]) };
+    let result = if reflected { build::elementwise(op, [other, own]) } else { build::elementwise(op, [own, other]) };
     Ok(Bound::new(py, recorded(py, result)?)?.into_any())
 }
 
 fn unary(op: ScalarOp, array: &Bound<'_, Array>) -> PyResult<Array> {
-    recorded(array.py(), build::elementwise(op, &[Operand::Array(array.get().node().clone())]))
+    recorded(array.py(), build::elementwise(op, [Operand::Array(array.get().node().clone())]))
 }
 
 fn matrix_product<'py>(

@@ -21,8 +21,9 @@ use std::{hash::Hasher, sync::Arc};
 /// A captured graph, encoded.
 #[derive(Debug)]
 pub struct Capture {
-    /// Equal for two captures exactly when their graphs are equal.
-    pub key: Box<[u32]>,
+    /// Captures with equal keys have equal graphs. The other way round it is so but for nodes recorded twice, which the
+    /// graph has once.
+    pub key: Vec<u32>,
     /// Of the key.
     pub hash: u64,
     /// The value of each symbol.
@@ -93,7 +94,7 @@ pub fn capture(roots: &[Arc<Lazy>]) -> Capture {
     keep_what_others_hold(&nodes, &mut root_ids);
     let outputs = root_ids.iter().map(|&i| nodes[i as usize].lazy.clone()).collect();
     let mut capture = Capture {
-        key: Box::default(),
+        key: Vec::new(),
         hash: 0,
         symbols: Vec::new(),
         params: Vec::new(),
@@ -200,7 +201,9 @@ impl Capture {
     /// Numbers symbols, inputs and parameters in the order of the walk, and writes the key.
     fn encode(&mut self) {
         let mut symbols = Symbols::default();
-        let mut key: Vec<u32> = Vec::with_capacity(self.nodes.len() * 6);
+        let mut key: Vec<u32> = Vec::with_capacity(self.nodes.len() * 8);
+        // Where the key has the last shape: neighbours mostly have the same.
+        let mut last: (&[usize], std::ops::Range<usize>) = (&[], 0..0);
         for node in &self.nodes {
             let op = node.expression.as_ref().map(|e| &e.op);
             key.push(opcode(op) | (node.lazy.dtype as u32) << 16 | (node.operands.len() as u32) << 24);
@@ -223,18 +226,25 @@ impl Capture {
                 }
                 Some(Op::Map(_) | Op::Cast | Op::View(View::Reshape | View::Expand) | Op::Dot) => {}
             }
-            key.push(node.lazy.shape.len() as u32);
-            key.extend(node.lazy.shape.iter().map(|&d| match symbols.dim(d) {
-                Dim::Zero => 0,
-                Dim::One => 1,
-                Dim::Sym(s) => s.0 + 2,
-            }));
+            let shape = node.lazy.shape.as_slice();
+            key.push(shape.len() as u32);
+            let start = key.len();
+            if shape == last.0 {
+                key.extend_from_within(last.1.clone());
+            } else {
+                key.extend(shape.iter().map(|&d| match symbols.dim(d) {
+                    Dim::Zero => 0,
+                    Dim::One => 1,
+                    Dim::Sym(s) => s.0 + 2,
+                }));
+            }
+            last = (shape, start..key.len());
         }
         key.extend_from_slice(&self.roots);
         let mut hasher = FxHasher::default();
         key.iter().for_each(|&word| hasher.write_u32(word));
         self.hash = hasher.finish();
-        self.key = key.into_boxed_slice();
+        self.key = key;
         self.symbols = symbols.values;
     }
 

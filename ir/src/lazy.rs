@@ -125,15 +125,11 @@ thread_local! {
     static PENDING: RefCell<Option<Vec<Arc<Lazy>>>> = const { RefCell::new(None) };
 }
 
-/// Drops operands without recursion: a drop inside a drop only queues.
+/// Drops operands without recursion: a drop inside a drop only queues. What others hold too ends here, and so does what was
+/// recorded on computed operands only, for nothing is below those.
 fn drop_later(operands: Operands) {
-    for mut operand in operands {
-        // What others hold too, and what has no operands itself, ends here: nothing below it can follow.
-        let leaf = Arc::get_mut(&mut operand).is_none_or(|node| match node.expression.get_mut() {
-            None => true,
-            Some(expression) => expression.inputs.is_empty(),
-        });
-        if leaf {
+    for operand in operands {
+        if operand.depth < 2 || Arc::strong_count(&operand) > 1 {
             drop(operand);
         } else {
             drop_queued(operand);

@@ -1,33 +1,40 @@
-//! A kernel's functions in executable memory: a Cranelift module of its own, given back when it is dropped.
+//! A function in executable memory: a Cranelift module of its own, given back when it is dropped.
 
-use crate::{compile, isa::Machine, native};
+use crate::{compile, native};
 use cranelift::codegen::{
     Context, FinalizedRelocTarget,
     ir::{ExternalName, LibCall, UserExternalName},
+    isa::OwnedTargetIsa,
 };
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 use fusewire_runtime::error::Error;
 use parking_lot::Mutex;
 
-/// The machine code of a kernel's functions.
+/// The machine code of a phase's function.
 pub(crate) struct Code {
     /// Some until it is dropped. Locked by nobody; a module may move between threads, but is not made for sharing.
     module: Mutex<Option<JITModule>>,
     bytes: usize,
+    /// Where the function begins; an address as a number, for sharing between threads.
+    address: usize,
 }
 
 impl Code {
-    /// Without functions yet.
-    pub fn new(machine: &Machine) -> Code {
+    /// Compiles the function in a context for a machine, and puts it into memory.
+    pub fn new(name: &str, isa: &OwnedTargetIsa, context: &mut Context) -> Result<Code, Error> {
         let names = Box::new(|call: LibCall| call.to_string());
-        let mut builder = JITBuilder::with_isa(machine.isa.clone(), names);
+        let mut builder = JITBuilder::with_isa(isa.clone(), names);
         builder.symbol_lookup_fn(Box::new(native::address));
-        Code { module: Mutex::new(Some(JITModule::new(builder))), bytes: 0 }
+        let mut code = Code { module: Mutex::new(Some(JITModule::new(builder))), bytes: 0, address: 0 };
+        let function = code.define(name, context)?;
+        let module = code.module.get_mut().as_mut().expect("a module until it is dropped");
+        module.finalize_definitions().map_err(internal)?;
+        code.address = module.get_finalized_function(function).expose_provenance();
+        Ok(code)
     }
 
-    /// Compiles the function in a context and puts it into memory.
-    pub fn define(&mut self, name: &str, context: &mut Context) -> Result<FuncId, Error> {
+    fn define(&mut self, name: &str, context: &mut Context) -> Result<FuncId, Error> {
         let module = self.module.get_mut().as_mut().expect("a module until it is dropped");
         // The emitter names native functions in plain text; a module numbers what it imports.
         let function = &mut context.func;
@@ -66,14 +73,9 @@ impl Code {
         }
     }
 
-    /// Makes every function ready to be called.
-    pub fn finish(&mut self) -> Result<(), Error> {
-        self.module.get_mut().as_mut().expect("a module until it is dropped").finalize_definitions().map_err(internal)
-    }
-
-    /// Where a function begins, after [`Code::finish`]; valid as long as `self`.
-    pub fn address(&mut self, function: FuncId) -> *const u8 {
-        self.module.get_mut().as_ref().expect("a module until it is dropped").get_finalized_function(function)
+    /// Where the function begins; valid as long as `self`.
+    pub fn address(&self) -> *const u8 {
+        std::ptr::with_exposed_provenance(self.address)
     }
 
     /// Bytes of machine code.

@@ -1,10 +1,15 @@
 //! A kernel to a compiled kernel: one function a phase, and what a launch needs to know about it.
+//!
+//! A phase is compiled when it first has items: kernels have phases for wide and for narrow arrays, and most only ever
+//! meet one of the two. What has never run on much data is compiled in a hurry, and again with care when it comes back or
+//! meets a lot: code that runs once should not cost more than it saves. Both compute the same bits.
 
 use crate::{
     code::Code,
     cost::Cost,
     emit,
-    isa::{self, Machine},
+    isa::{self, Effort, Machine},
+    threads::Work,
 };
 use cranelift::{
     codegen::{CodegenError, Context, control::ControlPlane, ir::Function},
@@ -12,12 +17,19 @@ use cranelift::{
 };
 use fusewire_lowering::kernel::{IntId, Kernel, Role};
 use fusewire_runtime::{backend::Executable, error::Error};
-use std::{any::Any, cell::Cell};
+use std::{
+    any::Any,
+    cell::Cell,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
 
-/// A kernel's machine code.
+/// A kernel with the machine code of the phases that have run.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    code: Code,
+    kernel: Kernel,
     /// In the order of the kernel.
     pub phases: Vec<CompiledPhase>,
     /// Length and element size of each scratch buffer.
@@ -27,13 +39,25 @@ pub(crate) struct Compiled {
 /// One phase's function.
 #[derive(Debug)]
 pub(crate) struct CompiledPhase {
-    /// Where it begins; valid as long as the kernel.
-    pub function: PhaseFunction,
+    index: usize,
+    quick: OnceLock<Code>,
+    thorough: OnceLock<Code>,
+    /// How often it ran as quick code.
+    runs: AtomicU32,
     /// The extents whose product is the number of items.
     pub extents: Vec<IntId>,
     /// What an item computes.
     pub cost: Cost,
 }
+
+/// A launch that moves more bytes, or computes more instructions, is worth careful code at once.
+const MUCH: [u64; 2] = [256 << 10, 1 << 20];
+
+/// Runs on little data after which a phase counts as coming back.
+const QUICK_RUNS: u32 = 2;
+
+/// What the books say of the code of a phase that is not compiled yet.
+const EXPECTED_CODE_BYTES: usize = 4096;
 
 /// What a phase's function looks like from outside; see `emit`.
 pub(crate) type PhaseFunction = unsafe extern "C" fn(
@@ -46,12 +70,45 @@ pub(crate) type PhaseFunction = unsafe extern "C" fn(
     stop: *const bool,
 );
 
+impl Compiled {
+    /// The function of a phase for so much work; valid as long as `self`.
+    pub fn function(&self, phase: &CompiledPhase, work: &Work) -> Result<PhaseFunction, Error> {
+        let much = work.bytes > MUCH[0] || work.instructions() > MUCH[1];
+        let code = match phase.thorough.get() {
+            Some(code) => code,
+            None if much || phase.runs.fetch_add(1, Relaxed) >= QUICK_RUNS => {
+                self.compiled(phase, &phase.thorough, Effort::Thorough)?
+            }
+            None => self.compiled(phase, &phase.quick, Effort::Quick)?,
+        };
+        // SAFETY: at this address lies the code of a function that was compiled with exactly this signature.
+        Ok(unsafe { std::mem::transmute::<*const u8, PhaseFunction>(code.address()) })
+    }
+
+    /// The code in a slot, compiled if need be. Outside the slot's lock: a process that forks meanwhile must not inherit a
+    /// lock that nobody opens. Of two threads that compile at once, one throws its code away.
+    fn compiled<'a>(&self, phase: &CompiledPhase, slot: &'a OnceLock<Code>, effort: Effort) -> Result<&'a Code, Error> {
+        if let Some(code) = slot.get() {
+            return Ok(code);
+        }
+        let name = format!("{}:{}", self.kernel.name, phase.index);
+        let code = with_emitted(&self.kernel, phase.index, effort, |machine, context| {
+            Code::new(&name, &machine.isa, context)
+        })?;
+        Ok(slot.get_or_init(|| code))
+    }
+}
+
 impl Executable for Compiled {
     fn as_any(&self) -> &dyn Any {
         self
     }
     fn code_bytes(&self) -> usize {
-        self.code.bytes()
+        let slots = |phase: &CompiledPhase| {
+            let compiled = [&phase.quick, &phase.thorough].into_iter().filter_map(OnceLock::get);
+            compiled.map(Code::bytes).sum::<usize>().max(EXPECTED_CODE_BYTES)
+        };
+        self.phases.iter().map(slots).sum()
     }
 }
 
@@ -60,33 +117,26 @@ thread_local! {
     static CONTEXT: Cell<Option<Box<(Context, FunctionBuilderContext)>>> = const { Cell::new(None) };
 }
 
-/// Compiles every phase of a kernel.
-pub(crate) fn compile(kernel: &Kernel) -> Result<Compiled, Error> {
-    let mut code = Code::new(isa::machine()?);
-    let mut functions = Vec::with_capacity(kernel.phases.len());
-    for index in 0..kernel.phases.len() {
-        let name = format!("{}:{index}", kernel.name);
-        functions.push(with_emitted(kernel, index, |_, context| code.define(&name, context))?);
-    }
-    code.finish()?;
-    let phases = kernel.phases.iter().zip(functions).map(|(phase, function)| {
-        let address = code.address(function);
-        // SAFETY: at this address lies the code of a function that was compiled with exactly this signature.
-        let function = unsafe { std::mem::transmute::<*const u8, PhaseFunction>(address) };
-        let extents = phase.dims.iter().map(|&(_, extent)| extent).collect();
-        CompiledPhase { function, extents, cost: Cost::of_item(kernel, phase) }
+/// Prepares a kernel. The work is done when a phase first runs.
+pub(crate) fn compile(kernel: &Kernel) -> Compiled {
+    let phases = kernel.phases.iter().enumerate().map(|(index, phase)| CompiledPhase {
+        index,
+        quick: OnceLock::new(),
+        thorough: OnceLock::new(),
+        runs: AtomicU32::new(0),
+        extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
+        cost: Cost::of_item(kernel, phase),
     });
-    let phases = phases.collect();
     let scratch = kernel.buffers.iter().filter(|b| b.role == Role::Scratch);
     let scratch = scratch.filter_map(|b| b.length.map(|length| (length, b.dtype.size()))).collect();
-    Ok(Compiled { code, phases, scratch })
+    Compiled { phases: phases.collect(), scratch, kernel: kernel.clone() }
 }
 
 /// The kernel as Cranelift's code before it optimises, and as assembly.
 pub(crate) fn explain(kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
     let (mut clif, mut assembly) = (String::new(), String::new());
     for index in 0..kernel.phases.len() {
-        with_emitted(kernel, index, |machine, context| {
+        with_emitted(kernel, index, Effort::Thorough, |machine, context| {
             context.set_disasm(true);
             clif.push_str(&context.func.display().to_string());
             let code = context.compile(machine.isa.as_ref(), &mut ControlPlane::default());
@@ -108,9 +158,10 @@ pub(crate) fn refused(name: &str, error: &CodegenError, function: &Function) -> 
 fn with_emitted<T>(
     kernel: &Kernel,
     phase: usize,
+    effort: Effort,
     finish: impl FnOnce(&Machine, &mut Context) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let machine = isa::machine()?;
+    let machine = isa::machine(effort)?;
     // Taken out, and put back only after success: what a failure leaves behind must not meet the next kernel.
     let mut kept = CONTEXT.take().unwrap_or_else(|| Box::new((Context::new(), FunctionBuilderContext::new())));
     let (context, builder) = &mut *kept;

@@ -33,7 +33,7 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
         let work = Work { items, bytes: share, item };
         let workers = threads.workers(&work);
         let scratch = scratch(scratch_bytes, workers)?;
-        let function = phase.function;
+        let function = compiled.function(phase, &work)?;
         let arguments = Arguments {
             buffers: launch.buffers.as_ptr(),
             ints: launch.ints.as_ptr(),

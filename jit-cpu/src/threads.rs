@@ -44,6 +44,13 @@ pub(crate) struct Work {
     pub item: u64,
 }
 
+impl Work {
+    /// Vector instructions of all items, about.
+    pub fn instructions(&self) -> u64 {
+        self.item.saturating_mul(self.items)
+    }
+}
+
 /// Runs items: `run(worker, begin, end, stop)`.
 pub(crate) type Run<'a> = dyn Fn(usize, u64, u64, &AtomicBool) + Sync + 'a;
 
@@ -81,7 +88,7 @@ impl Threads {
 
     /// How many threads, the calling one among them, a job is worth.
     pub fn workers(&self, work: &Work) -> usize {
-        let instructions = work.item.saturating_mul(work.items);
+        let instructions = work.instructions();
         if work.items < 2 || (work.bytes < INLINE_BYTES && instructions < INLINE_INSTRUCTIONS) {
             return 1;
         }

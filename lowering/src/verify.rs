@@ -186,6 +186,9 @@ impl Checker<'_> {
         self.int(inner.range.extent())?;
         if let Range::Tile { tile, size, .. } = inner.range {
             self.var(tile)?;
+            if self.vector == Some(tile) {
+                return Err(format!("the lanes of v{} run through different ranges of v{var}", tile.0));
+            }
             if size == 0 {
                 return Err(format!("the blocks of v{var} are empty"));
             }

@@ -61,5 +61,5 @@ fn find_or_build(
     counters::PLAN_MISSES.add(1);
     let program = compile::program(&captured.graph(), &mut |_, _| ())?;
     let plan = Plan::build(program, &mut |kernel| plans.compile(device, backend, kernel))?;
-    Ok(plans.insert(device, captured.hash, captured.key.clone(), Arc::new(plan)))
+    Ok(plans.insert(device, captured.hash, captured.key.as_slice().into(), Arc::new(plan)))
 }

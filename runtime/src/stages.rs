@@ -33,6 +33,9 @@ pub const CODE: Stage =
 /// Every stage, in order.
 pub const STAGES: &[Stage] = &[CAPTURED, GRAPH_PASS, REGIONS, PROGRAM, KERNEL, KERNEL_PASS, CODE];
 
+/// The name of a [`CODE`] text that says why there is no code.
+pub const FAILED: &str = "failed";
+
 /// One text of a stage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StageText {
@@ -70,8 +73,10 @@ pub fn kernel_stages(kernel: &Kernel, step: Option<usize>, backend: &dyn Backend
     add(KERNEL, KERNEL.name, text::print(kernel));
     let mut observe = |pass: &KernelPass, kernel: &Kernel| add(KERNEL_PASS, pass.name, text::print(kernel));
     let optimized = compile::optimize_kernel(kernel.clone(), &mut observe)?;
-    for (name, code) in backend.explain(&optimized)? {
-        add(CODE, name, code);
+    // What the back end cannot compile is what one wants to look at.
+    match backend.explain(&optimized) {
+        Ok(codes) => codes.into_iter().for_each(|(name, code)| add(CODE, name, code)),
+        Err(problem) => add(CODE, FAILED, format!("{problem}\n")),
     }
     Ok(texts)
 }

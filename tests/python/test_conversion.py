@@ -10,9 +10,9 @@ import weakref
 
 import numpy as np
 import pytest
-from support import DTYPES, INTEGERS, same, sample
 
 import fusewire as xp
+from support import DTYPES, INTEGERS, same, sample
 
 
 def address(x):
@@ -108,7 +108,9 @@ def test_results_can_be_written_to_only_by_their_one_owner():
     same(y, np.array([2.0, 4.0, 6.0]))
 
 
-@pytest.mark.parametrize(("value", "dtype"), [(True, "bool"), (3, "int64"), (2.5, "float64"), (np.float32(1), "float32")])
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(True, "bool"), (3, "int64"), (2.5, "float64"), (np.float32(1), "float32")]
+)
 def test_numbers(value, dtype):
     x = xp.asarray(value)
     assert (x.shape, x.dtype) == ((), np.dtype(dtype))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support import DTYPES, FLOATS, INTEGERS, close, same
 
 import fusewire as xp
+from support import DTYPES, FLOATS, INTEGERS, close, same
 
 
 @pytest.mark.parametrize("dtype", [None, *DTYPES])

@@ -1,4 +1,4 @@
-"""Element-wise functions against NumPy: every function, its dtypes, operators in all forms, integers at their limits."""
+"""Element-wise functions against NumPy: every function and dtype, operators in all forms, integers at their limits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import operator
 
 import numpy as np
 import pytest
-from support import DTYPES, FLOATS, INTEGERS, NUMBERS, close, same, sample
 
 import fusewire as xp
+from support import DTYPES, FLOATS, INTEGERS, NUMBERS, close, same, sample
 
 EXACT_UNARY = {
     "abs": NUMBERS,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import same
 
 import fusewire as xp
+from support import same
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
 
@@ -24,7 +24,10 @@ def test_basic_indices(case):
     same(computed[index] * 2, a[index] * 2)
 
 
-@given(st.integers(0, 7), st.slices(7) | st.builds(slice, *[st.none() | st.integers(-20, 20)] * 2, st.sampled_from([-3, 1, 2])))
+@given(
+    st.integers(0, 7),
+    st.slices(7) | st.builds(slice, *[st.none() | st.integers(-20, 20)] * 2, st.sampled_from([-3, 1, 2])),
+)
 def test_slices(extent, part):
     a = np.arange(extent)
     same(xp.asarray(a)[part], a[part])
@@ -45,7 +48,12 @@ def test_positions(index):
 def test_huge_bounds():
     a = np.arange(5)
     x = xp.asarray(a)
-    for part in (slice(-(2**80), 2**80), slice(2**63 - 1, None, -(2**63)), slice(None, None, 2**90), slice(2**70, -(2**70), -1)):
+    for part in (
+        slice(-(2**80), 2**80),
+        slice(2**63 - 1, None, -(2**63)),
+        slice(None, None, 2**90),
+        slice(2**70, -(2**70), -1),
+    ):
         same(x[part], a[part])
     for position in (2**63, 2**80, -(2**80)):
         with pytest.raises(IndexError, match="out of bounds"):

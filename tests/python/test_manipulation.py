@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import DTYPES, same, sample
 
 import fusewire as xp
+from support import DTYPES, same, sample
 
 A = np.arange(24.0).reshape(2, 3, 4)
 
@@ -74,7 +74,9 @@ def test_flip(axis):
     same(xp.flip(x() * 2, axis=axis), np.flip(A * 2, axis))
 
 
-@pytest.mark.parametrize(("shift", "axis"), [(1, None), (-7, None), (2, 1), (-1, -1), ((1, 2), (0, 2)), (50, 2), (0, 0)])
+@pytest.mark.parametrize(
+    ("shift", "axis"), [(1, None), (-7, None), (2, 1), (-1, -1), ((1, 2), (0, 2)), (50, 2), (0, 0)]
+)
 def test_roll(shift, axis):
     same(xp.roll(x(), shift, axis=axis), np.roll(A, shift, axis))
     same(xp.roll(xp.ones((0, 2)), shift if isinstance(shift, int) else 1, axis=0), np.ones((0, 2)))

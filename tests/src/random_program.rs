@@ -139,7 +139,7 @@ fn random_elementwise(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<La
     if !operands.iter().any(|o| matches!(o, Operand::Array(_))) {
         operands[0] = Operand::Array(pick(random, arrays));
     }
-    bounded(&build::elementwise(row.op, &operands)?, 60)
+    bounded(&build::elementwise(row.op, operands)?, 60)
 }
 
 /// Floats kept between -limit and limit, NaN as 0; integers wrap anyway.

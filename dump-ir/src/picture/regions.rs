@@ -186,3 +186,49 @@ fn loops(nest: &Nest) -> String {
         format!("items {}, row {}", extents(&items), extents(&row))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fusewire_ir::{fusion::partition, text::parse::parse};
+
+    const CENTRED: &str = "\
+graph @f(%a0: f32[m, n], %s0: f32 param) -> f32[m, n] {
+  %0 = reduce add %a0 axes=[0] : f32[1, n]
+  %1 = reshape %s0 : f32[1, 1]
+  %2 = expand %1 : f32[1, n]
+  %3 = divide %0, %2 : f32[1, n]
+  %4 = expand %3 : f32[m, n]
+  %5 = subtract %a0, %4 : f32[m, n]
+  return %5
+}
+";
+
+    fn picture(sizes: Vec<i64>) -> Picture {
+        let graph = parse(CENTRED).unwrap();
+        region_picture(&graph, &partition(&graph), &Sizes(sizes)).unwrap()
+    }
+
+    #[test]
+    fn what_crosses_a_frame_is_a_load_or_a_store_of_an_array() {
+        let picture = picture(Vec::new());
+        assert_eq!(picture.frames.len(), 2);
+        for arrow in &picture.arrows {
+            let (from, to) = (&picture.nodes[arrow.from], &picture.nodes[arrow.to]);
+            if from.frame != to.frame {
+                let inner = if from.frame.is_some() { from } else { to };
+                let outer = if from.frame.is_some() { to } else { from };
+                assert_eq!((inner.class, outer.class, outer.frame), (Class::Access, Class::Array, None));
+            }
+        }
+        let labels: Vec<&str> = picture.nodes.iter().map(|node| node.label.as_str()).collect();
+        assert!(labels.contains(&"divide ·, %s0"), "{labels:?}");
+        assert!(labels.contains(&"%5, result 0"), "{labels:?}");
+    }
+
+    #[test]
+    fn bytes_are_numbers_once_sizes_are_known() {
+        assert_eq!(picture(Vec::new()).heading, ["2 regions: 8*m*n + 4*n B read, 4*m*n + 4*n B written"]);
+        assert_eq!(picture(vec![1000, 100]).heading, ["2 regions: 800 kB read, 400 kB written"]);
+    }
+}

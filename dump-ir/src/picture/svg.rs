@@ -21,7 +21,7 @@ pub fn svg(picture: &Picture, marker: &str) -> String {
     let scene = scene(picture);
     let used: Vec<Class> =
         Class::ALL.into_iter().filter(|class| picture.nodes.iter().any(|node| node.class == *class)).collect();
-    let top = MARGIN + picture.heading.len() as f64 * LINE;
+    let top = MARGIN + picture.heading.len() as f64 * LINE + LINE / 2.0;
     let heading = picture.heading.iter().map(|line| line.chars().count()).max().unwrap_or(0) as f64 * 8.0;
     let width = scene.width.max(heading).max(ENTRY * used.len().min(4) as f64) + 2.0 * MARGIN;
     let columns = (((width - 2.0 * MARGIN) / ENTRY) as usize).max(1);

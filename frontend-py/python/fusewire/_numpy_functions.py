@@ -68,6 +68,11 @@ _OTHER_NAME = {"amax": "max", "amin": "min", "around": "round", "concatenate": "
 _RENAMED = {"ddof": "correction", "a_min": "min", "a_max": "max"}
 # Arguments that only say how NumPy is to do it; their other values have no counterpart.
 _IGNORED = {"out": (None,), "order": (None, "C", "K"), "subok": (True, False), "casting": ("same_kind",)}
+# Functions whose answer is no array: they need the values, wherever they are asked.
+_CONVERTED = frozenset(
+    "allclose array2string array_equal array_equiv iscomplexobj isrealobj may_share_memory save savetxt "
+    "savez savez_compressed shares_memory".split()
+)
 _UFUNC_REDUCTIONS = {
     "add": "sum",
     "multiply": "prod",
@@ -87,6 +92,8 @@ def call(function: Callable[..., Any], arguments: Sequence[Any], keywords: Mappi
     special = _SPECIAL.get(name)
     if special is not None:
         return special(*arguments, **keywords)
+    if name in _CONVERTED:
+        return function(*map(_to_numpy, arguments), **{key: _to_numpy(value) for key, value in keywords.items()})
     name = _OTHER_NAME.get(name, name)
     positional = _SAME_NAME.get(name)
     if positional is None:
@@ -152,6 +159,10 @@ def _rounded(x: xp.Array, decimals: int = 0) -> xp.Array:
     return x.round(decimals)
 
 
+def _to_numpy(value: Any) -> Any:
+    return np.asarray(value) if isinstance(value, xp.Array) else value
+
+
 def _permuted(x: xp.Array, axes: Sequence[int] | None = None) -> xp.Array:
     return x.transpose() if axes is None else xp.permute_dims(x, tuple(axes))
 
@@ -183,7 +194,6 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "copy": lambda a, order="K", subok=False: a.copy(),
     "array_repr": lambda arr, **_: repr(arr),
     "array_str": lambda a, **_: str(a),
-    "array2string": lambda a, *arguments, **keywords: np.array2string(np.asarray(a), *arguments, **keywords),
     "dot": _dot,
     "cumsum": _cumsum,
     "cumprod": _cumprod,

@@ -1,8 +1,10 @@
-"""What the engine did: counters, and whether an array is computed."""
+"""What the engine did and would do: counters, whether an array is computed, the stages of compilation."""
+
+from typing import Literal
 
 from fusewire._fusewire import Array, engine
 
-__all__ = ["counters", "is_computed", "reset_counters"]
+__all__ = ["counters", "dump", "is_computed", "reset_counters"]
 
 
 def counters() -> dict[str, int]:
@@ -17,6 +19,23 @@ def counters() -> dict[str, int]:
 def reset_counters() -> None:
     """Start all counters at 0 again."""
     engine.reset_counters()
+
+
+def dump(
+    *arrays: Array,
+    stage: str = "summary",
+    after: str | None = None,
+    format: Literal["text", "dot", "svg", "html"] = "text",
+) -> str:
+    """Return the stages that computing ``arrays`` together would go through; nothing is computed.
+
+    ``stage`` is ``"summary"``, ``"all"`` or one of ``captured``, ``graph``, ``regions``, ``program``, ``kernel``,
+    ``kernels``, ``clif``, ``asm``; ``after`` is the name of a pass. ``captured``, ``graph``, ``regions`` and graph
+    passes also have pictures (``dot``, ``svg``); ``html`` is one page with everything.
+
+    Raises ValueError for arrays that are computed already and for unknown names.
+    """
+    return engine.dump(arrays, stage if after is None else f"after {after}", format)
 
 
 def is_computed(x: Array, /) -> bool:

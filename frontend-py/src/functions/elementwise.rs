@@ -73,7 +73,7 @@ fn apply(op: ScalarOp, logical: bool, operands: &[Operand]) -> Recorded<Arc<Lazy
             })
         })
         .collect::<Recorded<SmallVec<[Operand; 3]>>>()?;
-    build::elementwise(op, &truths)
+    build::elementwise(op, truths)
 }
 
 impl ElementwiseFunction {

@@ -1,6 +1,6 @@
 //! Element-wise functions: promotion by the op-table row, Python scalars as parameters, broadcasting.
 
-use super::{Operand, common_shape, constant, parameter, record, scalar};
+use super::{Arguments, Operand, common_shape, constant, parameter, record, scalar};
 use crate::{
     dtype::{DType, Kind},
     error::{RecordError, Recorded},
@@ -9,6 +9,7 @@ use crate::{
     ops::{Promotion, ScalarOp},
     promote::{Weak, float_for, integer_range, result_type},
     scalar::Scalar,
+    shape::Shape,
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -17,8 +18,13 @@ use std::sync::Arc;
 ///
 /// Fails with TypeError when the op does not take the dtypes, ValueError when shapes do not broadcast, OverflowError when
 /// a Python integer does not fit.
-pub fn elementwise(op: ScalarOp, operands: &[Operand]) -> Recorded<Arc<Lazy>> {
+pub fn elementwise(op: ScalarOp, operands: impl Into<Arguments>) -> Recorded<Arc<Lazy>> {
+    apply(op, operands.into().0)
+}
+
+fn apply(op: ScalarOp, arguments: SmallVec<[Operand; 3]>) -> Recorded<Arc<Lazy>> {
     let row = op.row();
+    let operands = arguments.as_slice();
     if operands.len() != row.arity {
         return Err(RecordError::dtype(format!("{} takes {} arguments, got {}", row.name, row.arity, operands.len())));
     }
@@ -31,7 +37,9 @@ pub fn elementwise(op: ScalarOp, operands: &[Operand]) -> Recorded<Arc<Lazy>> {
     }
     let (op, dtype) = compute_type(op, common);
     match row.promotion {
-        Promotion::IntegerIdentity if dtype.is_integer() => return convert(&operands[0], dtype, false),
+        Promotion::IntegerIdentity if dtype.is_integer() => {
+            return convert(operands[0].clone(), dtype, false);
+        }
         Promotion::IntegerConstant(answer) if !dtype.is_float() => {
             let shape = operands[0].array().map(|a| a.shape.clone()).unwrap_or_default();
             return super::expanded(&constant(Scalar::bool(answer))?, &shape);
@@ -41,35 +49,44 @@ pub fn elementwise(op: ScalarOp, operands: &[Operand]) -> Recorded<Arc<Lazy>> {
     if !op.row().domain.contains(dtype) || op.row().promotion == Promotion::Internal {
         return Err(not_taken(op, operands));
     }
-    // An integer exponent decides the code (x ** 2 is a product), so it stays part of the structure.
-    let structural = op == ScalarOp::Pow;
-    let inputs = operands
-        .iter()
-        .enumerate()
-        .map(|(i, o)| convert(o, dtype, structural && i == 1))
-        .collect::<Recorded<Operands>>()?;
     if let (ScalarOp::Pow, Operand::Scalar(Weak::Int(exponent))) = (op, &operands[operands.len() - 1])
         && dtype.is_integer()
         && *exponent < 0
     {
         return Err(RecordError::value("pow: integers to negative integer powers are not allowed"));
     }
+    // An integer exponent decides the code (x ** 2 is a product), so it stays part of the structure.
+    let structural = op == ScalarOp::Pow;
+    let mut inputs = Operands::new();
+    for (i, operand) in arguments.into_iter().enumerate() {
+        inputs.push(convert(operand, dtype, structural && i == 1)?);
+    }
     mapped(op, inputs)
 }
 
 /// The node of an op whose operands have the right dtypes already.
 pub(super) fn mapped(op: ScalarOp, inputs: Operands) -> Recorded<Arc<Lazy>> {
-    let dtypes: SmallVec<[DType; 3]> = inputs.iter().map(|i| i.dtype).collect();
-    let Some(dtype) = op.result_dtype(&dtypes) else {
+    let mut dtypes = [DType::Bool; 3];
+    for (dtype, input) in dtypes.iter_mut().zip(&inputs) {
+        *dtype = input.dtype;
+    }
+    let dtypes = &dtypes[..inputs.len().min(3)];
+    let Some(dtype) = op.result_dtype(dtypes) else {
         let list = dtypes.iter().map(|d| d.numpy_name()).collect::<Vec<_>>().join(", ");
         return Err(RecordError::dtype(format!("{} does not take {list}", op.row().name)));
     };
     let shape = match inputs.as_slice() {
-        [one] => one.shape.clone(),
-        [a, b] if a.shape == b.shape || b.shape.is_empty() => a.shape.clone(),
-        _ => common_shape(op.row().name, inputs.iter().map(|i| i.shape.as_slice()))?,
+        // No larger than an operand: such an array can be addressed.
+        [one] if dtype.size() <= one.dtype.size() => Shape::from_slice(&one.shape),
+        [a, b] if (a.shape == b.shape || b.shape.is_empty()) && dtype.size() <= a.dtype.size() => {
+            Shape::from_slice(&a.shape)
+        }
+        _ => {
+            let shape = common_shape(op.row().name, inputs.iter().map(|i| i.shape.as_slice()))?;
+            super::check_size(&shape, dtype)?;
+            shape
+        }
     };
-    super::check_size(&shape, dtype)?;
     same_device(op.row().name, &inputs)?;
     record(Op::Map(op), inputs, dtype, shape)
 }
@@ -130,13 +147,14 @@ fn not_taken(op: ScalarOp, operands: &[Operand]) -> RecordError {
 }
 
 /// An operand as a node of that dtype.
-fn convert(operand: &Operand, dtype: DType, structural: bool) -> Recorded<Arc<Lazy>> {
+fn convert(operand: Operand, dtype: DType, structural: bool) -> Recorded<Arc<Lazy>> {
     match operand {
-        Operand::Array(array) => cast(array, dtype),
+        Operand::Array(array) if array.dtype == dtype => Ok(array),
+        Operand::Array(array) => cast(&array, dtype),
         Operand::Scalar(value) => {
             let integral = matches!(value, Weak::Int(_) | Weak::Bool(_))
                 || matches!(value, Weak::Float(f) if f.fract() == 0.0 && f.abs() <= 16.0);
-            let value = scalar(*value, dtype)?;
+            let value = scalar(value, dtype)?;
             if structural && integral { constant(value) } else { parameter(value) }
         }
     }
@@ -185,9 +203,12 @@ pub fn astype(array: &Arc<Lazy>, dtype: DType) -> Recorded<Arc<Lazy>> {
 
 /// Elements of `a` where the condition is true (not 0), else of `b`.
 pub fn where_(condition: &Operand, a: &Operand, b: &Operand) -> Recorded<Arc<Lazy>> {
-    let condition = convert(condition, DType::Bool, false)?;
+    let condition = convert(condition.clone(), DType::Bool, false)?;
     let dtype = operand_type(&[a.clone(), b.clone()]);
-    mapped(ScalarOp::Where, smallvec::smallvec![condition, convert(a, dtype, false)?, convert(b, dtype, false)?])
+    mapped(
+        ScalarOp::Where,
+        smallvec::smallvec![condition, convert(a.clone(), dtype, false)?, convert(b.clone(), dtype, false)?],
+    )
 }
 
 /// `minimum(maximum(x, min), max)`, either bound optional.
@@ -209,7 +230,7 @@ pub fn clip(x: &Arc<Lazy>, min: Option<&Operand>, max: Option<&Operand>) -> Reco
                 }
                 other => other.clone(),
             };
-            result = mapped(op, smallvec::smallvec![result, convert(&bound, dtype, false)?])?;
+            result = mapped(op, smallvec::smallvec![result, convert(bound, dtype, false)?])?;
         }
     }
     Ok(result)

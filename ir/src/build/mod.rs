@@ -53,6 +53,33 @@ impl Operand {
     }
 }
 
+/// The arguments of an element-wise function: given up by the caller (the cheap way, for hot calls) or borrowed.
+pub struct Arguments(SmallVec<[Operand; 3]>);
+
+impl<const N: usize> From<[Operand; N]> for Arguments {
+    fn from(operands: [Operand; N]) -> Arguments {
+        Arguments(operands.into_iter().collect())
+    }
+}
+
+impl<const N: usize> From<&[Operand; N]> for Arguments {
+    fn from(operands: &[Operand; N]) -> Arguments {
+        Arguments(operands.iter().cloned().collect())
+    }
+}
+
+impl From<SmallVec<[Operand; 3]>> for Arguments {
+    fn from(operands: SmallVec<[Operand; 3]>) -> Arguments {
+        Arguments(operands)
+    }
+}
+
+impl From<&[Operand]> for Arguments {
+    fn from(operands: &[Operand]) -> Arguments {
+        Arguments(operands.iter().cloned().collect())
+    }
+}
+
 /// A node after the last checks that concern every node.
 fn record(op: Op<LazyForm>, inputs: Operands, dtype: DType, shape: Shape) -> Recorded<Arc<Lazy>> {
     let device = inputs.first().map_or(Device::Cpu, |i| i.device);

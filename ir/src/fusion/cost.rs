@@ -10,10 +10,6 @@ use crate::{
 /// Nodes that one region computes at most. Beyond, compile times and register pressure cost more than a store.
 pub const REGION_LIMIT: usize = 150;
 
-/// Values that a later loop over the same row recomputes up to this many ops; above, they are kept in a scratch row, whose
-/// store and load hit the first-level cache.
-pub const ROW_RECOMPUTE_LIMIT: u32 = 4;
-
 /// A load that hits the cache, in ops.
 pub const LOAD: u32 = 1;
 
@@ -72,4 +68,17 @@ pub fn recompute_in_regions(cost: Cost, dtype: DType, regions: usize) -> bool {
     let (size, regions) = (dtype.size() as u64, regions as u64);
     let once = u64::from(cost.bytes) + u64::from(cost.ops) * size / 4;
     once * regions <= once + (2 + regions) * size
+}
+
+/// Is a value that is the same at every index cheap enough for each item of each region to compute it again? Without a bound,
+/// every region of a large graph over such values would compute all that lies below it.
+pub fn recompute_uniform(cost: Cost) -> bool {
+    cost.ops <= 64
+}
+
+/// Is computing an element again in a later loop over the same row cheaper than keeping the row? A row that one item has to
+/// itself is in the first-level cache when its next loop runs; a row that is the whole array goes through memory.
+pub fn recompute_in_row(cost: Cost, dtype: DType, whole_array: bool) -> bool {
+    let size = dtype.size() as u64;
+    if whole_array { u64::from(cost.bytes) + u64::from(cost.ops) * size / 4 <= 3 * size } else { cost.ops <= 4 }
 }

@@ -20,7 +20,7 @@ pub(super) struct Draft {
     pub vars: SymShape,
     /// Empty: no loops inside an item yet.
     pub row: SmallVec<[Var; 2]>,
-    /// May values over the row be computed from reductions over it? Then the row's variables are the last ones.
+    /// May values over the row be computed from reductions over it?
     pub by_rows: bool,
     /// May values over the row be stored?
     pub stores_row: bool,
@@ -49,12 +49,11 @@ impl Draft {
                 self.vars.extend(extents.iter().copied());
                 (self.by_rows, self.stores_row) = (*by_rows, *by_rows);
             }
-            Plan::LastAreRow(count) => {
-                let end = self.vars.len();
-                self.row = (end - count..end).map(|v| v as Var).collect();
+            Plan::Row(vars) => {
+                self.row = vars.clone();
                 (self.by_rows, self.stores_row) = (true, true);
             }
-            Plan::Row(var) => {
+            Plan::Running(var) => {
                 self.row = smallvec![*var];
                 self.by_rows = *var > 0 && *var as usize == self.vars.len() - 1;
                 self.stores_row = true;
@@ -81,8 +80,13 @@ impl Draft {
         let Some(vars) = long.map(whole).collect::<Option<SmallVec<[Var; 4]>>>() else {
             return false;
         };
-        let all = |vars: &[Var]| vars.iter().copied().eq(0..self.vars.len() as Var);
-        vars == self.items() || ((self.row.is_empty() || self.stores_row) && all(&vars))
+        vars == self.items() || self.whole_order().is_some_and(|order| order == vars)
+    }
+
+    /// The order of all variables in which an array over all of them may be stored, if it may.
+    fn whole_order(&self) -> Option<SmallVec<[Var; 4]>> {
+        let order = self.items().iter().chain(&self.row).copied().collect();
+        (self.row.is_empty() || self.stores_row).then_some(order)
     }
 
     /// The ways in which the variables of `other` can be taken for variables of this draft: the new name of each.
@@ -97,8 +101,8 @@ impl Draft {
             if same_items {
                 found.push(items);
             }
-            if !self.row.is_empty() && self.by_rows && self.vars == other.vars {
-                found.push((0..self.vars.len() as Var).collect());
+            if !self.row.is_empty() && self.by_rows {
+                found.extend(self.whole_order().filter(|order| self.extents(order) == other.vars));
             }
         } else if same_items && self.extents(&self.row) == other.extents(&other.row) {
             let mut map: SmallVec<[Var; 4]> = SmallVec::from_elem(0, other.vars.len());

@@ -18,7 +18,7 @@ use crate::{
 pub(super) enum Below {
     /// None.
     Nothing,
-    /// Only reductions along innermost axes of these extents, with axes left outside.
+    /// Only reductions along axes of these extents that rows can have, see [`are_rows`].
     Rows(SymShape),
     /// Others.
     Other,
@@ -91,6 +91,11 @@ impl Facts {
             Some(_) => Some(Access { base: id, strided: Strided::dense(&graph.node(id).shape) }),
             None => self.access[id.0 as usize].clone(),
         }
+    }
+
+    /// Is it the same at every index, and so cheap that whoever needs it may compute it?
+    pub fn free_everywhere(&self, id: NodeId) -> bool {
+        self.uniform[id.0 as usize] && cost::recompute_uniform(self.cost[id.0 as usize])
     }
 
     fn require(&mut self, graph: &Graph, id: NodeId, why: Why) {
@@ -268,10 +273,18 @@ pub(super) fn reduced_extents(graph: &Graph, node: &Node) -> SymShape {
     axes.iter().map(|&a| operand.shape[a as usize]).filter(|&d| d != Dim::One).collect()
 }
 
-/// Are the reduced axes the innermost ones, with others outside?
+/// What a reduction asks of the regions that use its result.
 fn rows(shape: &[Dim], axes: &[u8], extents: SymShape) -> Below {
     let long: Vec<u8> = (0..shape.len() as u8).filter(|&a| shape[a as usize] != Dim::One).collect();
-    let kept = long.len() - extents.len();
-    let innermost = long[kept..].iter().all(|a| axes.contains(a));
-    if kept > 0 && innermost { Below::Rows(extents) } else { Below::Other }
+    let reduced = |position: usize| axes.contains(&long[position]);
+    if are_rows(long.len(), reduced) { Below::Rows(extents) } else { Below::Other }
+}
+
+/// May reductions over these of `count` axes, and what uses them along these axes, be loops of one kernel? They may when the
+/// axes are the innermost ones: each item has its row. Where that is everything, the kernel pass `split-reductions` makes
+/// parallel phases of the one item's loops. Along outer axes it could do so too, but measured on 4096 x 2048 float32, softmax
+/// of columns took 27 ms as one kernel and 19 ms as several, and the mean plus deviations of 200000 x 8 1.7 and 0.9 ms.
+pub(super) fn are_rows(count: usize, row: impl Fn(usize) -> bool) -> bool {
+    let length = (0..count).filter(|&axis| row(axis)).count();
+    (count - length..count).all(&row)
 }

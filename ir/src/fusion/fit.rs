@@ -5,7 +5,7 @@ use crate::{
     fusion::{
         Why, cost,
         draft::Draft,
-        facts::{Below, Facts, reduced_extents},
+        facts::{Below, Facts, are_rows, reduced_extents},
         index::{Indices, Var, mentions},
     },
     graph::{Graph, Node, NodeId},
@@ -33,20 +33,23 @@ pub(super) enum Plan {
     Keep,
     /// New variables of these extents become the row.
     NewRow { extents: SymShape, by_rows: bool },
-    /// The last variables, so many, become the row.
-    LastAreRow(usize),
-    /// This variable becomes the row.
-    Row(Var),
+    /// These variables become the row, that of reductions.
+    Row(SmallVec<[Var; 2]>),
+    /// This variable becomes the row, that of running folds.
+    Running(Var),
 }
 
 /// What the region would have to change to compute the node at these places, or why it should not.
 pub(super) fn fit(graph: &Graph, facts: &Facts, id: NodeId, draft: &Draft, demands: &[&Demand]) -> Result<Plan, Why> {
     let node = graph.node(id);
-    if facts.uniform[id.0 as usize] || matches!(node.op, Op::Iota { .. }) {
+    if facts.free_everywhere(id) || matches!(node.op, Op::Iota { .. }) {
         return Ok(Plan::Keep);
     }
     if draft.members.len() >= cost::REGION_LIMIT {
         return Err(Why::Full);
+    }
+    if facts.uniform[id.0 as usize] {
+        return Ok(Plan::Keep);
     }
     match &node.op {
         Op::Reduce { .. } => {
@@ -74,10 +77,11 @@ fn missing(draft: &Draft, demand: &Demand) -> SmallVec<[Var; 4]> {
     (0..draft.vars.len() as Var).filter(|&var| !mentions(&demand.at, var)).collect()
 }
 
-/// Are these the last variables, with others before them, and do they have these extents?
-fn are_last(draft: &Draft, vars: &[Var], extents: &SymShape) -> bool {
-    let first = draft.vars.len() - vars.len();
-    first > 0 && vars.iter().copied().eq(first as Var..draft.vars.len() as Var) && draft.extents(vars) == *extents
+/// Can these variables become the row of reductions of these extents?
+fn can_be_row(draft: &Draft, vars: &[Var], extents: &SymShape) -> bool {
+    !vars.is_empty()
+        && draft.extents(vars) == *extents
+        && are_rows(draft.vars.len(), |var| vars.contains(&(var as Var)))
 }
 
 fn fit_elementwise(facts: &Facts, id: NodeId, draft: &Draft, demands: &[&Demand]) -> Result<Plan, Why> {
@@ -89,7 +93,7 @@ fn fit_elementwise(facts: &Facts, id: NodeId, draft: &Draft, demands: &[&Demand]
         let missing = missing(draft, demand);
         // The reductions below are inside the items when they are taken row by row.
         let (repeated, below_fits) = if draft.row.is_empty() {
-            let by_rows = matches!(below, Below::Rows(extents) if are_last(draft, &missing, extents));
+            let by_rows = matches!(below, Below::Rows(extents) if can_be_row(draft, &missing, extents));
             (!missing.is_empty() && !by_rows, by_rows)
         } else {
             let repeated = missing.iter().any(|var| !draft.row.contains(var));
@@ -117,17 +121,17 @@ fn fit_reduction(facts: &Facts, id: NodeId, extents: SymShape, draft: &Draft, de
         }
     }
     mentioned.sort_unstable();
-    let innermost = matches!(facts.below[id.0 as usize], Below::Rows(_));
+    let by_rows = matches!(facts.below[id.0 as usize], Below::Rows(_));
     if draft.row.is_empty() {
         let missing = missing(draft, demand);
         if missing.is_empty() {
-            return Ok(Plan::NewRow { by_rows: innermost && !draft.vars.is_empty(), extents });
+            return Ok(Plan::NewRow { by_rows, extents });
         }
-        let by_rows = innermost && are_last(draft, &missing, &extents);
-        return if by_rows { Ok(Plan::LastAreRow(missing.len())) } else { Err(Why::NotByRows) };
+        let fits = by_rows && can_be_row(draft, &missing, &extents);
+        return if fits { Ok(Plan::Row(missing.into_iter().collect())) } else { Err(Why::NotByRows) };
     }
     let same_loops = draft.extents(&draft.row) == extents && mentioned == draft.items();
-    let usable = !demand.outside || (draft.by_rows && innermost);
+    let usable = !demand.outside || (draft.by_rows && by_rows);
     if same_loops && usable { Ok(Plan::Keep) } else { Err(Why::NotByRows) }
 }
 
@@ -142,7 +146,9 @@ fn fit_scan(node: &Node, axis: u8, draft: &Draft, demand: &Demand) -> Result<Pla
     }
     match draft.row.as_slice() {
         // Other variables than its own would repeat the fold.
-        [] if missing(draft, demand).is_empty() => Ok(Plan::Row(var)),
+        [] if missing(draft, demand).is_empty() => Ok(Plan::Running(var)),
+        // A reduction of everything is split into parallel phases, and a running fold cannot be.
+        _ if draft.by_rows && draft.items().is_empty() => Err(Why::NotInOrder),
         same if same == row.as_slice() && missing(draft, demand).is_empty() => Ok(Plan::Keep),
         _ => Err(Why::NotInOrder),
     }

@@ -14,7 +14,13 @@ use crate::{
     node::{Op, View},
     shape::{Dim, SymShape},
 };
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
+use std::collections::hash_map::Entry;
+
+/// With how many of the regions that need a node, and could not be joined, a further one is tried. Keeps the time linear where
+/// thousands of regions need one node.
+const JOIN_ATTEMPTS: usize = 16;
 
 /// What growing ends with.
 pub(super) struct Grown {
@@ -115,7 +121,7 @@ impl Grower<'_> {
         if let Some(why) = regions.iter().find_map(|(_, fits)| fits.as_ref().err()) {
             return self.store(id, *why, demands);
         }
-        let cheap = self.facts.uniform[id.0 as usize]
+        let cheap = self.facts.free_everywhere(id)
             || (self.facts.below[id.0 as usize] == Below::Nothing
                 && cost::recompute_in_regions(
                     self.facts.cost[id.0 as usize],
@@ -218,7 +224,8 @@ impl Grower<'_> {
         self.drafts[demand.region].waiting.push(id);
         let demands = &mut self.demands[id.0 as usize];
         let same = |d: &&mut Demand| d.region == demand.region && d.loads == demand.loads && d.at == demand.at;
-        match demands.iter_mut().find(same) {
+        // What escapes the short look back is found when the node is placed.
+        match demands.iter_mut().rev().take(8).find(same) {
             Some(known) => known.outside |= demand.outside,
             None => demands.push(demand),
         }
@@ -340,34 +347,58 @@ impl Grower<'_> {
 
     /// Joins regions that need the same elements in the same loops.
     fn join_sharing(&mut self, demands: &mut Vec<Demand>) {
-        let mut first = 0;
-        while first < demands.len() {
-            let mut second = first + 1;
-            while second < demands.len() {
-                let (a, b) = (&demands[first], &demands[second]);
-                if a.region != b.region && a.loads == b.loads {
-                    let (a, b) = if self.drafts[a.region].row.is_empty() && !self.drafts[b.region].row.is_empty() {
-                        (b, a)
-                    } else {
-                        (a, b)
-                    };
-                    let correspondences = self.drafts[a.region].correspondences(&self.drafts[b.region]);
-                    if let Some(map) = correspondences.into_iter().find(|map| renamed(&b.at, map) == a.at) {
-                        let (a, b) = (a.region, b.region);
-                        self.join(a, b, &map, demands);
-                    }
+        if demands.len() < 2 {
+            return;
+        }
+        let mut regions: Vec<usize> = Vec::new();
+        let mut needed: FxHashMap<usize, FxHashSet<(bool, Indices)>> = FxHashMap::default();
+        for demand in demands.iter() {
+            needed.entry(demand.region).or_insert_with(|| {
+                regions.push(demand.region);
+                FxHashSet::default()
+            });
+            needed.entry(demand.region).and_modify(|known| {
+                known.insert((demand.loads, demand.at.clone()));
+            });
+        }
+        // Regions that could not be joined with each other.
+        let mut apart: Vec<usize> = Vec::new();
+        for region in regions {
+            let recent = apart.len().saturating_sub(JOIN_ATTEMPTS)..apart.len();
+            let joined = recent.rev().find_map(|at| {
+                let (mut host, mut guest) = (apart[at], region);
+                // The one with the loops over a row can take in the other.
+                if self.drafts[host].row.is_empty() && !self.drafts[guest].row.is_empty() {
+                    (host, guest) = (guest, host);
                 }
-                second += 1;
+                let (theirs, ours) = (&needed[&guest], &needed[&host]);
+                let shares = |map: &SmallVec<[Var; 4]>| {
+                    theirs.iter().any(|(loads, at)| ours.contains(&(*loads, renamed(at, map))))
+                };
+                let map = self.drafts[host].correspondences(&self.drafts[guest]).into_iter().find(shares)?;
+                if !self.join(host, guest, &map, demands) {
+                    return None;
+                }
+                let theirs = needed.remove(&guest).unwrap_or_default();
+                let theirs = theirs.into_iter().map(|(loads, at)| (loads, renamed(&at, &map)));
+                needed.entry(host).or_default().extend(theirs);
+                Some((at, host))
+            });
+            match joined {
+                Some((at, host)) => apart[at] = host,
+                None => apart.push(region),
             }
-            first += 1;
         }
         // Joining can make two demands one.
+        let mut positions: FxHashMap<(usize, bool, Indices), usize> = FxHashMap::default();
         let mut kept: Vec<Demand> = Vec::with_capacity(demands.len());
         for demand in demands.drain(..) {
-            let same = |d: &&mut Demand| d.region == demand.region && d.loads == demand.loads && d.at == demand.at;
-            match kept.iter_mut().find(same) {
-                Some(known) => known.outside |= demand.outside,
-                None => kept.push(demand),
+            match positions.entry((demand.region, demand.loads, demand.at.clone())) {
+                Entry::Occupied(known) => kept[*known.get()].outside |= demand.outside,
+                Entry::Vacant(new) => {
+                    new.insert(kept.len());
+                    kept.push(demand);
+                }
             }
         }
         *demands = kept;
@@ -376,7 +407,8 @@ impl Grower<'_> {
     /// Joins region `b` into `a`, if neither has to run after the other and they are not too large together. `in_hand` are
     /// demands that are not recorded.
     fn join(&mut self, a: usize, b: usize, map: &[Var], in_hand: &mut [Demand]) -> bool {
-        let size = self.drafts[a].members.union(&self.drafts[b].members).count();
+        let (ours, theirs) = (&self.drafts[a].members, &self.drafts[b].members);
+        let size = ours.len() + theirs.iter().filter(|id| !ours.contains(id)).count();
         if size > cost::REGION_LIMIT || self.reaches(a, b) || self.reaches(b, a) {
             return false;
         }

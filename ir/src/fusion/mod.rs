@@ -87,6 +87,7 @@ pub struct Region {
 }
 
 /// What a region does.
+#[expect(clippy::large_enum_variant, reason = "most are nests, and there are few regions")]
 #[derive(Clone, PartialEq, Debug)]
 pub enum Body {
     /// Loops: a kernel.

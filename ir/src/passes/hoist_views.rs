@@ -16,6 +16,7 @@ use crate::{
     pass::Pass,
     shape::{Dim, SymShape},
 };
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 /// See the head of this file.
@@ -66,8 +67,8 @@ impl Hoister<'_> {
             && !is_affine(node, graph.node(node.inputs[0]))
         {
             let operand = node.inputs[0];
-            if self.can_push(operand, &node.shape, 0) {
-                return self.push(operand, &node.shape);
+            if self.can_push(operand, &node.shape) {
+                return self.push(operand, &node.shape, &mut FxHashMap::default());
             }
             if matches!(graph.node(operand).op, Op::Input(_)) {
                 let axes = (0..graph.node(operand).shape.len() as u8).collect();
@@ -99,28 +100,54 @@ impl Hoister<'_> {
         }
     }
 
-    /// Is the node, reshaped, made of affine loads only?
-    fn can_push(&self, id: NodeId, to: &SymShape, depth: usize) -> bool {
+    /// Can the node be reshaped by reshaping arrays in memory instead? Everything in between has to be used there only.
+    fn can_push(&self, top: NodeId, to: &SymShape) -> bool {
+        let mut uses_here: FxHashMap<NodeId, u32> = FxHashMap::default();
+        let mut stack = vec![top];
+        uses_here.insert(top, 1);
+        let mut between = Vec::new();
+        while let Some(id) = stack.pop() {
+            match self.step(id, to) {
+                Step::No => return false,
+                Step::Here => {}
+                Step::Above => {
+                    between.push(id);
+                    for &operand in &self.graph.node(id).inputs {
+                        let uses = uses_here.entry(operand).or_insert(0);
+                        *uses += 1;
+                        if *uses == 1 {
+                            stack.push(operand);
+                        }
+                    }
+                }
+            }
+            if between.len() > REGION_LIMIT {
+                return false;
+            }
+        }
+        between.iter().all(|id| uses_here[id] == self.uses[id.0 as usize])
+    }
+
+    /// Where the reshape of a node goes.
+    fn step(&self, id: NodeId, to: &SymShape) -> Step {
         let node = self.graph.node(id);
+        let here = |fits| if fits { Step::Here } else { Step::No };
         if let Some(strided) = &self.strided[id.0 as usize] {
-            return strided.view(&View::Reshape, &node.shape, to).is_some();
+            return here(strided.view(&View::Reshape, &node.shape, to).is_some());
         }
         match &node.op {
-            Op::Const(_) | Op::Param(_) => true,
-            Op::Map(_) | Op::Cast => {
-                let inside = self.uses[id.0 as usize] == 1 && depth < REGION_LIMIT;
-                inside && node.inputs.iter().all(|&i| self.can_push(i, to, depth + 1))
-            }
-            Op::View(view) => {
-                // One reshape after another is one.
-                let again = matches!(view, View::Reshape) && self.uses[id.0 as usize] == 1 && depth < REGION_LIMIT;
-                splits(&node.shape, to)
-                    || self.scalar_below(id).is_some()
-                    || again && self.can_push(node.inputs[0], to, depth + 1)
-            }
-            Op::Input(_) | Op::Iota { .. } | Op::Reduce { .. } | Op::Scan { .. } | Op::Concat { .. } | Op::Dot => {
-                splits(&node.shape, to)
-            }
+            _ if self.scalar_below(id).is_some() || splits(&node.shape, to) => Step::Here,
+            // One reshape after another is one.
+            Op::Map(_) | Op::Cast | Op::View(View::Reshape) => Step::Above,
+            Op::Const(_)
+            | Op::Param(_)
+            | Op::Input(_)
+            | Op::Iota { .. }
+            | Op::View(_)
+            | Op::Reduce { .. }
+            | Op::Scan { .. }
+            | Op::Concat { .. }
+            | Op::Dot => Step::No,
         }
     }
 
@@ -132,31 +159,42 @@ impl Hoister<'_> {
         self.graph.node(id).shape.is_empty().then_some(id)
     }
 
-    /// The node reshaped; only after `can_push`.
-    fn push(&mut self, id: NodeId, to: &SymShape) -> NodeId {
+    /// The node reshaped; only after `can_push`. `pushed` has what is reshaped already.
+    fn push(&mut self, id: NodeId, to: &SymShape, pushed: &mut FxHashMap<NodeId, NodeId>) -> NodeId {
+        if let Some(&known) = pushed.get(&id) {
+            return known;
+        }
         let graph = self.graph;
         let node = graph.node(id);
-        if self.strided[id.0 as usize].is_none() {
-            match &node.op {
-                Op::Map(_) | Op::Cast => {
-                    let inputs: SmallVec<[NodeId; 3]> = node.inputs.iter().map(|&i| self.push(i, to)).collect();
-                    return self.new.add(Node { inputs, shape: to.clone(), ..node.clone() });
-                }
-                Op::View(_) => {
-                    if let Some(scalar) = self.scalar_below(id) {
-                        let scalar = self.at(scalar);
-                        return self.new.broadcast(scalar, to);
-                    }
-                    if !splits(&node.shape, to) {
-                        return self.push(node.inputs[0], to);
-                    }
-                }
-                _ => {}
+        let new = match (self.step(id, to), self.scalar_below(id)) {
+            (Step::Above, _) if matches!(node.op, Op::View(_)) => self.push(node.inputs[0], to, pushed),
+            (Step::Above, _) => {
+                let inputs: SmallVec<[NodeId; 3]> = node.inputs.iter().map(|&i| self.push(i, to, pushed)).collect();
+                self.new.add(Node { inputs, shape: to.clone(), ..node.clone() })
             }
-        }
-        let operand = self.at(id);
-        self.new.view(View::Reshape, operand, to.clone())
+            (_, Some(scalar)) if self.strided[id.0 as usize].is_none() => {
+                let scalar = self.at(scalar);
+                self.new.broadcast(scalar, to)
+            }
+            _ => {
+                let operand = self.at(id);
+                self.new.view(View::Reshape, operand, to.clone())
+            }
+        };
+        pushed.insert(id, new);
+        new
     }
+}
+
+/// What to do with a node that is to be reshaped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Reshape it: that is an affine index map.
+    Here,
+    /// Reshape its operands.
+    Above,
+    /// Neither is possible.
+    No,
 }
 
 /// Does a reshape only split axes? Then it is an affine index map.

@@ -8,7 +8,7 @@ use super::{
 use crate::vector;
 use cranelift::{codegen::ir::StackSlot, prelude::*};
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
-use fusewire_lowering::kernel::{CASCADE_BLOCK, Loop, Reduction, Stmt};
+use fusewire_lowering::kernel::{CASCADE_BLOCK, Loop, LoopKind, Range, Reduction, Stmt};
 
 /// Entries of the stack of blocks: enough for 2^53 steps.
 const LEVELS: u32 = 48;
@@ -71,10 +71,7 @@ fn take(values: &mut &[Value], like: &Bundle) -> Bundle {
 impl Emitter<'_> {
     /// The iterations `begin..end` with the loop's folds.
     pub(super) fn fold_loop(&mut self, inner: &Loop, begin: Value, end: Value, step: i64) -> Folded {
-        let reductions = inner.reductions.iter().map(|r| {
-            let dtype = self.dtype(r.value);
-            Fold { op: r.op, dtype, cascades: Reduction::cascades(r.op, dtype) }
-        });
+        let reductions = inner.reductions.iter().map(|r| self.fold_of(inner, r));
         let scans = inner.scans.iter().map(|s| Fold { op: s.op, dtype: self.dtype(s.value), cascades: false });
         let folds: Vec<Fold> = reductions.chain(scans).collect();
         let mut folded = if folds.iter().any(|f| f.cascades) {
@@ -86,6 +83,17 @@ impl Emitter<'_> {
         };
         folded.accumulators.truncate(inner.reductions.len());
         folded
+    }
+
+    /// A range of at most one block of steps has nothing to cascade: its one block is the result, bit for bit.
+    fn fold_of(&self, inner: &Loop, reduction: &Reduction) -> Fold {
+        let lanes = match inner.kind {
+            LoopKind::Serial => 1,
+            LoopKind::Vector { lanes } => u32::from(lanes),
+        };
+        let one_block = matches!(inner.range, Range::Tile { size, .. } if size <= CASCADE_BLOCK * lanes);
+        let dtype = self.dtype(reduction.value);
+        Fold { op: reduction.op, dtype, cascades: Reduction::cascades(reduction.op, dtype) && !one_block }
     }
 
     /// The unit of a fold in every lane.
@@ -328,14 +336,7 @@ impl Emitter<'_> {
     /// Folds the unfinished blocks with the stacks, from their tops to their bottoms.
     pub(super) fn finish(&mut self, inner: &Loop, folded: Folded) -> Vec<Bundle> {
         let Some(Blocks { depth, stacks }) = folded.blocks else { return folded.accumulators };
-        let folds: Vec<Fold> = inner
-            .reductions
-            .iter()
-            .map(|r| {
-                let dtype = self.dtype(r.value);
-                Fold { op: r.op, dtype, cascades: Reduction::cascades(r.op, dtype) }
-            })
-            .collect();
+        let folds: Vec<Fold> = inner.reductions.iter().map(|r| self.fold_of(inner, r)).collect();
         let mut results = folded.accumulators;
         let cascading: Vec<usize> = (0..folds.len()).filter(|&i| folds[i].cascades).collect();
         // The stacks are filled to the same depth, so one loop counts down for all.

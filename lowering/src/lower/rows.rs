@@ -4,7 +4,8 @@
 
 use fusewire_ir::{
     fusion::{
-        Nest, Partition, RegionId, cost,
+        Nest, Partition, RegionId,
+        cost::{self, Cost},
         index::{Index, Indices, mentions, through_view},
         strided::Strided,
     },
@@ -46,6 +47,7 @@ pub(super) struct Pull<'a> {
 }
 
 /// Where an element comes from.
+#[expect(clippy::large_enum_variant, reason = "taken apart at once where it is made")]
 pub(super) enum Source {
     /// From an input or a stored node, at this address.
     Load { base: NodeId, address: Index },
@@ -170,7 +172,7 @@ struct Scheduler<'a> {
     pull: &'a Pull<'a>,
     /// How many loops have to be complete before an element can be computed.
     ready: FxHashMap<Element, usize>,
-    costs: FxHashMap<Element, u32>,
+    costs: FxHashMap<Element, Cost>,
     loops: Vec<RowLoop>,
 }
 
@@ -203,9 +205,9 @@ impl Scheduler<'_> {
     }
 
     /// What computing an element costs in a loop over the row.
-    fn cost(&mut self, element: &Element) -> u32 {
+    fn cost(&mut self, element: &Element) -> Cost {
         if self.pull.level(&element.1) == 0 {
-            return 0;
+            return Cost::default();
         }
         if let Some(&cost) = self.costs.get(element) {
             return cost;
@@ -214,20 +216,25 @@ impl Scheduler<'_> {
         let (through, source) = self.pull.source(element);
         let node = graph.node(through.0);
         let cost = match source {
-            Source::Load { .. } => cost::LOAD,
-            Source::Fold(_) => 0,
+            Source::Load { base, .. } => Cost::load(graph.node(base).dtype),
+            Source::Fold(_) => Cost::default(),
             Source::Computed(operands) => {
-                let own = match &node.op {
+                let ops = match &node.op {
                     Op::Map(op) => cost::op(*op, graph.node(node.inputs[0]).dtype),
                     // A running fold cannot be computed in lanes.
-                    Op::Scan { .. } => 2 * cost::ROW_RECOMPUTE_LIMIT,
+                    Op::Scan { .. } => u32::MAX,
                     _ => 1,
                 };
-                operands.iter().fold(own, |sum, o| sum.saturating_add(self.cost(o)))
+                operands.iter().fold(Cost { ops, bytes: 0 }, |sum, o| sum.plus(self.cost(o)))
             }
         };
         self.costs.insert(element.clone(), cost);
         cost
+    }
+
+    fn recompute(&mut self, element: &Element) -> bool {
+        let whole_array = self.pull.nest.row.len() == self.pull.nest.vars.len();
+        cost::recompute_in_row(self.cost(element), self.pull.graph.node(element.0).dtype, whole_array)
     }
 
     /// The elements that a later loop needs again and that cost too much to be computed again.
@@ -250,7 +257,7 @@ impl Scheduler<'_> {
                 let first = *computed.entry(element.clone()).or_insert(number);
                 // A scratch row has an element for each of the row's, so only what depends on all of them fits.
                 let whole = self.pull.nest.row.iter().all(|&var| mentions(&element.1, var));
-                if first < number && whole && self.cost(&element) > cost::ROW_RECOMPUTE_LIMIT {
+                if first < number && whole && !self.recompute(&element) {
                     kept.insert(element);
                 } else {
                     stack.extend(operands);

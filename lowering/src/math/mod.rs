@@ -60,51 +60,8 @@ pub fn expand(op: S, b: &mut dyn Emit, operands: &[V]) -> V {
         S::Atanh => hyperbolic::atanh(b, x),
         S::Hypot => pow::hypot(b, x, operands[1]),
         S::Pow => pow::pow(b, x, operands[1]),
-        S::Add
-        | S::Subtract
-        | S::Multiply
-        | S::Divide
-        | S::TruncatedRemainder
-        | S::Fma
-        | S::Negative
-        | S::Abs
-        | S::Maximum
-        | S::Minimum
-        | S::Sqrt
-        | S::Floor
-        | S::Ceil
-        | S::Trunc
-        | S::Round
-        | S::And
-        | S::Or
-        | S::Xor
-        | S::Not
-        | S::ShiftLeft
-        | S::ShiftRight
-        | S::ToBits
-        | S::FromBits
-        | S::Equal
-        | S::NotEqual
-        | S::Less
-        | S::LessEqual
-        | S::Greater
-        | S::GreaterEqual
-        | S::Where
-        | S::HugeTrigRemainder
-        | S::HugeTrigQuadrant
-        | S::Positive
-        | S::Square
-        | S::Reciprocal
-        | S::Sign
-        | S::Signbit
-        | S::Copysign
-        | S::Nextafter
-        | S::IsFinite
-        | S::IsInf
-        | S::IsNan
-        | S::FloorDivide
-        | S::Remainder
-        | S::Logaddexp => panic!("{} is not a maths op", op.row().name),
+        // Which ops are maths is the op table's to say. The op sweep finds a row of that class that has no arm here.
+        _ => panic!("{} is not a maths op", op.row().name),
     }
 }
 

@@ -3,19 +3,23 @@
 //!
 //! - a dim: it is cut into tiles, an item's whole body moves into a vector loop over its tile, and the dim before it is
 //!   cut into blocks of a few, so that short rows do not make tiny items. Where one array runs along the dim and
-//!   another along a second one (a transposition), both are cut into square blocks, whose cache lines are all used;
-//! - else the innermost loops of the items (rows that are reduced), each by itself.
+//!   another along a second one, both are cut into square blocks (`transpose.rs`);
+//! - else the innermost loops of the items (rows that are reduced), each by itself, or the items side by side when rows
+//!   are short (`short_rows.rs`).
 //!
 //! Lanes depend on the kernel's code only; sums depend on them.
 
-use super::lanes::lanes;
+use super::{
+    lanes::lanes,
+    short_rows,
+    transpose::{self, Side},
+};
 use crate::{
     kernel::{
-        Affine, CASCADE_BLOCK, Coefficient, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Phase, Range, Role, Stmt,
-        VarId,
+        Affine, CASCADE_BLOCK, Coefficient, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Phase, Range, Stmt, VarId,
     },
     pass::KernelPass,
-    walk::{for_each_affine, for_each_definition, for_each_loop, for_each_stmt},
+    walk::{for_each_definition, for_each_loop, for_each_stmt},
 };
 use fusewire_ir::ops::ScalarOp;
 
@@ -44,22 +48,20 @@ const LOOP_TILE: u32 = 256;
 /// From how many simple ops on it pays to do what all rows share only once, at the price of walking down columns.
 const COSTLY: u32 = 4;
 
-/// Elements along each side of a block that is transposed; 64 when they are smaller than 4 bytes.
-const TRANSPOSED: u32 = 32;
-
 fn run(kernel: &mut Kernel) {
-    let mut phases = std::mem::take(&mut kernel.phases);
-    for phase in &mut phases {
-        vectorise(kernel, phase);
+    for mut phase in std::mem::take(&mut kernel.phases) {
+        let short = vectorise(kernel, &mut phase);
+        kernel.phases.extend(short);
+        kernel.phases.push(phase);
     }
-    kernel.phases = phases;
 }
 
-fn vectorise(kernel: &mut Kernel, phase: &mut Phase) {
+/// Vectorises a phase. What it gives is a second phase that takes the items over when their rows are short.
+fn vectorise(kernel: &mut Kernel, phase: &mut Phase) -> Option<Phase> {
     let mut has_vectors = false;
     for_each_loop(&phase.body, &mut |inner| has_vectors |= inner.kind != LoopKind::Serial);
     if has_vectors {
-        return;
+        return None;
     }
     let loops = loops_fitness(kernel, &phase.body);
     let best = (0..phase.dims.len())
@@ -67,15 +69,24 @@ fn vectorise(kernel: &mut Kernel, phase: &mut Phase) {
         .map(|i| (fitness(kernel, &phase.body, phase.dims[i].0), i))
         .max();
     match best {
-        Some((dim, i)) if loops.is_none_or(|loops| dim > loops) => vectorise_dim(kernel, phase, i),
-        _ => vectorise_loops(kernel, &mut phase.body),
+        Some((dim, i)) if loops.is_none_or(|loops| dim > loops) => {
+            vectorise_dim(kernel, phase, i);
+            None
+        }
+        _ => {
+            let short = short_rows::split_off(kernel, phase);
+            vectorise_loops(kernel, &mut phase.body);
+            short
+        }
     }
 }
 
-/// How well memory is gone through when neighbouring lanes are neighbours in a variable. The larger the better: first, the
-/// share of accesses that need no gathering; then stores in place.
+/// How well memory is gone through when neighbouring lanes are neighbours in a variable. The larger the better.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Fitness {
+    /// Stores that are contiguous, in phases without loops: what is gathered can come from blocks in scratch, what is
+    /// scattered cannot.
+    stores: u32,
     /// Loads and stores in the deepest loops that are contiguous or the same element for all lanes, of 1024.
     smooth: u32,
     /// Of them, those that are contiguous.
@@ -88,7 +99,7 @@ impl Fitness {
         let contiguous = accesses.iter().filter(|&&c| c == Some(Coefficient::Const(1))).count();
         let reversed = accesses.iter().filter(|&&c| c == Some(Coefficient::Const(-1))).count();
         let same = accesses.iter().filter(|c| c.is_none()).count();
-        Fitness { smooth: share(contiguous + reversed + same), contiguous: share(contiguous) }
+        Fitness { stores: 0, smooth: share(contiguous + reversed + same), contiguous: share(contiguous) }
     }
 }
 
@@ -97,7 +108,10 @@ fn fitness(kernel: &Kernel, body: &[Stmt], var: VarId) -> Fitness {
     let mut accesses = Vec::new();
     let deepest = depth(body);
     collect(kernel, body, deepest, &mut |at| accesses.push(at.coefficient(var)));
-    Fitness::of(&accesses)
+    let in_place =
+        |stmt: &&Stmt| matches!(stmt, Stmt::Store { at, .. } if at.coefficient(var) == Some(Coefficient::Const(1)));
+    let stores = if deepest == 0 { body.iter().filter(in_place).count() as u32 } else { 0 };
+    Fitness { stores, ..Fitness::of(&accesses) }
 }
 
 /// The fitness of the innermost loops, each in its own variable; `None` when there is no loop.
@@ -157,8 +171,8 @@ fn collect(kernel: &Kernel, block: &[Stmt], level: usize, f: &mut dyn FnMut(&Aff
     }
 }
 
-/// May neighbours in the variable be computed at once? Not when they store to one element (scratch) or load what another
-/// one stores.
+/// May neighbours in the variable be computed at once? Not when they store to one element (scratch), load what another
+/// one stores, or go through different blocks of a loop: all lanes are in the same iteration.
 fn lanes_stay_apart(kernel: &Kernel, body: &[Stmt], var: VarId) -> bool {
     let mut stores = Vec::new();
     for_each_stmt(body, &mut |stmt| {
@@ -167,6 +181,7 @@ fn lanes_stay_apart(kernel: &Kernel, body: &[Stmt], var: VarId) -> bool {
         }
     });
     let mut apart = stores.iter().all(|(_, at)| at.mentions(var));
+    for_each_loop(body, &mut |inner| apart &= inner.range.tile() != Some(var));
     for_each_definition(body, &mut |id| {
         if let Inst::Load { buffer, at } = &kernel.value(id).inst {
             apart &= stores.iter().all(|(b, stored)| b != buffer || stored.coefficient(var) == at.coefficient(var));
@@ -202,7 +217,8 @@ fn vectorise_dim(kernel: &mut Kernel, phase: &mut Phase, chosen: usize) {
         Some(other) => {
             let other = phase.dims.remove(other);
             phase.dims.push(other);
-            (Some(transposed_block(kernel, &body)), transposed_block(kernel, &body))
+            let block = transpose::block_size(kernel, &body);
+            (Some(block), block)
         }
         None if has_loops => (None, if folds_segments(&body) { SEGMENT_TILE } else { LOOP_TILE }),
         None if phase.dims.is_empty() => (None, TILE),
@@ -214,8 +230,15 @@ fn vectorise_dim(kernel: &mut Kernel, phase: &mut Phase, chosen: usize) {
         (Some(size), Some(row)) => {
             let (row_dim, range) = cut(kernel, row.1, size);
             phase.dims.push(row_dim);
+            if other.is_some() {
+                let across = Side { var: dim.0, tile: tile_dim.0, range: columns };
+                let along = Side { var: row.0, tile: row_dim.0, range };
+                let mut staged = transpose::through_scratch(kernel, &body, across, along, size);
+                let inner = wrap(dim.0, columns, kind, body);
+                staged.push(wrap(row.0, range, LoopKind::Serial, vec![inner]));
+                staged
             // The outer one of the two loops is where what only depends on it will be hoisted to.
-            if other.is_none() && depends_on_columns_only(kernel, &body, row.0) {
+            } else if depends_on_columns_only(kernel, &body, row.0) {
                 let inner = wrap(row.0, range, LoopKind::Serial, body);
                 vec![wrap(dim.0, columns, kind, vec![inner])]
             } else {
@@ -283,27 +306,12 @@ fn transposed_dim(kernel: &Kernel, phase: &Phase, chosen: VarId) -> Option<usize
         return None;
     }
     let mut found = None;
-    for_each_affine(&kernel.values, &phase.body, &mut |at| {
-        let gathered = !matches!(at.coefficient(chosen), None | Some(Coefficient::Const(1 | -1)));
-        let along = |&(var, _): &(VarId, IntId)| matches!(at.coefficient(var), Some(Coefficient::Const(1 | -1)));
-        if gathered {
-            found = found.or(phase.dims.iter().position(along));
+    for_each_definition(&phase.body, &mut |id| {
+        if let Inst::Load { at, .. } = &kernel.value(id).inst {
+            found = found.or(phase.dims.iter().position(|&(var, _)| transpose::is_transposed(at, chosen, var)));
         }
     });
     found
-}
-
-fn transposed_block(kernel: &Kernel, body: &[Stmt]) -> u32 {
-    let mut smallest = usize::MAX;
-    for_each_stmt(body, &mut |stmt| {
-        if let Stmt::Store { buffer, .. } = stmt {
-            let decl = &kernel.buffers[buffer.0 as usize];
-            if decl.role != Role::Scratch {
-                smallest = smallest.min(decl.dtype.size());
-            }
-        }
-    });
-    if smallest < 4 { 2 * TRANSPOSED } else { TRANSPOSED }
 }
 
 #[cfg(test)]
@@ -350,6 +358,27 @@ mod tests {
         }
     }
 
+    /// Nothing is contiguous in the strided loop, and the store is along the blocks; but a block is all that tells the lanes apart.
+    #[test]
+    fn blocks_of_a_loop_are_never_lanes() {
+        let text = "kernel @segments(b0: in i32, b1: out i32[i4]) {
+          i1 = stride b0 0
+          i2 = sym m
+          i3 = const 64
+          i4 = ceildiv i2, i3
+          phase (v0: i4) {
+            loop v1 in tile(i2, v0, 64) {
+              %0 = load b0[v1*i1] : i32
+            } reduce %1 = add %0 : i32
+            store b1[v0] = %1
+          }
+        }";
+        for n in [1, 64, 65, 1000] {
+            let loops = loops(&vectorised(text, &[n], 0.0));
+            assert!(loops.len() == 1 && is_vector(&loops[0]));
+        }
+    }
+
     #[test]
     fn rows_are_taken_in_blocks() {
         let text = "kernel @rows(b0: in f32, b1: in f32, b2: out f32[i2]) {
@@ -381,9 +410,9 @@ mod tests {
             store b1[v0*i1 + v1] = %0
           }
         }";
-        let loops = loops(&vectorised(text, &[70, 33], 0.0));
-        assert!(loops.iter().all(|l| matches!(l.range, Range::Tile { size: 32, .. })));
-        assert!(is_vector(&loops[1]));
+        let loops = loops(&vectorised(text, &[130, 70], 0.0));
+        assert!(loops.len() == 4 && loops.iter().all(|l| matches!(l.range, Range::Tile { size: 64, .. })));
+        assert!(is_vector(&loops[1]) && is_vector(&loops[3]));
     }
 
     #[test]
@@ -406,8 +435,39 @@ mod tests {
           }
         }";
         let after = vectorised(text, &[4, 50], 1e-6);
-        assert_eq!(after.phases[0].dims.len(), 1);
-        assert!(loops(&after).iter().all(is_vector));
+        let long = Kernel { phases: after.phases[1..].to_vec(), ..after };
+        assert_eq!(long.phases[0].dims.len(), 1);
+        assert!(loops(&long).len() == 2 && loops(&long).iter().all(is_vector));
+    }
+
+    #[test]
+    fn short_rows_go_side_by_side() {
+        for (symbols, short) in [([300, 31], true), ([300, 32], false), ([1, 2], true)] {
+            let text = "kernel @norm(b0: in f32, b1: out f32[i2], b2: scratch f32[i1]) {
+              i0 = sym m
+              i1 = sym n
+              i2 = mul i0, i1
+              phase (v0: i0) {
+                loop v1 in i1 {
+                  %0 = load b0[v0*i1 + v1] : f32
+                  %1 = multiply %0, %0 : f32
+                  %5 = scan add %1 : f32
+                  store b2[v1] = %5
+                } reduce %2 = add %1 : f32
+                loop v2 in i1 {
+                  %3 = load b2[v2] : f32
+                  %4 = divide %3, %2 : f32
+                  store b1[v0*i1 + v2] = %4
+                }
+              }
+            }";
+            let after = vectorised(text, &symbols, 1e-6);
+            assert_eq!(after.phases.len(), 2);
+            let ints = crate::ints::evaluate_ints(&after.ints, &symbols, |_, _| 0);
+            let items = after.phases.iter().map(|p| p.dims.iter().map(|d| ints[d.1.0 as usize]).product::<i64>());
+            let items: Vec<i64> = items.collect();
+            assert_eq!(items, if short { [(symbols[0] + 255) / 256, 0] } else { [0, symbols[0]] });
+        }
     }
 
     #[test]
@@ -429,7 +489,8 @@ mod tests {
         let columns = loops(&vectorised(text, &[3, 19, 40], 0.0));
         assert!(is_vector(&columns[0]) && !is_vector(&columns[1]));
         let rows = loops(&vectorised(&text.replace("v2*i1 + v1", "v1*i2 + v2"), &[3, 19, 40], 1e-5));
-        assert!(rows.len() == 1 && is_vector(&rows[0]));
+        // The first two are the phase for short rows.
+        assert!(rows.len() == 3 && is_vector(&rows[2]));
     }
 
     #[test]
@@ -449,6 +510,6 @@ mod tests {
         let down = loops(&vectorised(text, &[7, 20], 0.0));
         assert!(is_vector(&down[0]) && !is_vector(&down[1]));
         let along = loops(&vectorised(&text.replace("v1*i1 + v0", "v0*i0 + v1"), &[7, 20], 0.0));
-        assert!(along.len() == 1 && !is_vector(&along[0]));
+        assert!(along.len() == 3 && !is_vector(&along[2]));
     }
 }

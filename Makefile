@@ -1,0 +1,61 @@
+# `make demo` and `make test` do all the set-up. Where they need a system package they install it as root through apt, else
+# they print the line to run. Everything Python goes to .venv, everything Rust to Cargo's target folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# The Python that .venv is made of: the system's, or the first other one that is new enough.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then echo $$p; break; fi; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.requirements
+
+.PHONY: help demo test test-rust test-python lint build stubs exhaustive bench tools clean
+
+help:  ## What there is to make.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+demo: build  ## The main job on real data, against NumPy; pictures go to demo-output/.
+	$(BIN)/python frontend-py/demo/main_job.py
+
+test: test-rust test-python  ## Every test, Rust and Python.
+
+test-rust: tools
+	cargo test --workspace
+
+test-python: build
+	$(BIN)/pytest
+
+lint: build  ## Formatting, clippy, ruff, types.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+build: $(READY)  ## The package in .venv, release build.
+	$(BIN)/maturin develop --release --quiet
+
+stubs: build  ## The type stubs, from the compiled module.
+	$(BIN)/python frontend-py/stubs/generate.py
+
+exhaustive: tools  ## The worst error of each function over all 2^32 float32 inputs. Takes long.
+	cargo run --release --package fusewire-lowering --example exhaustive
+
+bench: build  ## The figures of benches/README.md.
+	cargo bench --workspace
+	shopt -s nullglob; for script in benches/*.py; do $(BIN)/python $$script; done
+
+# The requirements decide whether the environment is new, not its age.
+$(READY): requirements-dev.txt | tools
+	@$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+tools:
+	@scripts/check-tools "$(PYTHON)"
+
+clean:  ## Removes what was built.
+	cargo clean
+	rm -rf $(VENV) demo-output

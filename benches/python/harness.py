@@ -1,0 +1,124 @@
+"""Timing side by side: contenders take turns, so that what disturbs the machine disturbs all of them alike.
+
+Two kinds of measurement. ``interleaved`` times calls in this process: one round times each contender once, for as
+many calls as fill about ``ROUND_SECONDS``; the median over the rounds counts. ``fresh_processes`` starts a new
+interpreter for each sample, for what happens only once: the first call.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROUND_SECONDS = 0.02
+"""How long one contender's turn lasts, unless a single call takes longer."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The times of one contender, in seconds a call."""
+
+    name: str
+    samples: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The median over the rounds."""
+        return statistics.median(self.samples)
+
+    @property
+    def least(self) -> float:
+        """The best round."""
+        return min(self.samples)
+
+
+def interleaved(contenders: dict[str, Callable[[], object]], rounds: int) -> list[Timing]:
+    """Time each contender once a round; in every round another one begins."""
+    calls = {name: _calls_that_fill_a_round(call) for name, call in contenders.items()}
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    names = list(contenders)
+    for number in range(rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            samples[name].append(_seconds_a_call(contenders[name], calls[name]))
+    return [Timing(name, tuple(times)) for name, times in samples.items()]
+
+
+def fresh_processes(programs: dict[str, str], repetitions: int) -> list[Timing]:
+    """Run each program in a new interpreter, in turns. A program prints the seconds that it measured."""
+    samples: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(repetitions):
+        for name, program in programs.items():
+            done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise RuntimeError(f"{name}: {done.stderr.strip()}")
+            samples[name].append(float(done.stdout))
+    return [Timing(name, tuple(times)) for name, times in samples.items()]
+
+
+def _seconds_a_call(call: Callable[[], object], calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return (time.perf_counter() - start) / calls
+
+
+def _calls_that_fill_a_round(call: Callable[[], object]) -> int:
+    call()  # The first one may compile.
+    once = min(_seconds_a_call(call, 1) for _ in range(3))
+    return max(1, min(100_000, int(ROUND_SECONDS / max(once, 1e-9))))
+
+
+def installed(package: str) -> bool:
+    """Return whether a package can be imported; the optional contenders are."""
+    return importlib.util.find_spec(package) is not None
+
+
+def readable(seconds: float) -> str:
+    """Return a time for people: ``0.31 us``, ``4.2 ms``."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size or unit == "us":
+            value = seconds / size
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+    raise AssertionError
+
+
+def table(timings: Sequence[Timing], reference: str) -> str:
+    """Return a Markdown table; the last column is the median divided by that of ``reference``."""
+    base = next(timing.median for timing in timings if timing.name == reference)
+    lines = [f"| contender | median | least | relative to {reference} |", "|---|---|---|---|"]
+    for timing in timings:
+        ratio = f"{timing.median / base:.2f}"
+        lines.append(f"| {timing.name} | {readable(timing.median)} | {readable(timing.least)} | {ratio} |")
+    return "\n".join(lines)
+
+
+def machine(packages: Sequence[str]) -> str:
+    """Return one line on the machine and one on the versions."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
+        model = names[0] if names else model
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in packages if _has_metadata(name)]
+    return f"{model}, {cores} cores{load}; Python {platform.python_version()}, {', '.join(versions)}."
+
+
+def _has_metadata(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,210 @@
+"""Reductions, running folds and searching against NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import fusewire as xp
+from support import DTYPES, FLOATS, INTEGERS, NUMBERS, close, same, sample
+
+AXES = [None, 0, 1, 2, -1, (0, 1), (0, 2), (1, 2), (0, 1, 2), (), (-1, 0)]
+SHAPE = (4, 3, 37)
+
+
+@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sums_products_extremes_truths(dtype, axis, keepdims):
+    a = sample(dtype, SHAPE)
+    x = xp.asarray(a)
+    options = {"axis": axis, "keepdims": keepdims}
+    with np.errstate(all="ignore"):
+        if dtype in FLOATS:
+            close(xp.sum(x, **options), np.sum(a, **options), rtol=1e-4 if dtype == "float32" else 1e-11)
+            small = (a / 10).clip(0.5, 2)
+            close(xp.prod(xp.asarray(small), **options), np.prod(small, **options), rtol=1e-3)
+        else:
+            same(xp.sum(x, **options), np.sum(a, **options))
+            same(xp.prod(x, **options), np.prod(a, **options))
+        same(xp.max(x, **options), np.max(a, **options))
+        same(xp.min(x, **options), np.min(a, **options))
+        same(xp.any(x, **options), np.any(a, **options))
+        same(xp.all(x, **options), np.all(a, **options))
+        same(xp.all(xp.asarray(a != a), **options), np.all(a != a, **options))
+        expected = np.count_nonzero(a, **options)
+        same(xp.count_nonzero(x, **options), np.asarray(expected, np.int64))
+
+
+@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("dtype", NUMBERS)
+@pytest.mark.parametrize("correction", [0, 1, 0.5])
+def test_mean_variance_deviation(dtype, axis, correction):
+    a = sample(dtype, SHAPE)
+    x = xp.asarray(a)
+    close(xp.mean(x, axis=axis), np.mean(a, axis))
+    if axis != ():
+        tolerance = 2e-4 if dtype == "float32" else 1e-10
+        close(xp.var(x, axis=axis, correction=correction), np.var(a, axis, correction=correction), rtol=tolerance)
+        close(xp.std(x, axis=axis, correction=correction), np.std(a, axis, correction=correction), rtol=tolerance)
+
+
+def test_accuracy_far_from_zero():
+    a = (np.random.default_rng(1).standard_normal(100_003) + 1e4).astype(np.float32)
+    x = xp.asarray(a)
+    exact = a.astype(np.float64)
+    assert abs(float(xp.mean(x)) - exact.mean()) <= abs(float(a.mean()) - exact.mean()) + 1e-3
+    assert abs(float(xp.var(x)) / exact.var() - 1) < 1e-3
+    assert abs(float(xp.sum(x)) / exact.sum() - 1) < 1e-6
+
+
+@pytest.mark.parametrize("layout", ["strided", "reversed", "transposed", "columns", "rows"])
+@pytest.mark.parametrize("dtype", ["int16", "int64"])
+def test_large_arrays_of_every_layout_are_read_once_each(dtype, layout):
+    """Large enough that reductions are split into more segments than there are lanes."""
+    random = np.random.default_rng(2).integers(0, 1000, (700, 1000)).astype(dtype)
+    a = {
+        "strided": np.repeat(random.reshape(-1), 2)[::2],
+        "reversed": random.reshape(-1)[::-1],
+        "transposed": random.T,
+        "columns": random.reshape(-1, 7)[::-1, ::-1],
+        "rows": random.reshape(7, -1)[:, ::2],
+    }[layout]
+    x = xp.asarray(a)
+    for axis in (None, *range(a.ndim)):
+        same(xp.sum(x, axis=axis), np.sum(a, axis=axis))
+        same(xp.max(x, axis=axis), np.max(a, axis=axis))
+        same(xp.argmax(x, axis=axis), np.argmax(a, axis=axis))
+        same(xp.count_nonzero(x % 3, axis=axis), np.count_nonzero(a % 3, axis=axis))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_nan_and_signed_zero(dtype):
+    a = np.array([[1, np.nan, 3], [-0.0, 0.0, -np.inf], [np.inf, 1, 2]], dtype)
+    x = xp.asarray(a)
+    with np.errstate(all="ignore"):
+        for name in ["max", "min", "sum", "prod", "mean", "argmax", "argmin"]:
+            for axis in (None, 0, 1):
+                same(getattr(xp, name)(x, axis=axis), getattr(np, name)(a, axis=axis))
+
+
+@pytest.mark.parametrize("name", ["sum", "prod"])
+@pytest.mark.parametrize("target", DTYPES)
+def test_accumulators(name, target):
+    a = np.array([[1, 2, 0], [3, 4, 5]], np.int32)
+    same(getattr(xp, name)(xp.asarray(a), axis=1, dtype=target), getattr(np, name)(a, axis=1, dtype=target))
+
+
+def test_over_nothing():
+    empty = xp.ones((0, 3))
+    a = np.ones((0, 3))
+    for name in ["sum", "prod", "any", "all", "count_nonzero"]:
+        same(getattr(xp, name)(empty, axis=0), np.asarray(getattr(np, name)(a, axis=0)))
+        same(getattr(xp, name)(empty, axis=1), np.asarray(getattr(np, name)(a, axis=1)))
+    same(xp.mean(empty, axis=0), np.full(3, np.nan))
+    same(xp.max(empty, axis=1), np.ones(0))
+    for name in ["max", "min", "argmax", "argmin"]:
+        with pytest.raises(ValueError, match=rf"{name}.*\(0, 3\)"):
+            getattr(xp, name)(empty, axis=0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_positions(dtype, axis, keepdims):
+    for seed in range(3):
+        a = sample(dtype, (5, 7), seed)
+        same(xp.argmax(xp.asarray(a), axis=axis, keepdims=keepdims), np.argmax(a, axis, keepdims=keepdims))
+        same(xp.argmin(xp.asarray(a), axis=axis, keepdims=keepdims), np.argmin(a, axis, keepdims=keepdims))
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("include_initial", [False, True])
+def test_running(dtype, axis, include_initial):
+    a = sample(dtype, (3, 4, 9))
+    x = xp.asarray(a)
+    options = {"axis": axis, "include_initial": include_initial}
+    check = close if dtype in FLOATS else same
+    with np.errstate(all="ignore"):
+        check(xp.cumulative_sum(x, **options), np.cumulative_sum(a, **options))
+        if dtype in INTEGERS:
+            same(xp.cumulative_prod(x, **options), np.cumulative_prod(a, **options))
+    small = np.linspace(0.5, 1.5, 108).reshape(3, 4, 9)
+    close(xp.cumulative_prod(xp.asarray(small), **options), np.cumulative_prod(small, **options))
+
+
+def test_running_details():
+    a = np.arange(10.0)
+    same(xp.cumulative_sum(xp.asarray(a)), np.cumsum(a))
+    same(xp.cumulative_sum(xp.asarray(a)[::-2] * 2), np.cumsum(a[::-2] * 2))
+    same(xp.cumulative_sum(xp.asarray([1, 2], dtype="int8"), dtype=xp.float32), np.array([1, 3], np.float32))
+    same(xp.cumulative_sum(xp.ones((0,))), np.zeros(0))
+    same(xp.asarray([[1, 2], [3, 4]]).cumsum(), np.array([1, 3, 6, 10]))
+    with pytest.raises(ValueError, match="axis"):
+        xp.cumulative_sum(xp.ones((2, 2)))
+
+
+@given(
+    hnp.arrays(np.float64, hnp.array_shapes(min_dims=1, max_dims=4, max_side=6), elements=st.floats(-1e3, 1e3)),
+    st.data(),
+)
+def test_any_axes_of_any_layout(a, data):
+    order = data.draw(st.permutations(range(a.ndim)))
+    axes = tuple(data.draw(st.lists(st.integers(0, a.ndim - 1), unique=True)))
+    a = a.transpose(order)
+    x = xp.asarray(a)
+    close(xp.sum(x * 2 + 1, axis=axes), np.sum(a * 2 + 1, axis=axes), rtol=1e-9)
+    same(xp.max(x, axis=axes), np.max(a, axis=axes))
+    same(xp.sum(x, axis=axes, keepdims=True) * 0 + x, np.zeros(a.shape) + a)
+
+
+def test_several_together():
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((50, 20))
+    x = xp.asarray(a)
+    soft = xp.exp(x - xp.max(x, axis=1, keepdims=True))
+    soft = soft / xp.sum(soft, axis=1, keepdims=True)
+    expected = np.exp(a - a.max(1, keepdims=True))
+    close(soft, expected / expected.sum(1, keepdims=True))
+    close((x - xp.mean(x, axis=0)) / xp.std(x, axis=0), (a - a.mean(0)) / a.std(0), rtol=1e-10)
+    total, largest, spread = xp.compute(xp.sum(x), xp.max(x, axis=0), xp.std(x))
+    close(total, a.sum(), rtol=1e-10)
+    same(largest, a.max(0))
+    close(spread, a.std())
+
+
+def test_methods():
+    a = np.arange(12.0).reshape(3, 4) / 7
+    x = xp.asarray(a)
+    for name in ["sum", "prod", "max", "min", "mean", "var", "std", "any", "all", "argmax", "argmin", "cumsum"]:
+        close(getattr(x, name)(), getattr(a, name)())
+        close(getattr(x, name)(1), getattr(a, name)(1))
+        close(getattr(x, name)(axis=0), getattr(a, name)(axis=0))
+    close(x.std(ddof=1), a.std(ddof=1))
+    close(x.var(0, correction=1), a.var(0, ddof=1))
+    close(x.sum(0, xp.float32), a.sum(0, np.float32))
+    close(x.round(2), a.round(2))
+    same(x.round(), a.round())
+    with pytest.raises(ValueError, match="ddof"):
+        x.std(ddof=1, correction=1)
+
+
+def test_mistakes():
+    x = xp.ones((2, 3))
+    for call, error, match in [
+        (lambda: xp.sum(x, axis=2), IndexError, "sum: axis 2 is out of bounds"),
+        (lambda: xp.mean(x, axis=-3), IndexError, "mean: axis -3"),
+        (lambda: xp.sum(x, axis=(0, 0)), ValueError, "twice"),
+        (lambda: xp.argmax(x, axis=5), IndexError, "argmax: axis 5"),
+        (lambda: xp.cumulative_sum(x, axis=5), IndexError, "cumulative_sum: axis 5"),
+        (lambda: xp.sum(x, axis=0.5), TypeError, "integer"),
+        (lambda: xp.sum("text"), TypeError, "sum: expected an array"),
+        (lambda: xp.sum(x, 0), TypeError, "positional"),
+    ]:
+        with pytest.raises(error, match=match):
+            call()
+    close(xp.sum(x), np.float64(6))
