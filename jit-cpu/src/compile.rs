@@ -6,8 +6,10 @@
 
 use crate::{
     code::Code,
+    cost::Cost,
     emit,
     isa::{self, Effort, Machine},
+    threads::Work,
 };
 use cranelift::{
     codegen::{CodegenError, Context, control::ControlPlane, ir::Function},
@@ -44,10 +46,12 @@ pub(crate) struct CompiledPhase {
     runs: AtomicU32,
     /// The extents whose product is the number of items.
     pub extents: Vec<IntId>,
+    /// What an item computes.
+    pub cost: Cost,
 }
 
-/// A launch that moves more bytes than this is worth careful code at once.
-const MUCH: u64 = 256 * 1024;
+/// A launch that moves more bytes, or computes more instructions, is worth careful code at once.
+const MUCH: [u64; 2] = [256 << 10, 1 << 20];
 
 /// Runs on little data after which a phase counts as coming back.
 const QUICK_RUNS: u32 = 2;
@@ -63,14 +67,16 @@ pub(crate) type PhaseFunction = unsafe extern "C" fn(
     scratch: *mut u8,
     begin: i64,
     end: i64,
+    stop: *const bool,
 );
 
 impl Compiled {
-    /// The function of a phase for a launch that moves so many bytes; valid as long as `self`.
-    pub fn function(&self, phase: &CompiledPhase, bytes: u64) -> Result<PhaseFunction, Error> {
+    /// The function of a phase for so much work; valid as long as `self`.
+    pub fn function(&self, phase: &CompiledPhase, work: &Work) -> Result<PhaseFunction, Error> {
+        let much = work.bytes > MUCH[0] || work.instructions() > MUCH[1];
         let code = match phase.thorough.get() {
             Some(code) => code,
-            None if bytes > MUCH || phase.runs.fetch_add(1, Relaxed) >= QUICK_RUNS => {
+            None if much || phase.runs.fetch_add(1, Relaxed) >= QUICK_RUNS => {
                 self.compiled(phase, &phase.thorough, Effort::Thorough)?
             }
             None => self.compiled(phase, &phase.quick, Effort::Quick)?,
@@ -119,6 +125,7 @@ pub(crate) fn compile(kernel: &Kernel) -> Compiled {
         thorough: OnceLock::new(),
         runs: AtomicU32::new(0),
         extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
+        cost: Cost::of_item(kernel, phase),
     });
     let scratch = kernel.buffers.iter().filter(|b| b.role == Role::Scratch);
     let scratch = scratch.filter_map(|b| b.length.map(|length| (length, b.dtype.size()))).collect();

@@ -7,7 +7,7 @@ use crate::{
 };
 use fusewire_ir::value::Storage;
 use fusewire_runtime::{backend::Launch, error::Error, pool};
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// Runs every phase to its end, one after another.
 pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>) -> Result<(), Error> {
@@ -29,24 +29,24 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
         if items == 0 {
             continue;
         }
-        let work = Work { items, bytes: share };
+        let item = phase.cost.instructions(launch.ints);
+        let work = Work { items, bytes: share, item };
         let workers = threads.workers(&work);
         let scratch = scratch(scratch_bytes, workers)?;
-        let function = compiled.function(phase, share)?;
+        let function = compiled.function(phase, &work)?;
         let arguments = Arguments {
             buffers: launch.buffers.as_ptr(),
             ints: launch.ints.as_ptr(),
             params: launch.params.as_ptr(),
             scratch: scratch.iter().map(|block| block.pointer()).collect(),
         };
-        let run = |worker: usize, begin: u64, end: u64| {
+        let run = |worker: usize, begin: u64, end: u64, stop: &AtomicBool| {
             let arguments = &arguments;
             let scratch = arguments.scratch.get(worker).copied().unwrap_or(std::ptr::null_mut());
+            let Arguments { buffers, ints, params, .. } = *arguments;
             // SAFETY: the function was compiled for these arguments, which the caller vouches for, the items lie inside the
-            // phase, and no other worker has this scratch.
-            unsafe {
-                function(arguments.buffers, arguments.ints, arguments.params, scratch, begin as i64, end as i64);
-            }
+            // phase, no other worker has this scratch, and the function only reads the byte behind `stop`, at once whole.
+            unsafe { function(buffers, ints, params, scratch, begin as i64, end as i64, stop.as_ptr()) };
         };
         threads.run(&work, workers, &run, launch.interrupted)?;
     }

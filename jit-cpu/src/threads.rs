@@ -2,7 +2,8 @@
 //! items and busy cores even out. Which thread runs which items never changes a result.
 //!
 //! The calling thread works too, and asks now and then whether to stop. A job that no worker has found time for yet does not
-//! hold it up: it does all chunks itself then.
+//! hold it up: it does all chunks itself then. Only where a single item may take long does it leave the work to the others,
+//! so that it can ask in between; items look themselves whether they are to stop.
 
 use fusewire_runtime::error::Error;
 use parking_lot::{Condvar, Mutex};
@@ -17,6 +18,11 @@ use std::{
 
 /// Launches that move less than this run on the calling thread alone: waking another one would take longer.
 const INLINE_BYTES: u64 = 256 << 10;
+/// Launches that compute less than so many instructions likewise.
+const INLINE_INSTRUCTIONS: u64 = 1 << 20;
+/// Items of more instructions are left to the pool. They take a millisecond on from here, and with all their loads from far
+/// away some ten times that.
+const LONG_ITEM: u64 = 1 << 23;
 /// A chunk moves about this much: enough to make taking it cheap, little enough to even out.
 const CHUNK_BYTES: u64 = 256 << 10;
 /// How long a chunk may run before later ones are made smaller.
@@ -34,7 +40,19 @@ pub(crate) struct Work {
     pub items: u64,
     /// Bytes that they move, estimated.
     pub bytes: u64,
+    /// Vector instructions of one item, about.
+    pub item: u64,
 }
+
+impl Work {
+    /// Vector instructions of all items, about.
+    pub fn instructions(&self) -> u64 {
+        self.item.saturating_mul(self.items)
+    }
+}
+
+/// Runs items: `run(worker, begin, end, stop)`.
+pub(crate) type Run<'a> = dyn Fn(usize, u64, u64, &AtomicBool) + Sync + 'a;
 
 /// A pool that starts when it is first needed, and again in the child after `fork()`.
 #[derive(Debug)]
@@ -70,10 +88,12 @@ impl Threads {
 
     /// How many threads, the calling one among them, a job is worth.
     pub fn workers(&self, work: &Work) -> usize {
-        if work.bytes < INLINE_BYTES || work.items < 2 {
+        let instructions = work.instructions();
+        if work.items < 2 || (work.bytes < INLINE_BYTES && instructions < INLINE_INSTRUCTIONS) {
             return 1;
         }
-        let most = work.items.min(work.bytes / (INLINE_BYTES / 2)).max(1);
+        let worth = (work.bytes / (INLINE_BYTES / 2)).max(instructions / (INLINE_INSTRUCTIONS / 2));
+        let most = work.items.min(worth).max(1);
         self.count().min(usize::try_from(most).unwrap_or(usize::MAX))
     }
 
@@ -115,19 +135,14 @@ impl Threads {
         }
     }
 
-    /// Calls `run(worker, begin, end)` until every item is done, with `worker < workers`, each used by one thread at a time.
-    pub fn run(
-        &self,
-        work: &Work,
-        workers: usize,
-        run: &(dyn Fn(usize, u64, u64) + Sync),
-        interrupted: &dyn Fn() -> bool,
-    ) -> Result<(), Error> {
-        let per_item = (work.bytes / work.items).max(1);
+    /// Calls `run` until every item is done, with `worker < workers`, each used by one thread at a time.
+    pub fn run(&self, work: &Work, workers: usize, run: &Run<'_>, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+        let long = work.item >= LONG_ITEM;
+        let per_item = if long { u64::MAX } else { (work.bytes / work.items).max(1) };
         let even = work.items.div_ceil(workers as u64 * 4);
         let chunk = (CHUNK_BYTES / per_item).clamp(1, even.max(1));
         // SAFETY: only the lifetime changes. Nobody calls the function after this one returns: see `Job::help` and the wait.
-        let run: &'static (dyn Fn(usize, u64, u64) + Sync) = unsafe { std::mem::transmute(run) };
+        let run: &'static Run<'static> = unsafe { std::mem::transmute(run) };
         let job = Job {
             run,
             items: work.items,
@@ -138,17 +153,20 @@ impl Threads {
             active: AtomicUsize::new(0),
             idle: (Mutex::new(()), Condvar::new()),
         };
-        if workers == 1 {
+        if workers == 1 && !long {
             return job.work(0, interrupted);
         }
         let job = Arc::new(job);
         let pool = self.pool()?;
-        for worker in 1..workers {
+        for worker in usize::from(!long)..workers {
             let job = Arc::clone(&job);
             pool.spawn(move || job.help(worker));
         }
+        if long {
+            return job.wait(interrupted, true);
+        }
         let result = job.work(0, interrupted);
-        job.wait(interrupted).and(result)
+        job.wait(interrupted, false).and(result)
     }
 }
 
@@ -168,7 +186,7 @@ impl Drop for Threads {
 
 /// A phase that is being run.
 struct Job {
-    run: &'static (dyn Fn(usize, u64, u64) + Sync),
+    run: &'static Run<'static>,
     items: u64,
     /// The first item that nobody has taken.
     next: AtomicU64,
@@ -196,7 +214,7 @@ impl Job {
 
     fn chunk(&self, worker: usize, begin: u64, end: u64) -> Duration {
         let start = Instant::now();
-        (self.run)(worker, begin, end);
+        (self.run)(worker, begin, end, &self.stop);
         let took = start.elapsed();
         if took > CHUNK_TIME {
             let fitting = (end - begin) as u128 * CHUNK_TIME.as_nanos() / took.as_nanos().max(1);
@@ -237,18 +255,22 @@ impl Job {
         Ok(())
     }
 
-    /// Until no worker calls `run` any more and none will.
-    fn wait(&self, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+    /// Until no worker calls `run` any more and none will; with `all`, until every item is done, whoever does it.
+    fn wait(&self, interrupted: &dyn Fn() -> bool, all: bool) -> Result<(), Error> {
         let mut result = Ok(());
+        let waits = || {
+            let left = all && !self.stop.load(SeqCst) && self.next.load(SeqCst) < self.items;
+            left || self.active.load(SeqCst) > 0
+        };
         // Most often the others finish their last chunk right now; sleeping and waking would take longer.
         for _ in 0..200 {
-            if self.active.load(SeqCst) == 0 {
+            if !waits() {
                 return result;
             }
             std::hint::spin_loop();
         }
         let mut guard = self.idle.0.lock();
-        while self.active.load(SeqCst) > 0 {
+        while waits() {
             if self.idle.1.wait_for(&mut guard, ASK_EVERY).timed_out() && result.is_ok() && interrupted() {
                 self.stop.store(true, SeqCst);
                 result = Err(Error::Interrupted);

@@ -42,6 +42,24 @@ impl Emitter<'_> {
         self.b.block_params(exit).to_vec()
     }
 
+    /// Returns from the function when it is to stop. Stands in every loop whose length is not bounded when compiling.
+    pub(super) fn poll(&mut self, range: Range) {
+        match range {
+            Range::Tile { .. } => {}
+            Range::Full(_) => {
+                let next = self.b.create_block();
+                let stopped = *self.stopped.get_or_insert_with(|| {
+                    let stopped = self.b.create_block();
+                    self.b.set_cold_block(stopped);
+                    stopped
+                });
+                let stop = self.b.ins().load(types::I8, MemFlagsData::trusted(), self.stop, 0);
+                self.b.ins().brif(stop, stopped, &[], next, &[]);
+                self.b.switch_to_block(next);
+            }
+        }
+    }
+
     /// The first iteration and the one behind the last.
     fn bounds(&mut self, range: Range) -> (Value, Value) {
         match range {

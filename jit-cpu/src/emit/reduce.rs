@@ -121,14 +121,19 @@ impl Emitter<'_> {
         step: i64,
         first: Vec<Bundle>,
     ) -> Vec<Bundle> {
+        // A cascading loop does so itself, once a block.
+        let polls = !folds.iter().any(|f| f.cascades);
         if self.vector_var == Some(inner.var) && !folds.is_empty() {
             let strip = self.strip(inner, self.lanes);
             if strip < self.lanes {
-                return self.strip_loop(inner, [begin, end], strip, first);
+                return self.strip_loop(inner, [begin, end], strip, first, polls);
             }
         }
         let flat = first.iter().flat_map(values_of).collect();
         let last = self.counted_loop(begin, end, step, flat, |e, iteration, carried| {
+            if polls {
+                e.poll(inner.range);
+            }
             let mut carried = carried;
             let before: Vec<Bundle> = first.iter().map(|like| take(&mut carried, like)).collect();
             let (before_reductions, before_scans) = before.split_at(inner.reductions.len());
@@ -147,11 +152,21 @@ impl Emitter<'_> {
     }
 
     /// As [`Emitter::plain_loop`], but so many lanes at a time, the accumulators in memory.
-    fn strip_loop(&mut self, inner: &Loop, [begin, end]: [Value; 2], strip: u32, first: Vec<Bundle>) -> Vec<Bundle> {
+    fn strip_loop(
+        &mut self,
+        inner: &Loop,
+        [begin, end]: [Value; 2],
+        strip: u32,
+        first: Vec<Bundle>,
+        polls: bool,
+    ) -> Vec<Bundle> {
         let folded = Folded { accumulators: first, blocks: None };
         let places = self.spill(inner, &folded);
         let lanes = self.lanes;
         self.counted_loop(begin, end, i64::from(strip), Vec::new(), |e, iteration, _| {
+            if polls {
+                e.poll(inner.range);
+            }
             e.lanes = strip;
             e.iteration(inner, iteration);
             let step = e.b.ins().isub(iteration, begin);
@@ -223,6 +238,7 @@ impl Emitter<'_> {
         self.b.switch_to_block(head);
         let params = self.b.block_params(head).to_vec();
         let (position, count, depth) = (params[0], params[1], params[2]);
+        self.poll(inner.range);
         let mut rest = &params[3..];
         let start: Vec<Bundle> = folds
             .iter()
