@@ -509,7 +509,7 @@ def real(x: _Operand, /) -> Array:
     """The real part; real numbers stay as they are."""
 
 def reciprocal(x: _Operand, /) -> Array:
-    """`1 / x`."""
+    """`1 / x`; integers truncate, and NumPy's results for 0."""
 
 def remainder(x1: _Operand, x2: _Operand, /) -> Array:
     """Remainder with the divisor's sign, NumPy's results for zero divisors."""
