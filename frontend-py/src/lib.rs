@@ -58,7 +58,7 @@ mod _fusewire {
                 counter_snapshot, get_num_threads, memory_figures, reset_counters, reset_peak, set_memory_limit,
                 set_num_threads, trim_memory,
             },
-            dump::{dump, dump_text, observe},
+            dump::{dump, dump_listing, dump_text, observe},
             functions::{
                 elementwise::{ElementwiseFunction, op_table},
                 inspection::is_computed,
