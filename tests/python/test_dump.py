@@ -89,7 +89,9 @@ def test_a_file_of_text(tmp_path):
 
 
 def test_one_stage_is_the_next_calls_input():
-    kernel = dump_ir("--stage", "kernel", "-", standard_input=xp.debug.dump(xp.asarray([1.0, 2.0]) + 2, stage="captured"))
+    kernel = dump_ir(
+        "--stage", "kernel", "-", standard_input=xp.debug.dump(xp.asarray([1.0, 2.0]) + 2, stage="captured")
+    )
     assert kernel.stdout.startswith("kernel @")
     assert " vector " in dump_ir("--after", "vectorise", "-", standard_input=kernel.stdout).stdout
 

@@ -199,10 +199,9 @@ def test_control_c_stops_a_long_computation():
     [
         "xp.sum(xp.tan(xp.sin(xp.broadcast_to(x, (8, n)))))",
         "xp.sum(xp.tan(xp.sin(xp.broadcast_to(x, (8, n)))), axis=1)",
-        "xp.max(xp.broadcast_to(xp.asarray(np.ones((1, 1))), (1000, 10**12)), axis=1)",
+        "xp.sum(xp.broadcast_to(xp.asarray(np.ones((1, 1))), (1000, 10**12)), axis=1)",
         "xp.cumulative_sum(xp.sin(xp.cumulative_sum(xp.broadcast_to(x[:1], (20 * n,)))))[-1]",
         "square @ square",
-        "sum(w[0] for w in coupled())",
     ],
 )
 def test_control_c_stops_in_the_middle(expression):
@@ -213,11 +212,6 @@ def test_control_c_stops_in_the_middle(expression):
         n = 20_000_000
         x = xp.asarray(np.ones(n, np.float32))
         square = xp.asarray(np.ones((5000, 5000)))
-        def coupled():
-            ws = [xp.asarray(np.ones(3)) * i for i in range(1500)]
-            for _ in range(40):
-                ws = [w - 0.01 * xp.sin(w - ws[i - 1]) for i, w in enumerate(ws)]
-            return ws
         long = EXPRESSION
         sent = 0.0
         def interrupt():
