@@ -46,8 +46,9 @@ pub struct Lazy {
     pub device: Device,
     /// Length of the longest chain of operands that were not computed when this node was recorded.
     pub depth: u32,
-    /// Elements of the nodes that were not computed when this node was recorded, this one included; shared ones count once
-    /// for each user. A bound on the work, by which small computations are told from large ones.
+    /// Elements of the nodes that were not computed when this node was recorded, this one included (of reductions those that
+    /// are read, of products the multiplications); shared ones count once for each user. A bound on the work, by which small
+    /// computations are told from large ones.
     pub work: u64,
     /// How to compute it; `None` once the slot is filled.
     expression: Mutex<Option<Arc<Expression>>>,
@@ -58,7 +59,12 @@ pub struct Lazy {
 impl Lazy {
     /// A recorded node. `build.rs` has worked out dtype and shape.
     pub fn recorded(op: Op<LazyForm>, inputs: Operands, dtype: DType, shape: Shape, device: Device) -> Arc<Lazy> {
-        let own = shape.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
+        let elements = |shape: &[usize]| shape.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
+        let own = match (&op, inputs.first()) {
+            (Op::Reduce { .. }, Some(operand)) => elements(&operand.shape),
+            (Op::Dot, Some(left)) => elements(&shape).saturating_mul(left.shape.last().map_or(1, |&k| k as u64)),
+            _ => elements(&shape),
+        };
         let pending = inputs.iter().filter(|i| i.buffer().is_none());
         let (depth, work) = pending.fold((1, own), |(d, w), i| (d.max(i.depth + 1), w.saturating_add(i.work)));
         Arc::new(Lazy {

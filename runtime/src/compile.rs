@@ -15,9 +15,14 @@ use fusewire_lowering::{
 
 const CHECK: bool = cfg!(debug_assertions);
 
-/// The program of a captured graph: graph passes, then fusion and lowering. `observe` gets each pass's result.
-pub fn program(graph: &Graph, observe: &mut dyn FnMut(&Pass, &Graph)) -> Result<Program, Error> {
-    Ok(lower::program(&optimize_graph(graph, observe)?))
+/// The program of a captured graph: graph passes, then fusion and lowering. `interrupted` is asked in between; true ends
+/// with [`Error::Interrupted`].
+pub fn program(graph: &Graph, interrupted: &dyn Fn() -> bool) -> Result<Program, Error> {
+    let optimized = optimize_graph(graph, &mut |_, _| ())?;
+    if interrupted() {
+        return Err(Error::Interrupted);
+    }
+    Ok(lower::program(&optimized))
 }
 
 /// The graph passes.

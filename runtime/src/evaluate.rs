@@ -14,6 +14,12 @@ use std::sync::Arc;
 /// Computes the roots (and what else of their graph somebody still holds). Those that are computed cost nothing.
 /// `interrupted` is asked now and then; true ends with [`Error::Interrupted`].
 pub fn evaluate(roots: &[Arc<Lazy>], interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+    // The common case needs no list of its own: nothing is computed yet, all on one device.
+    if let Some(device) = roots.first().map(|r| r.device)
+        && roots.iter().all(|r| r.buffer().is_none() && r.device == device)
+    {
+        return evaluate_on(&**registry::backend(device)?, device, &crate::cache::PLANS, roots, interrupted);
+    }
     let mut rest: SmallVec<[Arc<Lazy>; 4]> = roots.iter().filter(|root| root.buffer().is_none()).cloned().collect();
     while let Some(first) = rest.first() {
         // A graph lives on one device; roots of several devices are several graphs.
@@ -37,7 +43,7 @@ pub fn evaluate_on(
 ) -> Result<(), Error> {
     let captured = capture(roots);
     counters::GRAPHS_CAPTURED.add(1);
-    let plan = find_or_build(backend, device, plans, &captured)?;
+    let plan = find_or_build(backend, device, plans, &captured, interrupted)?;
     let inputs: SmallVec<[&Buffer; 8]> = captured.inputs.iter().filter_map(|input| input.buffer()).collect();
     debug_assert_eq!(inputs.len(), captured.inputs.len(), "inputs have buffers");
     let results = plan.run(&captured.symbols, &captured.params, &inputs, backend, interrupted)?;
@@ -53,13 +59,17 @@ fn find_or_build(
     device: Device,
     plans: &PlanCache,
     captured: &Capture,
+    interrupted: &dyn Fn() -> bool,
 ) -> Result<Arc<Plan>, Error> {
     if let Some(plan) = plans.find(device, captured.hash, &captured.key) {
         counters::PLAN_HITS.add(1);
         return Ok(plan);
     }
     counters::PLAN_MISSES.add(1);
-    let program = compile::program(&captured.graph(), &mut |_, _| ())?;
-    let plan = Plan::build(program, &mut |kernel| plans.compile(device, backend, kernel))?;
+    let program = compile::program(&captured.graph(), interrupted)?;
+    let plan = Plan::build(program, &mut |kernel| match interrupted() {
+        true => Err(Error::Interrupted),
+        false => plans.compile(device, backend, kernel),
+    })?;
     Ok(plans.insert(device, captured.hash, captured.key.as_slice().into(), Arc::new(plan)))
 }

@@ -114,3 +114,69 @@ def test_mistakes():
             call()
     with pytest.raises(MemoryError, match="too large"):
         xp.zeros((2**40, 2**40))
+
+
+def test_at_most_64_dimensions():
+    x = xp.ones((1,) * 64)
+    assert np.asarray(x + 1).ndim == 64
+    for call in (
+        lambda: xp.ones((1,) * 65),
+        lambda: xp.zeros((1,) * 300),
+        lambda: x[None],
+        lambda: xp.expand_dims(x, axis=0),
+        lambda: xp.reshape(x, (1,) * 300),
+        lambda: xp.broadcast_to(x, (1,) * 65),
+        lambda: xp.stack([x, x]),
+        lambda: xp.tensordot(x, x, axes=0),
+        lambda: xp.meshgrid(*[xp.ones(1)] * 65),
+    ):
+        with pytest.raises(ValueError, match="at most 64"):
+            call()
+    same(xp.tile(x, (1,) * 64), np.ones((1,) * 64))
+
+
+def test_shapes_that_numpy_cannot_have():
+    for call in (
+        lambda: xp.zeros((0, 2**40, 2**40)),
+        lambda: xp.reshape(xp.zeros((0, 2)), (0, 2**40, 2**40)),
+        lambda: xp.tile(xp.ones(10), 10**18),
+    ):
+        with pytest.raises(MemoryError, match="too large"):
+            call()
+
+
+def test_lists_that_hold_themselves():
+    numbers = []
+    numbers.append(numbers)
+    arrays = [xp.ones(2)]
+    arrays.append(arrays)
+    for endless in (numbers, arrays):
+        with pytest.raises(ValueError, match="deep|dimension"):
+            xp.asarray(endless)
+    deep = xp.ones(2)
+    for _ in range(10_000):
+        deep = [deep]
+    with pytest.raises((TypeError, ValueError), match=r"\w"):
+        xp.asarray(deep)
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS])
+@pytest.mark.parametrize("arguments", [(1, 10, 2.5), (0.5, 6), (0, 1, 0.1), (9.9, 0, -1.5), (0, 3, 0.75)])
+def test_arange_steps_by_what_rounding_leaves_of_the_second_element(dtype, arguments):
+    same(xp.arange(*arguments, dtype=dtype), np.arange(*arguments, dtype=dtype))
+
+
+def test_arange_refuses_elements_outside_the_dtype():
+    for dtype, arguments in [("uint8", (-5, 5)), ("int8", (0, 2**40, 2**38)), ("int64", (0, 1e300, 1e299))]:
+        with pytest.raises(OverflowError, match=r"\d"):
+            xp.arange(*arguments, dtype=dtype)
+    with pytest.raises(TypeError, match="bool"):
+        xp.arange(3, dtype=xp.bool)
+    same(xp.arange(2, dtype=xp.bool), np.array([False, True]))
+
+
+def test_integers_that_only_fit_uint64():
+    same(xp.asarray(2**63), np.asarray(2**63))
+    same(xp.full(2, 2**64 - 1), np.full(2, 2**64 - 1))
+    with pytest.raises(OverflowError, match="bounds"):
+        xp.asarray(2**64)

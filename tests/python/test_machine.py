@@ -194,6 +194,75 @@ def test_control_c_stops_a_long_computation():
     assert float(result.stdout) < 0.3
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "xp.sum(xp.tan(xp.sin(xp.broadcast_to(x, (8, n)))))",
+        "xp.sum(xp.tan(xp.sin(xp.broadcast_to(x, (8, n)))), axis=1)",
+        "xp.max(xp.broadcast_to(xp.asarray(np.ones((1, 1))), (1000, 10**12)), axis=1)",
+        "xp.cumulative_sum(xp.sin(xp.cumulative_sum(xp.broadcast_to(x[:1], (20 * n,)))))[-1]",
+        "square @ square",
+        "sum(w[0] for w in coupled())",
+    ],
+)
+def test_control_c_stops_in_the_middle(expression):
+    code = """
+        import os, signal, sys, threading, time
+        import numpy as np
+        import fusewire as xp
+        n = 20_000_000
+        x = xp.asarray(np.ones(n, np.float32))
+        square = xp.asarray(np.ones((5000, 5000)))
+        def coupled():
+            ws = [xp.asarray(np.ones(3)) * i for i in range(1500)]
+            for _ in range(40):
+                ws = [w - 0.01 * xp.sin(w - ws[i - 1]) for i, w in enumerate(ws)]
+            return ws
+        long = EXPRESSION
+        sent = 0.0
+        def interrupt():
+            global sent
+            time.sleep(0.2)
+            sent = time.perf_counter()
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt).start()
+        try:
+            long.compute()
+        except KeyboardInterrupt:
+            late = time.perf_counter() - sent
+        else:
+            sys.exit("the computation was not interrupted")
+        assert not xp.debug.is_computed(long)
+        assert float(xp.sum(x[:3])) == 3
+        print(late)
+    """
+    result = run(code.replace("EXPRESSION", expression))
+    assert result.returncode == 0, result.stderr
+    assert float(result.stdout) < 0.5
+
+
+def test_a_reduction_of_much_to_little_leaves_the_interpreter_to_others():
+    x = xp.asarray(np.ones(50_000_000, np.float32))
+    ticks = 0
+    done = threading.Event()
+
+    def tick():
+        nonlocal ticks
+        while not done.is_set():
+            ticks += 1
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    before = ticks
+    total = float(xp.sum(x))
+    during = ticks - before
+    done.set()
+    thread.join()
+    assert total == 5e7
+    assert during >= 1
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 def test_memory_that_runs_out_is_memory_error():
     result = run("""

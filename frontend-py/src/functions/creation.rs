@@ -24,8 +24,8 @@ use std::sync::Arc;
 /// objects with a buffer.
 ///
 /// A NumPy array's memory is shared where dtype and layout allow, so that later changes to it may show; `copy=True` always
-/// copies, `copy=False` raises ValueError where a copy would be needed. Without `dtype` numbers become bool, int64 or
-/// float64. Raises TypeError for dtypes that are not supported, OverflowError for integers that do not fit.
+/// copies, `copy=False` raises ValueError where a copy would be needed. Without `dtype` numbers become bool, int64 (uint64
+/// where they only fit there) or float64. Raises TypeError for dtypes that are not supported, OverflowError for integers that do not fit.
 #[pyfunction]
 #[pyo3(signature = (obj, /, *, dtype=None, device=None, copy=None))]
 pub fn asarray<'py>(
@@ -57,12 +57,12 @@ pub fn asarray<'py>(
     }
     let node = if let Ok(array) = obj.cast::<PyUntypedArray>() {
         from_numpy(array, dtype, policy)?
-    } else if obj.is_instance_of::<PyList>() || obj.is_instance_of::<PyTuple>() {
+    } else if is_sequence(obj) {
         if policy == Copy::Never {
             return forbidden("a sequence");
         }
-        if holds_arrays(obj) {
-            stacked(obj, dtype)?
+        if holds_arrays(obj, MOST_DIMENSIONS) {
+            stacked(obj, dtype, MOST_DIMENSIONS)?
         } else {
             let descriptor = dtype.map(|d| dtype::to_python(py, d));
             from_numpy(&through_numpy(obj, descriptor.as_ref())?, dtype, Copy::IfNeeded)?
@@ -92,27 +92,40 @@ fn convert<'py>(array: &Bound<'py, Array>, dtype: Option<DType>, policy: Copy) -
     }
 }
 
+/// Sequences are looked into as deep as arrays have dimensions; a list may hold itself.
+const MOST_DIMENSIONS: usize = 64;
+
 /// Does a nested sequence hold arrays of ours?
-fn holds_arrays(sequence: &Bound<'_, PyAny>) -> bool {
+fn holds_arrays(sequence: &Bound<'_, PyAny>, depth: usize) -> bool {
     let Ok(items) = sequence.try_iter() else { return false };
-    items.flatten().any(|item| {
-        let nested = item.is_instance_of::<PyList>() || item.is_instance_of::<PyTuple>();
-        item.is_exact_instance_of::<Array>() || nested && holds_arrays(&item)
+    items.map_while(Result::ok).any(|item| {
+        item.is_exact_instance_of::<Array>() || is_sequence(&item) && depth > 1 && holds_arrays(&item, depth - 1)
     })
 }
 
+fn is_sequence(object: &Bound<'_, PyAny>) -> bool {
+    object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>()
+}
+
 /// A nested sequence with arrays of ours in it, stacked lazily.
-fn stacked(sequence: &Bound<'_, PyAny>, dtype: Option<DType>) -> PyResult<Arc<Lazy>> {
-    let parts = sequence
-        .try_iter()?
-        .map(|item| asarray(&item?, dtype.map(DTypeArgument), None, None).map(|part| part.get().node().clone()))
-        .collect::<PyResult<Vec<_>>>()?;
+fn stacked(sequence: &Bound<'_, PyAny>, dtype: Option<DType>, depth: usize) -> PyResult<Arc<Lazy>> {
+    if depth == 0 {
+        return Err(PyValueError::new_err(format!("a sequence nested more than {MOST_DIMENSIONS} deep")));
+    }
+    let part = |item: Bound<'_, PyAny>| {
+        if is_sequence(&item) && holds_arrays(&item, depth) {
+            return stacked(&item, dtype, depth - 1);
+        }
+        asarray(&item, dtype.map(DTypeArgument), None, None).map(|part| part.get().node().clone())
+    };
+    let parts = sequence.try_iter()?.map(|item| part(item?)).collect::<PyResult<Vec<_>>>()?;
     build::stack(&parts, 0).map_err(errors::recording)
 }
 
 fn default_dtype(number: Weak) -> DType {
     match number {
         Weak::Bool(_) => DType::Bool,
+        Weak::Int(value) if i64::try_from(value).is_err() && u64::try_from(value).is_ok() => DType::U64,
         Weak::Int(_) => DType::I64,
         Weak::Float(_) => DType::F64,
     }

@@ -1,6 +1,6 @@
 //! Basic indexing: integers, slices, ellipsis, new axes. All views.
 
-use super::{reshaped, tuple, view};
+use super::{check_size, reshaped, tuple, view};
 use crate::{
     error::{RecordError, Recorded},
     lazy::Lazy,
@@ -93,6 +93,7 @@ pub fn index(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Arc<Lazy>> {
     }
     let identity = kept == x.shape && steps.iter().all(|&s| s == 1) && starts.iter().all(|&s| s == 0);
     let sliced = if identity { x.clone() } else { view(View::Slice { starts, steps }, x, kept)? };
+    check_size(&result, x.dtype)?;
     reshaped(&sliced, result)
 }
 

@@ -5,7 +5,7 @@ use crate::{
     error::{RecordError, Recorded},
     lazy::{Lazy, Operands},
     node::{Op, View},
-    promote::common,
+    promote::common_of,
     shape::{Axes, Shape, element_count},
 };
 use smallvec::SmallVec;
@@ -13,7 +13,10 @@ use std::sync::Arc;
 
 /// A new shape with as many elements; one extent may be -1.
 pub fn reshape(x: &Arc<Lazy>, shape: &[i64]) -> Recorded<Arc<Lazy>> {
-    let text = || format!("({})", shape.iter().map(|d| d.to_string()).collect::<Vec<_>>().join(", "));
+    let text = || match shape {
+        [one] => format!("({one},)"),
+        _ => format!("({})", shape.iter().map(|d| d.to_string()).collect::<Vec<_>>().join(", ")),
+    };
     let count = element_count(&x.shape).unwrap_or(0);
     let refuse = || {
         RecordError::value(format!("reshape: cannot reshape array of shape {} into shape {}", tuple(&x.shape), text()))
@@ -35,6 +38,7 @@ pub fn reshape(x: &Arc<Lazy>, shape: &[i64]) -> Recorded<Arc<Lazy>> {
     if element_count(&result) != Some(count) {
         return Err(refuse());
     }
+    check_size(&result, x.dtype)?;
     reshaped(x, result)
 }
 
@@ -81,7 +85,8 @@ pub fn expand_dims(x: &Arc<Lazy>, positions: &[i64]) -> Recorded<Arc<Lazy>> {
     let rank = x.shape.len() + positions.len();
     let positions = axes(positions, rank, "expand_dims")?;
     let mut old = x.shape.iter();
-    let shape = (0..rank).map(|a| if positions.contains(&a) { 1 } else { *old.next().unwrap_or(&1) }).collect();
+    let shape: Shape = (0..rank).map(|a| if positions.contains(&a) { 1 } else { *old.next().unwrap_or(&1) }).collect();
+    check_size(&shape, x.dtype)?;
     reshaped(x, shape)
 }
 
@@ -151,7 +156,7 @@ fn joined(parts: &[Arc<Lazy>], a: usize) -> Recorded<Arc<Lazy>> {
 }
 
 fn promoted(arrays: &[Arc<Lazy>], name: &str) -> Recorded<Operands> {
-    let dtype = arrays.iter().map(|a| a.dtype).reduce(common);
+    let dtype = common_of(arrays.iter().map(|a| a.dtype));
     let dtype = dtype.ok_or_else(|| RecordError::value(format!("{name}: needs at least one array")))?;
     arrays.iter().map(|a| cast(a, dtype)).collect()
 }
@@ -238,8 +243,8 @@ pub fn tile(x: &Arc<Lazy>, repetitions: &[i64]) -> Recorded<Arc<Lazy>> {
     // [a, b] as [1, a, 1, b], expanded to [r, a, s, b], is row-major [r*a, s*b].
     let apart: Shape = (0..rank).flat_map(|i| [1, extent(i)]).collect();
     let repeated: Shape = (0..rank).flat_map(|i| [times(i), extent(i)]).collect();
-    check_size(&repeated, x.dtype)?;
-    let result: Shape = (0..rank).map(|i| times(i) * extent(i)).collect();
+    let result: Shape = (0..rank).map(|i| times(i).saturating_mul(extent(i))).collect();
+    check_size(&result, x.dtype)?;
     reshaped(&expanded(&reshaped(x, apart)?, &repeated)?, result)
 }
 
@@ -257,6 +262,8 @@ pub fn diff(
     }
     let parts: Vec<Arc<Lazy>> = prepend.into_iter().chain([x]).chain(append).cloned().collect();
     let joined = concat(&parts, Some(a as i64))?;
+    // Once nothing is left, nothing changes any more.
+    let n = n.min(joined.shape[a].saturating_add(1));
     (0..n).try_fold(joined, |x, _| {
         let shorter = x.shape[a].saturating_sub(1);
         let (later, earlier) = (sliced(&x, a, 1, 1, shorter)?, sliced(&x, a, 0, 1, shorter)?);
@@ -284,6 +291,7 @@ pub fn meshgrid(arrays: &[Arc<Lazy>], cartesian: bool) -> Recorded<Vec<Arc<Lazy>
         .iter()
         .enumerate()
         .map(|(i, x)| {
+            check_size(&shape, x.dtype)?;
             let mut own: Shape = SmallVec::from_elem(1, rank);
             own[place(i)] = shape[place(i)];
             expanded(&reshaped(x, own)?, &shape)

@@ -30,7 +30,7 @@ use crate::{
     node::{LazyForm, Op, View},
     promote::{Weak, integer_range},
     scalar::Scalar,
-    shape::{Shape, element_count},
+    shape::Shape,
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -86,9 +86,19 @@ fn record(op: Op<LazyForm>, inputs: Operands, dtype: DType, shape: Shape) -> Rec
     Ok(Lazy::recorded(op, inputs, dtype, shape, device))
 }
 
-/// Fails when an array of that shape could not be addressed.
+/// NumPy's limit, so that every array can become one of NumPy's.
+const MOST_DIMENSIONS: usize = 64;
+
+/// Fails when an array of that shape could not be addressed. As in NumPy, extents of 0 do not excuse the others.
 fn check_size(shape: &[usize], dtype: DType) -> Recorded<()> {
-    match element_count(shape).and_then(|n| n.checked_mul(dtype.size())).filter(|&n| n <= isize::MAX as usize) {
+    if shape.len() > MOST_DIMENSIONS {
+        return Err(RecordError::value(format!(
+            "an array of {} dimensions; at most {MOST_DIMENSIONS} are possible",
+            shape.len()
+        )));
+    }
+    let bytes = shape.iter().filter(|&&d| d != 0).try_fold(dtype.size(), |bytes, &d| bytes.checked_mul(d));
+    match bytes.filter(|&n| n <= isize::MAX as usize) {
         Some(_) => Ok(()),
         None => Err(RecordError::new(
             Mistake::Memory,
