@@ -210,11 +210,12 @@ fn maths(functions: &[&str]) {
     }
 }
 
-/// A kernel's text on contiguous arrays, on one thread and on two. Every buffer is as large as the largest may be.
+/// A kernel's text on contiguous arrays, on one thread and on two. Every buffer has as many
+/// elements as the symbols' product.
 fn kernel_in(file: &str, symbols: &[&str]) {
     let kernel = text::parse(&std::fs::read_to_string(file).expect("a file")).expect("a kernel's text");
     let symbols: Vec<i64> = symbols.iter().map(|s| s.parse().expect("a symbol's integer")).collect();
-    let n = symbols.iter().product::<i64>().max(symbols.iter().copied().max().unwrap_or(1).pow(2)) as usize;
+    let n = symbols.iter().product::<i64>() as usize;
     for threads in [1, 2] {
         let backend = CpuBackend::new(Some(threads));
         let executable = compile_time(&backend, file, &kernel);
@@ -222,7 +223,7 @@ fn kernel_in(file: &str, symbols: &[&str]) {
             kernel.buffers.iter().map(|b| backend.allocate(n * b.dtype.size()).expect("memory")).collect();
         for (storage, buffer) in storages.iter().zip(&kernel.buffers) {
             // SAFETY: the block has that many bytes, and nobody else uses it.
-            unsafe { std::ptr::write_bytes(storage.pointer(), 1, n * buffer.dtype.size()) };
+            unsafe { std::ptr::write_bytes(storage.pointer(), 0x3f, n * buffer.dtype.size()) };
         }
         let buffers: Vec<*mut u8> = storages.iter().map(|s| s.pointer()).collect();
         let ints = evaluate_ints(&kernel.ints, &symbols, |_, _| 1);
