@@ -406,8 +406,9 @@ mod tests {
 
     /// The cascade as its definition reads, on slices instead of a stack.
     fn cascade(values: &[f32]) -> f32 {
-        let blocks: Vec<f32> = values.chunks_exact(32).map(|b| b.iter().fold(0.0, |a, x| a + x)).collect();
-        let mut acc = values.chunks_exact(32).remainder().iter().fold(0.0, |a, x| a + x);
+        let blocks: Vec<f32> =
+            values.chunks_exact(CASCADE_BLOCK as usize).map(|b| b.iter().fold(0.0, |a, x| a + x)).collect();
+        let mut acc = values.chunks_exact(CASCADE_BLOCK as usize).remainder().iter().fold(0.0, |a, x| a + x);
         // The stack holds one entry for each bit of the number of blocks, the largest at the bottom.
         let mut end = blocks.len();
         for bit in (0..32).filter(|bit| blocks.len() >> bit & 1 == 1) {
@@ -426,7 +427,7 @@ mod tests {
 
     #[test]
     fn serial_sums_cascade() {
-        for n in [1, 31, 32, 33, 100, 1000, 2047] {
+        for n in [1, 15, 16, 17, 33, 100, 1000, 2047] {
             let values: Vec<f32> = (0..n).map(|i| 1.0 / (i as f32 + 0.3)).collect();
             let buffers = run_text(&sum_kernel(""), &[floats(&values)], &[n]).unwrap();
             assert_eq!(buffers[1].scalars()[0].as_f32().to_bits(), cascade(&values).to_bits(), "n = {n}");

@@ -261,8 +261,9 @@ pub struct Scan {
     pub running: ValueId,
 }
 
-/// Steps of a lane that float sums and products fold in order before blocks combine pairwise.
-pub const CASCADE_BLOCK: u32 = 32;
+/// Steps of a lane that float sums and products fold in order before blocks combine pairwise: as many as in NumPy, whose blocks
+/// of 128 elements have 8 accumulators.
+pub const CASCADE_BLOCK: u32 = 16;
 
 impl Reduction {
     /// Does a reduction of this op and dtype cascade, or fold step after step?

@@ -61,6 +61,21 @@ def test_accuracy_far_from_zero():
     assert abs(float(xp.sum(x)) / exact.sum() - 1) < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((1_000_000,), None), ((8, 100_000), 1), ((100_000, 8), 0), ((3, 70_001), 1)]
+)
+def test_sums_of_equal_numbers_are_as_accurate_as_in_numpy(shape, axis):
+    """Rounding always goes the same way there, so the error shows how many numbers are added one after another."""
+    for value in (0.1, 0.3, 1 / 3, 0.7):
+        a = np.full(shape, value, np.float32)
+        exact = a.astype(np.float64).sum(axis)
+        x = xp.asarray(a)
+        error = np.abs(np.asarray(xp.sum(x, axis=axis)) / exact - 1).max()
+        # NumPy's pairwise sum is along the contiguous axis only.
+        numpys = np.abs(np.ascontiguousarray(np.moveaxis(a, axis or 0, -1)).sum(axis=-1) / exact - 1).max()
+        assert error <= numpys + 2**-23
+
+
 @pytest.mark.parametrize("layout", ["strided", "reversed", "transposed", "columns", "rows"])
 @pytest.mark.parametrize("dtype", ["int16", "int64"])
 def test_large_arrays_of_every_layout_are_read_once_each(dtype, layout):
