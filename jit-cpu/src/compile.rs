@@ -13,14 +13,15 @@ use cranelift::{
     codegen::{CodegenError, Context, control::ControlPlane, ir::Function},
     prelude::FunctionBuilderContext,
 };
-use fusewire_lowering::kernel::{IntId, Kernel, Role};
+use fusewire_lowering::kernel::{IntId, Kernel, Range, Role, Stmt};
 use fusewire_runtime::{backend::Executable, error::Error};
+use smallvec::SmallVec;
 use std::{
     any::Any,
     cell::Cell,
     sync::{
         OnceLock,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
 };
 
@@ -44,6 +45,8 @@ pub(crate) struct CompiledPhase {
     runs: AtomicU32,
     /// The extents whose product is the number of items.
     pub extents: Vec<IntId>,
+    /// Of each loop in an item without loops inside: iterations in all, as a literal times extents.
+    pub loops: Vec<(u64, SmallVec<[IntId; 2]>)>,
 }
 
 /// A launch that moves more bytes than this is worth careful code at once.
@@ -63,6 +66,7 @@ pub(crate) type PhaseFunction = unsafe extern "C" fn(
     scratch: *mut u8,
     begin: i64,
     end: i64,
+    stop: *const AtomicBool,
 );
 
 impl Compiled {
@@ -119,10 +123,30 @@ pub(crate) fn compile(kernel: &Kernel) -> Compiled {
         thorough: OnceLock::new(),
         runs: AtomicU32::new(0),
         extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
+        loops: innermost_loops(&phase.body),
     });
     let scratch = kernel.buffers.iter().filter(|b| b.role == Role::Scratch);
     let scratch = scratch.filter_map(|b| b.length.map(|length| (length, b.dtype.size()))).collect();
     Compiled { phases: phases.collect(), scratch, kernel: kernel.clone() }
+}
+
+fn innermost_loops(statements: &[Stmt]) -> Vec<(u64, SmallVec<[IntId; 2]>)> {
+    let loops = statements.iter().filter_map(|s| if let Stmt::Loop(inner) = s { Some(inner) } else { None });
+    let mut all = Vec::new();
+    for outer in loops {
+        let mut inside = innermost_loops(&outer.body);
+        if inside.is_empty() {
+            inside.push((1, SmallVec::new()));
+        }
+        for (literal, extents) in &mut inside {
+            match outer.range {
+                Range::Full(extent) => extents.push(extent),
+                Range::Tile { size, .. } => *literal = literal.saturating_mul(size.into()),
+            }
+        }
+        all.append(&mut inside);
+    }
+    all
 }
 
 /// The kernel as Cranelift's code before it optimises, and as assembly.

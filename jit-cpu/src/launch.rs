@@ -7,7 +7,7 @@ use crate::{
 };
 use fusewire_ir::value::Storage;
 use fusewire_runtime::{backend::Launch, error::Error, pool};
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// Runs every phase to its end, one after another.
 pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>) -> Result<(), Error> {
@@ -29,23 +29,32 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
         if items == 0 {
             continue;
         }
-        let work = Work { items, bytes: share };
+        let mut steps = 0u64;
+        for (literal, extents) in &phase.loops {
+            let mut iterations = *literal;
+            for &extent in extents {
+                iterations = iterations.saturating_mul(int(extent)?.max(0) as u64);
+            }
+            steps = steps.saturating_add(iterations);
+        }
+        // What is repeated along an axis is little memory, but not little work.
+        let work = Work { items, bytes: share.max(items.saturating_mul(steps)), steps };
         let workers = threads.workers(&work);
         let scratch = scratch(scratch_bytes, workers)?;
-        let function = compiled.function(phase, share)?;
+        let function = compiled.function(phase, work.bytes)?;
         let arguments = Arguments {
             buffers: launch.buffers.as_ptr(),
             ints: launch.ints.as_ptr(),
             params: launch.params.as_ptr(),
             scratch: scratch.iter().map(|block| block.pointer()).collect(),
         };
-        let run = |worker: usize, begin: u64, end: u64| {
+        let run = |worker: usize, begin: u64, end: u64, stop: &AtomicBool| {
             let arguments = &arguments;
             let scratch = arguments.scratch.get(worker).copied().unwrap_or(std::ptr::null_mut());
             // SAFETY: the function was compiled for these arguments, which the caller vouches for, the items lie inside the
             // phase, and no other worker has this scratch.
             unsafe {
-                function(arguments.buffers, arguments.ints, arguments.params, scratch, begin as i64, end as i64);
+                function(arguments.buffers, arguments.ints, arguments.params, scratch, begin as i64, end as i64, stop);
             }
         };
         threads.run(&work, workers, &run, launch.interrupted)?;

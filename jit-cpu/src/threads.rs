@@ -2,7 +2,8 @@
 //! items and busy cores even out. Which thread runs which items never changes a result.
 //!
 //! The calling thread works too, and asks now and then whether to stop. A job that no worker has found time for yet does not
-//! hold it up: it does all chunks itself then.
+//! hold it up: it does all chunks itself then. Where a single item may take long it leaves the work to the pool, so that it
+//! can go on asking; kernels look at the job's stop flag in the middle of items.
 
 use fusewire_runtime::error::Error;
 use parking_lot::{Condvar, Mutex};
@@ -25,6 +26,8 @@ const CHUNK_TIME: Duration = Duration::from_millis(10);
 const CHUNK_GROWS: Duration = Duration::from_micros(100);
 /// Items of the first chunks: bytes say little about time.
 const FIRST_CHUNK: u64 = 4;
+/// An item of more steps than this may take long: a step takes from a quarter of a nanosecond to a hundred.
+const LONG_ITEM: u64 = 1 << 19;
 /// How long the calling thread goes without asking whether to stop.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
@@ -34,6 +37,8 @@ pub(crate) struct Work {
     pub items: u64,
     /// Bytes that they move, estimated.
     pub bytes: u64,
+    /// Iterations of the loops of an item.
+    pub steps: u64,
 }
 
 /// A pool that starts when it is first needed, and again in the child after `fork()`.
@@ -77,19 +82,19 @@ impl Threads {
         self.count().min(usize::try_from(most).unwrap_or(usize::MAX))
     }
 
-    /// The pool, with as many threads as jobs use.
-    pub fn pool(&self) -> Result<Arc<ThreadPool>, Error> {
+    /// The pool, with as many threads as jobs use; none where the system refuses threads.
+    pub fn pool(&self) -> Option<Arc<ThreadPool>> {
         let shared = self.shared();
         let mut pool = shared.pool.lock();
         let count = self.count();
         if let Some(pool) = pool.as_ref().filter(|pool| pool.current_num_threads() == count) {
-            return Ok(Arc::clone(pool));
+            return Some(Arc::clone(pool));
         }
         let name = |index| format!("fusewire-{index}");
         let new = ThreadPoolBuilder::new().num_threads(count).thread_name(name).build();
-        let new = Arc::new(new.map_err(|e| Error::Internal(format!("cannot start threads: {e}")))?);
+        let new = Arc::new(new.ok()?);
         *pool = Some(Arc::clone(&new));
-        Ok(new)
+        Some(new)
     }
 
     fn shared(&self) -> &Shared {
@@ -115,19 +120,14 @@ impl Threads {
         }
     }
 
-    /// Calls `run(worker, begin, end)` until every item is done, with `worker < workers`, each used by one thread at a time.
-    pub fn run(
-        &self,
-        work: &Work,
-        workers: usize,
-        run: &(dyn Fn(usize, u64, u64) + Sync),
-        interrupted: &dyn Fn() -> bool,
-    ) -> Result<(), Error> {
+    /// Calls `run(worker, begin, end, stop)` until every item is done, with `worker < workers`, each used by one thread at a
+    /// time. It may return early once `stop` is true.
+    pub fn run(&self, work: &Work, workers: usize, run: &Run<'_>, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
         let per_item = (work.bytes / work.items).max(1);
         let even = work.items.div_ceil(workers as u64 * 4);
         let chunk = (CHUNK_BYTES / per_item).clamp(1, even.max(1));
         // SAFETY: only the lifetime changes. Nobody calls the function after this one returns: see `Job::help` and the wait.
-        let run: &'static (dyn Fn(usize, u64, u64) + Sync) = unsafe { std::mem::transmute(run) };
+        let run: &'static Run<'static> = unsafe { std::mem::transmute(run) };
         let job = Job {
             run,
             items: work.items,
@@ -138,16 +138,19 @@ impl Threads {
             active: AtomicUsize::new(0),
             idle: (Mutex::new(()), Condvar::new()),
         };
-        if workers == 1 {
+        let long = work.steps > LONG_ITEM;
+        if workers == 1 && !long {
             return job.work(0, interrupted);
         }
         let job = Arc::new(job);
-        let pool = self.pool()?;
-        for worker in 1..workers {
+        let Some(pool) = self.pool() else {
+            return job.work(0, interrupted);
+        };
+        for worker in usize::from(!long)..workers {
             let job = Arc::clone(&job);
             pool.spawn(move || job.help(worker));
         }
-        let result = job.work(0, interrupted);
+        let result = if long { Ok(()) } else { job.work(0, interrupted) };
         job.wait(interrupted).and(result)
     }
 }
@@ -166,9 +169,12 @@ impl Drop for Threads {
     }
 }
 
+/// What runs items: which worker, from which item on, before which one, and whether to stop.
+pub(crate) type Run<'a> = dyn Fn(usize, u64, u64, &AtomicBool) + Sync + 'a;
+
 /// A phase that is being run.
 struct Job {
-    run: &'static (dyn Fn(usize, u64, u64) + Sync),
+    run: &'static Run<'static>,
     items: u64,
     /// The first item that nobody has taken.
     next: AtomicU64,
@@ -196,7 +202,7 @@ impl Job {
 
     fn chunk(&self, worker: usize, begin: u64, end: u64) -> Duration {
         let start = Instant::now();
-        (self.run)(worker, begin, end);
+        (self.run)(worker, begin, end, &self.stop);
         let took = start.elapsed();
         if took > CHUNK_TIME {
             let fitting = (end - begin) as u128 * CHUNK_TIME.as_nanos() / took.as_nanos().max(1);
@@ -237,18 +243,23 @@ impl Job {
         Ok(())
     }
 
+    /// Is every item taken, or are they given up?
+    fn all_taken(&self) -> bool {
+        self.stop.load(SeqCst) || self.next.load(SeqCst) >= self.items
+    }
+
     /// Until no worker calls `run` any more and none will.
     fn wait(&self, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
         let mut result = Ok(());
         // Most often the others finish their last chunk right now; sleeping and waking would take longer.
         for _ in 0..200 {
-            if self.active.load(SeqCst) == 0 {
+            if self.all_taken() && self.active.load(SeqCst) == 0 {
                 return result;
             }
             std::hint::spin_loop();
         }
         let mut guard = self.idle.0.lock();
-        while self.active.load(SeqCst) > 0 {
+        while !self.all_taken() || self.active.load(SeqCst) > 0 {
             if self.idle.1.wait_for(&mut guard, ASK_EVERY).timed_out() && result.is_ok() && interrupted() {
                 self.stop.store(true, SeqCst);
                 result = Err(Error::Interrupted);

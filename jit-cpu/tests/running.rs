@@ -71,12 +71,13 @@ fn results_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn a_long_launch_stops_soon_after_it_is_asked_to() {
-    for (threads, bytes) in [(1, 0), (1, 1 << 40), (3, 1 << 40)] {
+    // Minutes of work, if nobody stopped it; in many items or in one.
+    let launches = [(1, 0), (1, 1 << 40), (3, 1 << 40)].map(|(threads, bytes)| (threads, bytes, 1 << 20, 1 << 16));
+    for (threads, bytes, items, steps) in launches.into_iter().chain([(1, 0, 1, 1 << 40), (2, 1 << 40, 1, 1 << 40)]) {
         let backend = CpuBackend::new(Some(threads));
         let asked = Cell::new(None);
         let start = Instant::now();
-        // Minutes of work, if nobody stopped it.
-        let result = run_busy(&backend, 1 << 20, 1 << 16, bytes, &|| {
+        let result = run_busy(&backend, items, steps, bytes, &|| {
             let now = start.elapsed() > Duration::from_millis(60);
             if now && asked.get().is_none() {
                 asked.set(Some(Instant::now()));

@@ -1,5 +1,6 @@
-//! A phase of a kernel to one Cranelift function, `extern "C" fn(buffers, ints, params, scratch, begin, end)`, which runs the
-//! items `begin..end` of the phase in row-major order.
+//! A phase of a kernel to one Cranelift function, `extern "C" fn(buffers, ints, params, scratch, begin, end, stop)`, which
+//! runs the items `begin..end` of the phase in row-major order. It gives up soon after the byte at `stop` is no longer 0;
+//! what it has written by then is worth nothing.
 //!
 //! The same code emits scalar and vector loops: inside a vector loop [`Emitter::lanes`] is more than 1, and a value is a
 //! [`values::Bundle`] of as many 128-bit vectors as its lanes need. Instructions of single ops are in `scalar.rs` and
@@ -43,13 +44,14 @@ pub(crate) fn phase(
     function.name = UserFuncName::testcase(format!("phase{index}"));
     let pointer = AbiParam::new(types::I64);
     function.signature = Signature::new(machine.isa.default_call_conv());
-    function.signature.params = vec![pointer; 6];
+    function.signature.params = vec![pointer; 7];
 
     let mut b = FunctionBuilder::new(function, context);
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
-    let arguments: [Value; 6] = std::array::from_fn(|i| b.block_params(entry)[i]);
+    let arguments: [Value; 7] = std::array::from_fn(|i| b.block_params(entry)[i]);
+    let stopped = b.create_block();
     let mut emitter = Emitter {
         b,
         kernel,
@@ -64,11 +66,14 @@ pub(crate) fn phase(
         vector_var: None,
         hoisted: hoist::Hoisted::default(),
         escape: None,
+        stop: (arguments[6], stopped),
         native_slots: [None; 3],
         natives: FxHashMap::default(),
     };
     emitter.arguments(phase, arguments);
     emitter.items(phase, arguments[4], arguments[5]);
+    emitter.b.ins().jump(stopped, &[]);
+    emitter.b.switch_to_block(stopped);
     emitter.b.ins().return_(&[]);
     emitter.b.seal_all_blocks();
     emitter.b.finalize(machine.isa.frontend_config());
@@ -93,6 +98,8 @@ pub(crate) struct Emitter<'a> {
     hoisted: hoist::Hoisted,
     /// Inside vector loops that can give up a group of lanes.
     escape: Option<rare::Escape>,
+    /// The address of the byte that says whether to give up, and where to go then.
+    stop: (Value, Block),
     /// Memory through which bundles are passed to native functions and back.
     native_slots: [Option<StackSlot>; 3],
     natives: FxHashMap<(ScalarOp, DType), FuncRef>,
@@ -100,7 +107,7 @@ pub(crate) struct Emitter<'a> {
 
 impl Emitter<'_> {
     /// Loads the arguments that the phase uses; the code after it never touches the argument arrays again.
-    fn arguments(&mut self, phase: &Phase, [buffers, ints, params, scratch, ..]: [Value; 6]) {
+    fn arguments(&mut self, phase: &Phase, [buffers, ints, params, scratch, ..]: [Value; 7]) {
         let mut uses = Uses::of(self.kernel);
         uses.phase(phase);
         let scratch_used = uses.buffers.iter().any(|&id| self.kernel.buffers[id.0 as usize].role == Role::Scratch);
@@ -160,7 +167,11 @@ impl Emitter<'_> {
             first.reverse();
         }
         self.hoist_places(&phase.body);
+        let long = phase.body.iter().any(|s| matches!(s, Stmt::Loop(_)));
         self.counted_loop(begin, end, 1, first, |e, item, indices| {
+            if long {
+                e.stop_point();
+            }
             let indices_or_item = if phase.dims.len() == 1 { std::slice::from_ref(&item) } else { indices };
             for (&(var, _), &index) in phase.dims.iter().zip(indices_or_item) {
                 e.vars[var.0 as usize] = Some((index, e.depth));
