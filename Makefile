@@ -44,8 +44,7 @@ exhaustive: tools  ## The worst error of each function over all 2^32 float32 inp
 	cargo run --release --package fusewire-lowering --example exhaustive
 
 bench: build  ## The figures of benches/README.md.
-	cargo bench --workspace
-	shopt -s nullglob; for script in benches/*.py; do $(BIN)/python $$script; done
+	$(BIN)/python benches/python/main_figures.py
 
 # The requirements decide whether the environment is new, not its age.
 $(READY): requirements-dev.txt | tools

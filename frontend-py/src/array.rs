@@ -317,7 +317,12 @@ impl Array {
     fn item<'py>(slf: &Bound<'py, Self>, index: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         if index.is_empty() {
-            let scalar = element(py, &slf.get().node, "item()")?;
+            let node = &slf.get().node;
+            if node.shape.iter().any(|&extent| extent != 1) {
+                let shape = fusewire_ir::build::tuple(&node.shape);
+                return Err(PyValueError::new_err(format!("item() of shape {shape} needs an index")));
+            }
+            let scalar = element(py, node, "item()")?;
             return to_python_number(py, scalar);
         }
         to_numpy(slf)?.call_method1(intern!(py, "item"), index)

@@ -2,7 +2,7 @@
 //! pictures, and a way to be told about every graph that is computed. What is shown is `fusewire_dump_ir`'s.
 
 use crate::array::Array;
-use fusewire_dump_ir::{Options, Selection, Sizes, render, render_text};
+use fusewire_dump_ir::{Options, Selection, Sizes, render, render_text, select};
 use fusewire_ir::{capture::capture, lazy::Lazy};
 use parking_lot::Mutex;
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyTuple};
@@ -33,6 +33,12 @@ pub fn dump(py: Python<'_>, arrays: Vec<Py<Array>>, stage: &str, format: &str) -
 pub fn dump_text(py: Python<'_>, text: &str, path: &str, stage: &str, format: &str) -> PyResult<String> {
     let options = options(stage, format, Sizes::default())?;
     py.detach(|| render_text(text, path, &options)).map_err(PyValueError::new_err)
+}
+
+/// The names of the stages and passes, each with a sentence.
+#[pyfunction]
+pub fn dump_listing() -> String {
+    select::listing()
 }
 
 static OBSERVED: AtomicBool = AtomicBool::new(false);

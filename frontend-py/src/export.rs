@@ -6,7 +6,7 @@ use numpy::{
     PyArrayDescrMethods, PyUntypedArray,
     npyffi::{NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API, get_type_object, npy_intp},
 };
-use pyo3::{exceptions::PyValueError, ffi, prelude::*};
+use pyo3::{exceptions::PyTypeError, ffi, prelude::*};
 use smallvec::SmallVec;
 use std::{ptr, sync::Arc};
 
@@ -56,7 +56,7 @@ fn overlaps(node: &Lazy, buffer: &Buffer) -> bool {
 /// The one element of an array of size 1, computed first where it is not. `what` asks, for the error.
 pub fn element(py: Python<'_>, node: &Arc<Lazy>, what: &str) -> PyResult<Scalar> {
     if node.shape.iter().any(|&d| d != 1) {
-        return Err(PyValueError::new_err(format!(
+        return Err(PyTypeError::new_err(format!(
             "{what} needs an array of one element, got shape {}",
             fusewire_ir::build::tuple(&node.shape)
         )));

@@ -21,10 +21,6 @@ mod text;
 
 use pyo3::prelude::*;
 
-/// Recording is a handful of small allocations a call.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The compiled half of fusewire: the arrays and functions of the namespace.
 #[pymodule(gil_used = true)]
 mod _fusewire {
@@ -62,7 +58,7 @@ mod _fusewire {
                 counter_snapshot, get_num_threads, memory_figures, reset_counters, reset_peak, set_memory_limit,
                 set_num_threads, trim_memory,
             },
-            dump::{dump, dump_text, observe},
+            dump::{dump, dump_listing, dump_text, observe},
             functions::{
                 elementwise::{ElementwiseFunction, op_table},
                 inspection::is_computed,

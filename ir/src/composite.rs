@@ -4,6 +4,8 @@ use crate::{
     dtype::{DType, Kind},
     emit::{Emit, V},
     ops::ScalarOp as S,
+    reference,
+    scalar::Scalar,
 };
 
 type B<'a> = dyn Emit + 'a;
@@ -17,8 +19,18 @@ pub(crate) fn square(b: &mut B<'_>, a: &[V]) -> V {
 }
 
 pub(crate) fn reciprocal(b: &mut B<'_>, a: &[V]) -> V {
-    let one = b.lit(a[0], 1.0);
-    b.div(one, a[0])
+    let x = a[0];
+    let one = b.lit(x, 1.0);
+    let quotient = b.div(one, x);
+    match b.dtype(x) {
+        // The infinity that NumPy's quotient is, in an integer.
+        dtype @ (DType::I32 | DType::I64) => {
+            let (zero, none) = (b.int(x, 0), b.constant(reference::cast(Scalar::f64(f64::INFINITY), dtype)));
+            let infinite = b.bin(S::Equal, x, zero);
+            b.select(infinite, none, quotient)
+        }
+        _ => quotient,
+    }
 }
 
 pub(crate) fn sign(b: &mut B<'_>, a: &[V]) -> V {

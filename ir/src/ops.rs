@@ -271,7 +271,7 @@ op_table! {
     Positive "positive" 1 Numeric Same Composite(c::positive), r::positive, operator: Some("pos");
     /// `x * x`.
     Square "square" 1 Numeric Same Composite(c::square), r::square;
-    /// `1 / x`.
+    /// `1 / x`; integers truncate, and NumPy's results for 0.
     Reciprocal "reciprocal" 1 Numeric Same Composite(c::reciprocal), r::reciprocal;
     /// -1, 0 or 1; NaN for NaN.
     Sign "sign" 1 Numeric Same Composite(c::sign), r::sign;

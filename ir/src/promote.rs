@@ -1,6 +1,7 @@
 //! NumPy 2's promotion (NEP 50), which contains the standard's: the common dtype of dtypes and weak Python scalars.
 
 use crate::dtype::{DType, Kind};
+use smallvec::SmallVec;
 
 /// A Python scalar, whose dtype follows its partners.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -47,9 +48,23 @@ fn float_integer(float: DType, integer: DType) -> DType {
     if integer.size() <= 2 { float } else { DType::F64 }
 }
 
+/// The common dtype of many. Floats come first, as in NumPy: int8 and uint16 have int32 in common, which float32 does not
+/// hold, but it holds each of them.
+pub fn common_of(dtypes: impl IntoIterator<Item = DType>) -> Option<DType> {
+    let (mut floats, mut others) = (None, SmallVec::<[DType; 4]>::new());
+    for dtype in dtypes {
+        if dtype.is_float() {
+            floats = Some(floats.map_or(dtype, |so_far| common(so_far, dtype)));
+        } else {
+            others.push(dtype);
+        }
+    }
+    floats.into_iter().chain(others).reduce(common)
+}
+
 /// The common dtype of arrays and weak scalars; `None` when there is neither.
 pub fn result_type(dtypes: impl IntoIterator<Item = DType>, scalars: impl IntoIterator<Item = Weak>) -> Option<DType> {
-    let strong = dtypes.into_iter().reduce(common);
+    let strong = common_of(dtypes);
     scalars.into_iter().fold(strong, |so_far, scalar| Some(with_weak(so_far, scalar)))
 }
 
@@ -111,6 +126,12 @@ mod tests {
     fn wide_integers_turn_float32_into_float64() {
         assert_eq!(common(DType::F32, DType::I16), DType::F32);
         assert_eq!(common(DType::U32, DType::F32), DType::F64);
+    }
+
+    #[test]
+    fn a_float_meets_each_integer_by_itself() {
+        assert_eq!(result_type([DType::I8, DType::U16, DType::F32], []), Some(DType::F32));
+        assert_eq!(result_type([DType::U8, DType::I8, DType::U16], []), Some(DType::I32));
     }
 
     #[test]

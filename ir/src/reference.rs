@@ -271,7 +271,11 @@ pub(crate) fn square(a: &[Scalar]) -> Scalar {
     multiply(&[a[0], a[0]])
 }
 pub(crate) fn reciprocal(a: &[Scalar]) -> Scalar {
-    divide(&[one(a[0].dtype()), a[0]])
+    match a[0].dtype() {
+        // The infinity that NumPy's quotient is, in an integer.
+        dtype @ (DType::I32 | DType::I64) if a[0].bits() == 0 => cast(Scalar::f64(f64::INFINITY), dtype),
+        dtype => divide(&[one(dtype), a[0]]),
+    }
 }
 pub(crate) fn sign(a: &[Scalar]) -> Scalar {
     let (x, none) = (a[0], zero(a[0].dtype()));

@@ -1,6 +1,6 @@
 //! Prints what the back end costs and gives: compile times, and throughput of typical kernels on one thread and on all.
 //! `cargo run --release -p fusewire-jit-cpu --example measure`; with `-- --compile` the compile times only, with
-//! `-- --maths [FUNCTION]` mathematical functions only; `-- --asm [FUNCTION]` shows code.
+//! `-- --maths [FUNCTION]` mathematical functions only; `-- --asm [FUNCTION]` shows code, `-- --kernel FILE SYMBOL...` runs a kernel's text.
 
 use fusewire_ir::{dtype::DType, emit::Emit, ops::ScalarOp as Op, scalar::Scalar, shape::SymId};
 use fusewire_jit_cpu::CpuBackend;
@@ -8,7 +8,7 @@ use fusewire_lowering::{
     builder::KernelBuilder,
     ints::evaluate_ints,
     kernel::{Affine, IntExpr, Kernel, LoopKind, Range, Role, ValueId},
-    math,
+    math, text,
 };
 use fusewire_runtime::backend::{Backend, Executable, Launch};
 use std::{sync::Arc, time::Instant};
@@ -120,8 +120,12 @@ fn black_scholes(k: &mut KernelBuilder, x: &[ValueId]) -> ValueId {
     ValueId(call.0)
 }
 
-fn best(mut f: impl FnMut()) -> f64 {
-    (0..7)
+fn best(f: impl FnMut()) -> f64 {
+    best_of(7, f)
+}
+
+fn best_of(times: usize, mut f: impl FnMut()) -> f64 {
+    (0..times)
         .map(|_| {
             let start = Instant::now();
             f();
@@ -130,11 +134,25 @@ fn best(mut f: impl FnMut()) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-fn compile_time(backend: &CpuBackend, name: &str, kernel: &Kernel) -> Arc<dyn Executable> {
-    let seconds = best(|| drop(backend.compile(kernel)));
+/// Compiles a kernel and runs it on next to nothing: code comes into being when a phase first has items, in a hurry where
+/// little is moved, else with care.
+fn compiled(backend: &CpuBackend, kernel: &Kernel, bytes: u64) -> Arc<dyn Executable> {
     let executable = backend.compile(kernel).expect("the kernel compiles");
-    println!("{name:<34} compile {:8.3} ms  {:6} values", seconds * 1e3, kernel.values.len());
+    let mut memory = vec![0u64; 256];
+    let buffers = vec![memory.as_mut_ptr().cast(); kernel.buffers.len()];
+    let ints = evaluate_ints(&kernel.ints, &[1; 8], |_, _| 1);
+    let params = vec![0; kernel.params.len()];
+    let launch = Launch { buffers: &buffers, ints: &ints, params: &params, bytes, interrupted: &|| false };
+    backend.launch(executable.as_ref(), &launch).expect("the launch ends");
     executable
+}
+
+const MUCH: u64 = 1 << 30;
+
+fn compile_time(backend: &CpuBackend, name: &str, kernel: &Kernel) -> Arc<dyn Executable> {
+    let [quick, careful] = [0, MUCH].map(|bytes| best(|| drop(compiled(backend, kernel, bytes))) * 1e3);
+    println!("{name:<34} compile {careful:8.3} ms, in a hurry {quick:8.3} ms  {:6} values", kernel.values.len());
+    compiled(backend, kernel, MUCH)
 }
 
 fn throughput(name: &str, kernel: &Kernel, dtype: DType, n: usize, threads: &[usize]) {
@@ -192,6 +210,37 @@ fn maths(functions: &[&str]) {
     }
 }
 
+/// A kernel's text on contiguous arrays, on one thread and on two. Every buffer has as many
+/// elements as the symbols' product.
+fn kernel_in(file: &str, symbols: &[&str]) {
+    let kernel = text::parse(&std::fs::read_to_string(file).expect("a file")).expect("a kernel's text");
+    let symbols: Vec<i64> = symbols.iter().map(|s| s.parse().expect("a symbol's integer")).collect();
+    let n = symbols.iter().product::<i64>() as usize;
+    for threads in [1, 2] {
+        let backend = CpuBackend::new(Some(threads));
+        let executable = compile_time(&backend, file, &kernel);
+        let storages: Vec<_> =
+            kernel.buffers.iter().map(|b| backend.allocate(n * b.dtype.size()).expect("memory")).collect();
+        for (storage, buffer) in storages.iter().zip(&kernel.buffers) {
+            // SAFETY: the block has that many bytes, and nobody else uses it.
+            unsafe { std::ptr::write_bytes(storage.pointer(), 0x3f, n * buffer.dtype.size()) };
+        }
+        let buffers: Vec<*mut u8> = storages.iter().map(|s| s.pointer()).collect();
+        let ints = evaluate_ints(&kernel.ints, &symbols, |_, _| 1);
+        let params = vec![0u64; kernel.params.len()];
+        let launch = Launch { buffers: &buffers, ints: &ints, params: &params, bytes: 1 << 40, interrupted: &|| false };
+        let mut times: Vec<f64> = (0..15)
+            .map(|_| {
+                best_of(1, || {
+                    backend.launch(executable.as_ref(), &launch).expect("the launch ends");
+                })
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        println!("{:<34} {threads} threads {:9.4} ms at best, {:9.4} ms median", "", times[0] * 1e3, times[7] * 1e3);
+    }
+}
+
 fn show(backend: &CpuBackend, kernel: &Kernel) {
     for (stage, text) in backend.explain(kernel).expect("the kernel compiles") {
         println!("{stage}:\n{text}");
@@ -206,6 +255,7 @@ fn main() {
         ["--asm", function] => return show(&backend, &function_of(DType::F32, op_named(function))),
         ["--maths"] => return maths(&["exp", "tanh", "log", "sin", "expm1", "log1p", "exp2", "cos", "tan", "pow"]),
         ["--maths", function] => return maths(&[function]),
+        ["--kernel", file, ref symbols @ ..] => return kernel_in(file, symbols),
         _ => {}
     }
     for ops in [1, 3, 8, 30] {
@@ -213,7 +263,7 @@ fn main() {
         compile_time(&backend, &format!("{ops} ops, f32, 16 lanes"), &kernel);
         let start = Instant::now();
         for _ in 0..CYCLES {
-            drop(backend.compile(&kernel));
+            drop(compiled(&backend, &kernel, MUCH));
         }
         let each = start.elapsed().as_secs_f64() / f64::from(CYCLES);
         println!("{:<34} on average of {CYCLES} compiled and dropped {:8.3} ms", "", each * 1e3);

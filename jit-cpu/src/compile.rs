@@ -6,22 +6,23 @@
 
 use crate::{
     code::Code,
+    cost::Cost,
     emit,
     isa::{self, Effort, Machine},
+    threads::Work,
 };
 use cranelift::{
     codegen::{CodegenError, Context, control::ControlPlane, ir::Function},
     prelude::FunctionBuilderContext,
 };
-use fusewire_lowering::kernel::{IntId, Kernel, Range, Role, Stmt};
+use fusewire_lowering::kernel::{IntId, Kernel, Role};
 use fusewire_runtime::{backend::Executable, error::Error};
-use smallvec::SmallVec;
 use std::{
     any::Any,
     cell::Cell,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
 };
 
@@ -45,12 +46,12 @@ pub(crate) struct CompiledPhase {
     runs: AtomicU32,
     /// The extents whose product is the number of items.
     pub extents: Vec<IntId>,
-    /// Of each loop in an item without loops inside: iterations in all, as a literal times extents.
-    pub loops: Vec<(u64, SmallVec<[IntId; 2]>)>,
+    /// What an item computes.
+    pub cost: Cost,
 }
 
-/// A launch that moves more bytes than this is worth careful code at once.
-const MUCH: u64 = 256 * 1024;
+/// A launch that moves more bytes, or computes more instructions, is worth careful code at once.
+const MUCH: [u64; 2] = [256 << 10, 1 << 20];
 
 /// Runs on little data after which a phase counts as coming back.
 const QUICK_RUNS: u32 = 2;
@@ -66,15 +67,16 @@ pub(crate) type PhaseFunction = unsafe extern "C" fn(
     scratch: *mut u8,
     begin: i64,
     end: i64,
-    stop: *const AtomicBool,
+    stop: *const bool,
 );
 
 impl Compiled {
-    /// The function of a phase for a launch that moves so many bytes; valid as long as `self`.
-    pub fn function(&self, phase: &CompiledPhase, bytes: u64) -> Result<PhaseFunction, Error> {
+    /// The function of a phase for so much work; valid as long as `self`.
+    pub fn function(&self, phase: &CompiledPhase, work: &Work) -> Result<PhaseFunction, Error> {
+        let much = work.bytes > MUCH[0] || work.instructions() > MUCH[1];
         let code = match phase.thorough.get() {
             Some(code) => code,
-            None if bytes > MUCH || phase.runs.fetch_add(1, Relaxed) >= QUICK_RUNS => {
+            None if much || phase.runs.fetch_add(1, Relaxed) >= QUICK_RUNS => {
                 self.compiled(phase, &phase.thorough, Effort::Thorough)?
             }
             None => self.compiled(phase, &phase.quick, Effort::Quick)?,
@@ -123,30 +125,11 @@ pub(crate) fn compile(kernel: &Kernel) -> Compiled {
         thorough: OnceLock::new(),
         runs: AtomicU32::new(0),
         extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
-        loops: innermost_loops(&phase.body),
+        cost: Cost::of_item(kernel, phase),
     });
     let scratch = kernel.buffers.iter().filter(|b| b.role == Role::Scratch);
     let scratch = scratch.filter_map(|b| b.length.map(|length| (length, b.dtype.size()))).collect();
     Compiled { phases: phases.collect(), scratch, kernel: kernel.clone() }
-}
-
-fn innermost_loops(statements: &[Stmt]) -> Vec<(u64, SmallVec<[IntId; 2]>)> {
-    let loops = statements.iter().filter_map(|s| if let Stmt::Loop(inner) = s { Some(inner) } else { None });
-    let mut all = Vec::new();
-    for outer in loops {
-        let mut inside = innermost_loops(&outer.body);
-        if inside.is_empty() {
-            inside.push((1, SmallVec::new()));
-        }
-        for (literal, extents) in &mut inside {
-            match outer.range {
-                Range::Full(extent) => extents.push(extent),
-                Range::Tile { size, .. } => *literal = literal.saturating_mul(size.into()),
-            }
-        }
-        all.append(&mut inside);
-    }
-    all
 }
 
 /// The kernel as Cranelift's code before it optimises, and as assembly.

@@ -29,19 +29,11 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
         if items == 0 {
             continue;
         }
-        let mut steps = 0u64;
-        for (literal, extents) in &phase.loops {
-            let mut iterations = *literal;
-            for &extent in extents {
-                iterations = iterations.saturating_mul(int(extent)?.max(0) as u64);
-            }
-            steps = steps.saturating_add(iterations);
-        }
-        // What is repeated along an axis is little memory, but not little work.
-        let work = Work { items, bytes: share.max(items.saturating_mul(steps)), steps };
+        let item = phase.cost.instructions(launch.ints);
+        let work = Work { items, bytes: share, item };
         let workers = threads.workers(&work);
         let scratch = scratch(scratch_bytes, workers)?;
-        let function = compiled.function(phase, work.bytes)?;
+        let function = compiled.function(phase, &work)?;
         let arguments = Arguments {
             buffers: launch.buffers.as_ptr(),
             ints: launch.ints.as_ptr(),
@@ -51,11 +43,10 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
         let run = |worker: usize, begin: u64, end: u64, stop: &AtomicBool| {
             let arguments = &arguments;
             let scratch = arguments.scratch.get(worker).copied().unwrap_or(std::ptr::null_mut());
+            let Arguments { buffers, ints, params, .. } = *arguments;
             // SAFETY: the function was compiled for these arguments, which the caller vouches for, the items lie inside the
-            // phase, and no other worker has this scratch.
-            unsafe {
-                function(arguments.buffers, arguments.ints, arguments.params, scratch, begin as i64, end as i64, stop);
-            }
+            // phase, no other worker has this scratch, and the function only reads the byte behind `stop`, at once whole.
+            unsafe { function(buffers, ints, params, scratch, begin as i64, end as i64, stop.as_ptr()) };
         };
         threads.run(&work, workers, &run, launch.interrupted)?;
     }

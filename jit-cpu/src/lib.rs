@@ -6,6 +6,7 @@
 mod backend;
 mod code;
 mod compile;
+mod cost;
 mod emit;
 mod isa;
 mod launch;

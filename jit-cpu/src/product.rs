@@ -10,11 +10,15 @@ use gemm::Parallelism;
 use rayon::prelude::*;
 
 /// Multiplications that a block may take before the calling thread asks whether to stop: well under 100 ms on one core.
-const BLOCK: usize = 1 << 28;
-/// A block has at least so many rows and columns, where the matrices do: smaller ones spend their time on packing.
-const SIDE: usize = 288;
-/// The longest sums of a block of that size. Longer ones are added up in the destination.
-const LONGEST: usize = BLOCK / (SIDE * SIDE);
+const BLOCK: usize = 1 << 29;
+/// The least rows and columns of a block, where there are as many: fewer would be packed too often.
+const SIDE: usize = 1024;
+/// The least depth of a block, likewise; `SIDE * SIDE * DEPTH` is a block.
+const DEPTH: usize = 512;
+/// The most: few rows and columns are read faster than multiplied.
+const LONGEST: usize = 1 << 25;
+/// What a call costs at least, in multiplications.
+const CALL: usize = 1 << 12;
 /// Below this a product runs on the calling thread.
 const INLINE: usize = 1 << 18;
 
@@ -26,9 +30,9 @@ pub(crate) fn matrix_product(threads: &Threads, product: &MatrixProduct<'_>) -> 
     }
     let one = m.saturating_mul(n).saturating_mul(k.max(1));
     let all = one.saturating_mul(batch.len());
-    let run = |part: Part, parallelism| match dtype {
-        DType::F32 => multiply::<f32>(part, parallelism, 0.0, 1.0),
-        _ => multiply::<f64>(part, parallelism, 0.0, 1.0),
+    let run = |matrices: [Matrix; 3], extents: Extents, parallelism| match dtype {
+        DType::F32 => multiply::<f32>(matrices, extents, parallelism, 1.0),
+        _ => multiply::<f64>(matrices, extents, parallelism, 1.0),
     };
     if !dtype.is_float() {
         return Err(Error::Internal(format!("a matrix product of {dtype}")));
@@ -36,28 +40,38 @@ pub(crate) fn matrix_product(threads: &Threads, product: &MatrixProduct<'_>) -> 
     let workers = threads.count();
     let pool = if all <= INLINE || workers == 1 { None } else { threads.pool() };
     let Some(pool) = pool else {
-        return parts(product, interrupted, |part| run(part, Parallelism::None));
+        return blocks(product, interrupted, |matrices, extents| run(matrices, extents, Parallelism::None));
     };
     if one <= INLINE {
         // Many small ones: each on one thread.
-        let stride = (BLOCK / one).max(1);
+        let stride = (BLOCK / one.max(CALL)).max(1);
+        let whole = Extents { m, n, k, adds: false };
         for group in batch.chunks(stride) {
             let group: Vec<Shared> = group.iter().map(|&matrices| Shared(matrices)).collect();
-            let part = |matrices| Part { matrices, extents: [m, n, k], continues: false };
-            pool.install(|| group.par_iter().for_each(|shared| run(part(shared.0), Parallelism::None)));
+            pool.install(|| group.par_iter().for_each(|shared| run(shared.0, whole, Parallelism::None)));
             if interrupted() {
                 return Err(Error::Interrupted);
             }
         }
         return Ok(());
     }
-    parts(product, interrupted, |Part { matrices, extents, continues }| {
+    blocks(product, interrupted, |matrices, extents| {
         let shared = Shared(matrices);
         pool.install(|| {
             let shared = &shared;
-            run(Part { matrices: shared.0, extents, continues }, Parallelism::Rayon(workers));
+            run(shared.0, extents, Parallelism::Rayon(workers));
         });
     })
+}
+
+/// What a call computes.
+#[derive(Clone, Copy)]
+struct Extents {
+    m: usize,
+    n: usize,
+    k: usize,
+    /// To what the destination has already, instead of writing it.
+    adds: bool,
 }
 
 /// Pointers on their way to another thread.
@@ -67,38 +81,36 @@ unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
 
-/// Part of a product: which rows, columns and terms of the sums. Only the extents of the product decide on the parts, so that
-/// its bits do not depend on anything else.
-struct Part {
-    matrices: [Matrix; 3],
-    extents: [usize; 3],
-    /// The destination holds the sums of the terms before.
-    continues: bool,
-}
-
-/// Each product in parts, asking in between.
-fn parts(product: &MatrixProduct<'_>, interrupted: &dyn Fn() -> bool, run: impl Fn(Part)) -> Result<(), Error> {
+/// Each product in blocks, asking in between. Blocks depend on the sizes only, and so does the order of every sum.
+fn blocks(
+    product: &MatrixProduct<'_>,
+    interrupted: &dyn Fn() -> bool,
+    run: impl Fn([Matrix; 3], Extents),
+) -> Result<(), Error> {
     let &MatrixProduct { dtype, m, n, k, batch, .. } = product;
     let size = dtype.size() as isize;
-    let [rows, columns, terms] = part_extents(m, n, k);
+    let rows = SIDE.min(m);
+    let columns = (BLOCK / (rows * DEPTH.min(k.max(1)))).clamp(SIDE, n.max(SIDE)).min(n);
+    let depth = (BLOCK / (rows * columns)).clamp(DEPTH, LONGEST);
+    let at = |matrix: Matrix, row: usize, column: usize| {
+        let offset = row as isize * matrix.row_stride + column as isize * matrix.column_stride;
+        Matrix { pointer: matrix.pointer.wrapping_offset(offset * size), ..matrix }
+    };
     let mut since = 0usize;
     for &[left, right, destination] in batch {
-        for (row, column) in (0..m).step_by(rows).flat_map(|row| (0..n).step_by(columns).map(move |c| (row, c))) {
-            let (height, width) = (rows.min(m - row), columns.min(n - column));
-            let at = |matrix: Matrix, row: usize, column: usize| {
-                let offset = row as isize * matrix.row_stride + column as isize * matrix.column_stride;
-                Matrix { pointer: matrix.pointer.wrapping_offset(offset * size), ..matrix }
-            };
-            // A sum of no terms is written too.
-            for term in (0..k.max(1)).step_by(terms) {
-                let length = terms.min(k - term);
-                let matrices = [at(left, row, term), at(right, term, column), at(destination, row, column)];
-                run(Part { matrices, extents: [height, width, length], continues: term > 0 });
-                since = since.saturating_add(height.saturating_mul(width).saturating_mul(length.max(1)));
-                if since >= BLOCK {
-                    since = 0;
-                    if interrupted() {
-                        return Err(Error::Interrupted);
+        for column in (0..n).step_by(columns) {
+            for row in (0..m).step_by(rows) {
+                // Without any depth the destination still gets its zeros.
+                for inner in (0..k.max(1)).step_by(depth) {
+                    let (m, n, k) = (rows.min(m - row), columns.min(n - column), depth.min(k - inner.min(k)));
+                    let matrices = [at(left, row, inner), at(right, inner, column), at(destination, row, column)];
+                    run(matrices, Extents { m, n, k, adds: inner > 0 });
+                    since = since.saturating_add((m * n).saturating_mul(k).max(CALL));
+                    if since >= BLOCK {
+                        since = 0;
+                        if interrupted() {
+                            return Err(Error::Interrupted);
+                        }
                     }
                 }
             }
@@ -107,18 +119,12 @@ fn parts(product: &MatrixProduct<'_>, interrupted: &dyn Fn() -> bool, run: impl 
     Ok(())
 }
 
-/// The rows, columns and terms of a part: near a cube of [`BLOCK`] multiplications, but no smaller than [`SIDE`] allows.
-fn part_extents(m: usize, n: usize, k: usize) -> [usize; 3] {
-    let terms = k.clamp(1, LONGEST);
-    let area = BLOCK / terms;
-    let side = (area.isqrt() / 96 * 96).max(SIDE);
-    let rows = m.clamp(1, side);
-    let columns = n.clamp(1, side.max(area / rows));
-    [m.clamp(1, side.max(area / columns)), columns, terms]
-}
-
-fn multiply<T: Copy + 'static>(part: Part, parallelism: Parallelism, zero: T, one: T) {
-    let Part { matrices: [left, right, destination], extents: [m, n, k], continues } = part;
+fn multiply<T: 'static + Copy>(
+    [left, right, destination]: [Matrix; 3],
+    Extents { m, n, k, adds }: Extents,
+    parallelism: Parallelism,
+    one: T,
+) {
     // SAFETY: the matrices are as large as the caller of the back end says, and the destination overlaps neither operand.
     unsafe {
         gemm::gemm(
@@ -128,14 +134,15 @@ fn multiply<T: Copy + 'static>(part: Part, parallelism: Parallelism, zero: T, on
             destination.pointer.cast::<T>(),
             destination.column_stride,
             destination.row_stride,
-            continues,
+            adds,
             left.pointer.cast::<T>().cast_const(),
             left.column_stride,
             left.row_stride,
             right.pointer.cast::<T>().cast_const(),
             right.column_stride,
             right.row_stride,
-            if continues { one } else { zero },
+            // The destination's factor: read only where it is added to.
+            one,
             one,
             false,
             false,

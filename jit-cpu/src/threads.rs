@@ -2,8 +2,8 @@
 //! items and busy cores even out. Which thread runs which items never changes a result.
 //!
 //! The calling thread works too, and asks now and then whether to stop. A job that no worker has found time for yet does not
-//! hold it up: it does all chunks itself then. Where a single item may take long it leaves the work to the pool, so that it
-//! can go on asking; kernels look at the job's stop flag in the middle of items.
+//! hold it up: it does all chunks itself then. Only where a single item may take long does it leave the work to the others,
+//! so that it can ask in between; items look themselves whether they are to stop.
 
 use fusewire_runtime::error::Error;
 use parking_lot::{Condvar, Mutex};
@@ -18,6 +18,11 @@ use std::{
 
 /// Launches that move less than this run on the calling thread alone: waking another one would take longer.
 const INLINE_BYTES: u64 = 256 << 10;
+/// Launches that compute less than so many instructions likewise.
+const INLINE_INSTRUCTIONS: u64 = 1 << 20;
+/// Items of more instructions are left to the pool. They take a millisecond on from here, and with all their loads from far
+/// away some ten times that.
+const LONG_ITEM: u64 = 1 << 23;
 /// A chunk moves about this much: enough to make taking it cheap, little enough to even out.
 const CHUNK_BYTES: u64 = 256 << 10;
 /// How long a chunk may run before later ones are made smaller.
@@ -26,8 +31,6 @@ const CHUNK_TIME: Duration = Duration::from_millis(10);
 const CHUNK_GROWS: Duration = Duration::from_micros(100);
 /// Items of the first chunks: bytes say little about time.
 const FIRST_CHUNK: u64 = 4;
-/// An item of more steps than this may take long: a step takes from a quarter of a nanosecond to a hundred.
-const LONG_ITEM: u64 = 1 << 19;
 /// How long the calling thread goes without asking whether to stop.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
@@ -37,9 +40,19 @@ pub(crate) struct Work {
     pub items: u64,
     /// Bytes that they move, estimated.
     pub bytes: u64,
-    /// Iterations of the loops of an item.
-    pub steps: u64,
+    /// Vector instructions of one item, about.
+    pub item: u64,
 }
+
+impl Work {
+    /// Vector instructions of all items, about.
+    pub fn instructions(&self) -> u64 {
+        self.item.saturating_mul(self.items)
+    }
+}
+
+/// Runs items: `run(worker, begin, end, stop)`.
+pub(crate) type Run<'a> = dyn Fn(usize, u64, u64, &AtomicBool) + Sync + 'a;
 
 /// A pool that starts when it is first needed, and again in the child after `fork()`.
 #[derive(Debug)]
@@ -75,10 +88,12 @@ impl Threads {
 
     /// How many threads, the calling one among them, a job is worth.
     pub fn workers(&self, work: &Work) -> usize {
-        if work.bytes < INLINE_BYTES || work.items < 2 {
+        let instructions = work.instructions();
+        if work.items < 2 || (work.bytes < INLINE_BYTES && instructions < INLINE_INSTRUCTIONS) {
             return 1;
         }
-        let most = work.items.min(work.bytes / (INLINE_BYTES / 2)).max(1);
+        let worth = (work.bytes / (INLINE_BYTES / 2)).max(instructions / (INLINE_INSTRUCTIONS / 2));
+        let most = work.items.min(worth).max(1);
         self.count().min(usize::try_from(most).unwrap_or(usize::MAX))
     }
 
@@ -120,10 +135,10 @@ impl Threads {
         }
     }
 
-    /// Calls `run(worker, begin, end, stop)` until every item is done, with `worker < workers`, each used by one thread at a
-    /// time. It may return early once `stop` is true.
+    /// Calls `run` until every item is done, with `worker < workers`, each used by one thread at a time.
     pub fn run(&self, work: &Work, workers: usize, run: &Run<'_>, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
-        let per_item = (work.bytes / work.items).max(1);
+        let long = work.item >= LONG_ITEM;
+        let per_item = if long { u64::MAX } else { (work.bytes / work.items).max(1) };
         let even = work.items.div_ceil(workers as u64 * 4);
         let chunk = (CHUNK_BYTES / per_item).clamp(1, even.max(1));
         // SAFETY: only the lifetime changes. Nobody calls the function after this one returns: see `Job::help` and the wait.
@@ -138,7 +153,6 @@ impl Threads {
             active: AtomicUsize::new(0),
             idle: (Mutex::new(()), Condvar::new()),
         };
-        let long = work.steps > LONG_ITEM;
         if workers == 1 && !long {
             return job.work(0, interrupted);
         }
@@ -150,8 +164,11 @@ impl Threads {
             let job = Arc::clone(&job);
             pool.spawn(move || job.help(worker));
         }
-        let result = if long { Ok(()) } else { job.work(0, interrupted) };
-        job.wait(interrupted).and(result)
+        if long {
+            return job.wait(interrupted, true);
+        }
+        let result = job.work(0, interrupted);
+        job.wait(interrupted, false).and(result)
     }
 }
 
@@ -168,9 +185,6 @@ impl Drop for Threads {
         }
     }
 }
-
-/// What runs items: which worker, from which item on, before which one, and whether to stop.
-pub(crate) type Run<'a> = dyn Fn(usize, u64, u64, &AtomicBool) + Sync + 'a;
 
 /// A phase that is being run.
 struct Job {
@@ -243,23 +257,22 @@ impl Job {
         Ok(())
     }
 
-    /// Is every item taken, or are they given up?
-    fn all_taken(&self) -> bool {
-        self.stop.load(SeqCst) || self.next.load(SeqCst) >= self.items
-    }
-
-    /// Until no worker calls `run` any more and none will.
-    fn wait(&self, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+    /// Until no worker calls `run` any more and none will; with `all`, until every item is done, whoever does it.
+    fn wait(&self, interrupted: &dyn Fn() -> bool, all: bool) -> Result<(), Error> {
         let mut result = Ok(());
+        let waits = || {
+            let left = all && !self.stop.load(SeqCst) && self.next.load(SeqCst) < self.items;
+            left || self.active.load(SeqCst) > 0
+        };
         // Most often the others finish their last chunk right now; sleeping and waking would take longer.
         for _ in 0..200 {
-            if self.all_taken() && self.active.load(SeqCst) == 0 {
+            if !waits() {
                 return result;
             }
             std::hint::spin_loop();
         }
         let mut guard = self.idle.0.lock();
-        while !self.all_taken() || self.active.load(SeqCst) > 0 {
+        while waits() {
             if self.idle.1.wait_for(&mut guard, ASK_EVERY).timed_out() && result.is_ok() && interrupted() {
                 self.stop.store(true, SeqCst);
                 result = Err(Error::Interrupted);

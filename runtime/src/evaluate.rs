@@ -14,6 +14,12 @@ use std::sync::Arc;
 /// Computes the roots (and what else of their graph somebody still holds). Those that are computed cost nothing.
 /// `interrupted` is asked now and then; true ends with [`Error::Interrupted`].
 pub fn evaluate(roots: &[Arc<Lazy>], interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+    // The common case needs no list of its own: nothing is computed yet, all on one device.
+    if let Some(device) = roots.first().map(|r| r.device)
+        && roots.iter().all(|r| r.buffer().is_none() && r.device == device)
+    {
+        return evaluate_on(&**registry::backend(device)?, device, &crate::cache::PLANS, roots, interrupted);
+    }
     let mut rest: SmallVec<[Arc<Lazy>; 4]> = roots.iter().filter(|root| root.buffer().is_none()).cloned().collect();
     while let Some(first) = rest.first() {
         // A graph lives on one device; roots of several devices are several graphs.

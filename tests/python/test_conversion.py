@@ -242,9 +242,11 @@ def test_index(dtype):
 
 def test_conversions_need_one_element():
     x = xp.asarray([1.0, 2.0])
-    for convert in (float, int, bool, complex, lambda x: x.item()):
-        with pytest.raises(ValueError, match=r"\(2,\)"):
+    for convert, error in [(float, TypeError), (int, TypeError), (complex, TypeError), (bool, ValueError)]:
+        with pytest.raises(error, match=r"\(2,\)"):
             convert(x)
+    with pytest.raises(ValueError, match=r"\(2,\)"):
+        x.item()
     with pytest.raises(ValueError, match="ambiguous"):
         bool(xp.asarray([]))
     for wrong in (xp.asarray([1, 2]), xp.asarray(1.0), xp.asarray(True)):

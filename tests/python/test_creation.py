@@ -151,10 +151,32 @@ def test_lists_that_hold_themselves():
     arrays = [xp.ones(2)]
     arrays.append(arrays)
     for endless in (numbers, arrays):
-        with pytest.raises(ValueError, match="deep|dimension"):
+        with pytest.raises(ValueError, match=r"deep|dimension"):
             xp.asarray(endless)
     deep = xp.ones(2)
     for _ in range(10_000):
         deep = [deep]
     with pytest.raises((TypeError, ValueError), match=r"\w"):
         xp.asarray(deep)
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS])
+@pytest.mark.parametrize("arguments", [(1, 10, 2.5), (0.5, 6), (0, 1, 0.1), (9.9, 0, -1.5), (0, 3, 0.75)])
+def test_arange_steps_by_what_rounding_leaves_of_the_second_element(dtype, arguments):
+    same(xp.arange(*arguments, dtype=dtype), np.arange(*arguments, dtype=dtype))
+
+
+def test_arange_refuses_elements_outside_the_dtype():
+    for dtype, arguments in [("uint8", (-5, 5)), ("int8", (0, 2**40, 2**38)), ("int64", (0, 1e300, 1e299))]:
+        with pytest.raises(OverflowError, match=r"\d"):
+            xp.arange(*arguments, dtype=dtype)
+    with pytest.raises(TypeError, match="bool"):
+        xp.arange(3, dtype=xp.bool)
+    same(xp.arange(2, dtype=xp.bool), np.array([False, True]))
+
+
+def test_integers_that_only_fit_uint64():
+    same(xp.asarray(2**63), np.asarray(2**63))
+    same(xp.full(2, 2**64 - 1), np.full(2, 2**64 - 1))
+    with pytest.raises(OverflowError, match="bounds"):
+        xp.asarray(2**64)

@@ -56,10 +56,9 @@ def test_mistakes():
         xp.debug.dump(softmax(), after="nope")
 
 
-def dump_ir(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "fusewire.dump_ir", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+def dump_ir(*arguments, standard_input=None):
+    command = [sys.executable, "-m", "fusewire.dump_ir", *map(str, arguments)]
+    return subprocess.run(command, input=standard_input, capture_output=True, text=True, check=False)
 
 
 def test_a_python_file(tmp_path):
@@ -89,7 +88,21 @@ def test_a_file_of_text(tmp_path):
     assert f"{file}:1" in dump_ir(file).stderr
 
 
+def test_one_stage_is_the_next_calls_input():
+    kernel = dump_ir(
+        "--stage", "kernel", "-", standard_input=xp.debug.dump(xp.asarray([1.0, 2.0]) + 2, stage="captured")
+    )
+    assert kernel.stdout.startswith("kernel @")
+    assert " vector " in dump_ir("--after", "vectorise", "-", standard_input=kernel.stdout).stdout
+
+
+def test_the_list_names_stages_and_passes():
+    words = dump_ir("--list").stdout.split()
+    assert {"captured", "asm", "simplify", "vectorise"} <= set(words)
+
+
 def test_mistakes_of_the_command(tmp_path):
+    assert dump_ir().returncode == 2
     file = tmp_path / "nothing.py"
     file.write_text("x = 1\n")
     assert "computes nothing" in dump_ir(file).stderr

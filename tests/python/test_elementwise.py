@@ -301,3 +301,17 @@ def test_nan_and_signed_zero_survive():
         same(x * 0, a * 0)
         same(x - x, a - a)
         np.testing.assert_array_equal(np.signbit(np.asarray(x + 0.0)), np.signbit(a + 0.0))
+
+
+@pytest.mark.parametrize("name", ["abs", "floor", "ceil", "trunc", "square", "reciprocal", "signbit"])
+def test_numbers_of_booleans(name):
+    a = np.array([True, False])
+    with np.errstate(all="ignore"):
+        same(getattr(xp, name)(xp.asarray(a)), getattr(np, name)(a))
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_reciprocals_of_integers(dtype):
+    a = np.array([0, 1, 2, 100], dtype)
+    with np.errstate(all="ignore"):
+        same(xp.reciprocal(xp.asarray(a)), np.reciprocal(a))

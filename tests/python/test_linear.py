@@ -94,7 +94,14 @@ def test_mistakes():
         (lambda: xp.tensordot(xp.ones((2, 3)), xp.ones((4, 5))), ValueError, "tensordot"),
         (lambda: xp.tensordot(xp.ones(2), xp.ones(2), axes=3), ValueError, "axes=3"),
         (lambda: xp.tensordot(xp.ones(2), xp.ones(2), axes="a"), TypeError, "axes"),
-        (lambda: xp.matmul(xp.asarray([[True]]), xp.asarray([[True]])), TypeError, "bool"),
     ]:
         with pytest.raises(error, match=match):
             call()
+
+
+def test_products_of_booleans():
+    a, b = np.array([[1, 0, 1], [0, 0, 0]], bool), np.array([[1, 0], [0, 1], [0, 0]], bool)
+    x, y = xp.asarray(a), xp.asarray(b)
+    same(x @ y, a @ b)
+    same(xp.tensordot(x, y, axes=1), np.tensordot(a, b, axes=1))
+    same(xp.vecdot(x, x), np.vecdot(a, a))

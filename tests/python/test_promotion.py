@@ -130,3 +130,27 @@ def test_astype_of_what_does_not_fit(source, target):
     if target in ("float32", "float64"):
         agrees |= np.isnan(got) & np.isnan(expected)
     assert agrees.all(), (a[~agrees], got[~agrees], expected[~agrees])
+
+
+SIGNED = ["int8", "int16", "int32", "int64"]
+
+
+@pytest.mark.parametrize("signed", SIGNED)
+@pytest.mark.parametrize("name", ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"])
+def test_signed_integers_and_uint64_compare_by_value(signed, name):
+    """float64, their common dtype, holds neither 2**63 - 1 nor 2**64 - 1."""
+    limits = np.iinfo(signed)
+    a = np.array([[limits.min], [-1], [0], [limits.max - 1], [limits.max]], signed)
+    b = np.array([0, limits.max - 1, limits.max, 2**63, 2**64 - 1, 2**64 - 2**7], np.uint64)
+    same(getattr(xp, name)(xp.asarray(a), xp.asarray(b)), getattr(np, name)(a, b))
+    same(getattr(xp, name)(xp.asarray(b), xp.asarray(a)), getattr(np, name)(b, a))
+
+
+def test_a_float_among_many_meets_each_integer_by_itself():
+    arrays = [np.ones(2, dtype) for dtype in ("int8", "uint16", "float32")]
+    for order in itertools.permutations(arrays):
+        assert xp.result_type(*map(xp.asarray, order)) is np.result_type(*order)
+        same(xp.concat([xp.asarray(a) for a in order]), np.concat(order))
+    for a, b in [("int8", "uint16"), ("uint16", "int16"), ("int16", "uint32"), ("uint8", "int16")]:
+        x, y = np.ones(2, a), np.ones(2, b)
+        same(xp.copysign(xp.asarray(x), xp.asarray(y)), np.copysign(x, y))

@@ -208,3 +208,12 @@ def test_mistakes():
         with pytest.raises(error, match=match):
             call()
     close(xp.sum(x), np.float64(6))
+
+
+@pytest.mark.parametrize("name", ["cumulative_sum", "cumulative_prod"])
+def test_running_folds_of_booleans_count(name):
+    a = np.array([True, True, False, True])
+    same(getattr(xp, name)(xp.asarray(a)), getattr(np, name)(a))
+    same(getattr(xp, name)(xp.asarray(a), include_initial=True), getattr(np, name)(a, include_initial=True))
+    with pytest.raises(TypeError, match="bool"):
+        getattr(xp, name)(xp.asarray(a), dtype=xp.bool)

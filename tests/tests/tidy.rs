@@ -225,3 +225,18 @@ fn the_code_map_is_complete_and_names_what_exists() {
         assert!(covered || obvious, "the code map does not say what {file} is for");
     }
 }
+
+#[test]
+fn figures_of_the_readme_are_those_that_were_measured() {
+    let (readme, measured) = (document("README.md"), document("benches/README.md"));
+    let section = readme.split_once("\n## How fast").expect("the README says how fast").1;
+    let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
+    let words: Vec<&str> = section.split_whitespace().map(|word| word.trim_matches([',', ';'])).collect();
+    let mut figures = 0;
+    for pair in words.windows(2).filter(|pair| ["us", "ms"].contains(&pair[1])) {
+        let figure = format!(" {} {} ", pair[0], pair[1]);
+        assert!(measured.contains(&figure), "README.md has{figure}which is no figure of benches/README.md");
+        figures += 1;
+    }
+    assert!(figures > 8, "only {figures} figures");
+}

@@ -10,7 +10,8 @@ promotion are NumPy's; shape, dtype and axis errors are raised by the call that 
 >>> y
 fusewire.Array(shape=(6,), dtype=float32, device=cpu, op=add, not computed)
 >>> y.compute()
-fusewire.Array([1.       , 2.       , 2.4142137, 2.7320508, 3.       , 3.236068 ], dtype=float32)
+fusewire.Array([1.       , 2.       , 2.4142137, 2.732051 , 3.       ,
+                3.236068 ], dtype=float32)
 """
 
 from fusewire import debug as debug

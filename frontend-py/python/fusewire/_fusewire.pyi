@@ -40,6 +40,8 @@ class _Engine:
     @staticmethod
     def dump_text(text: str, path: str, stage: str, format: str) -> str: ...
     @staticmethod
+    def dump_listing() -> str: ...
+    @staticmethod
     def observe(observer: Callable[..., object] | None) -> None: ...
     @staticmethod
     def op_table() -> list[tuple[str, list[str], str]]: ...
@@ -509,7 +511,7 @@ def real(x: _Operand, /) -> Array:
     """The real part; real numbers stay as they are."""
 
 def reciprocal(x: _Operand, /) -> Array:
-    """`1 / x`."""
+    """`1 / x`; integers truncate, and NumPy's results for 0."""
 
 def remainder(x1: _Operand, x2: _Operand, /) -> Array:
     """Remainder with the divisor's sign, NumPy's results for zero divisors."""

@@ -42,13 +42,19 @@ class Printer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 2 for mistakes in its arguments or files."""
     options = parser().parse_args(arguments)
+    if options.list:
+        sys.stdout.write(engine.dump_listing())
+        return 0
+    if options.file is None:
+        parser().error("a file is needed; - is standard input")
     stage = f"after {options.after}" if options.after else "all" if options.all else options.stage or "summary"
     printer = Printer(options.output, options.format)
     try:
         if options.file.suffix == ".py":
             run(options.file, options.arguments, stage, printer)
         else:
-            text = engine.dump_text(options.file.read_text(), str(options.file), stage, options.format)
+            read = sys.stdin.read() if options.file == Path("-") else options.file.read_text()
+            text = engine.dump_text(read, str(options.file), stage, options.format)
             printer.write(text, "")
     except BrokenPipeError:
         # Whoever reads has seen enough; nothing is left to flush when Python ends.
@@ -112,7 +118,10 @@ def parser() -> argparse.ArgumentParser:
     choice.add_argument("--all", action="store_true", help="show every stage")
     result.add_argument("--format", choices=["text", "dot", "svg", "html"], default="text")
     result.add_argument("--output", "-o", type=Path, metavar="PATH", help="write to a file")
-    result.add_argument("file", type=Path, help="a Python file, or a graph's or kernel's text")
+    result.add_argument("--list", action="store_true", help="list the stages and passes")
+    result.add_argument(
+        "file", type=Path, nargs="?", help="a Python file, or a graph's or kernel's text (- reads standard input)"
+    )
     result.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the Python file")
     return result
 

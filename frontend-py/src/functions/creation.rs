@@ -24,8 +24,8 @@ use std::sync::Arc;
 /// objects with a buffer.
 ///
 /// A NumPy array's memory is shared where dtype and layout allow, so that later changes to it may show; `copy=True` always
-/// copies, `copy=False` raises ValueError where a copy would be needed. Without `dtype` numbers become bool, int64 or
-/// float64. Raises TypeError for dtypes that are not supported, OverflowError for integers that do not fit.
+/// copies, `copy=False` raises ValueError where a copy would be needed. Without `dtype` numbers become bool, int64 (uint64
+/// where they only fit there) or float64. Raises TypeError for dtypes that are not supported, OverflowError for integers that do not fit.
 #[pyfunction]
 #[pyo3(signature = (obj, /, *, dtype=None, device=None, copy=None))]
 pub fn asarray<'py>(
@@ -125,6 +125,7 @@ fn stacked(sequence: &Bound<'_, PyAny>, dtype: Option<DType>, depth: usize) -> P
 fn default_dtype(number: Weak) -> DType {
     match number {
         Weak::Bool(_) => DType::Bool,
+        Weak::Int(value) if i64::try_from(value).is_err() && u64::try_from(value).is_ok() => DType::U64,
         Weak::Int(_) => DType::I64,
         Weak::Float(_) => DType::F64,
     }

@@ -90,7 +90,7 @@ impl ElementwiseFunction {
         let (dtypes, other) = match (row.promotion, row.domain) {
             _ if self.logical => ("any dtype", ""),
             (Promotion::Float, _) => ("any dtype; booleans and integers are computed in floating point", ""),
-            (Promotion::IntegerIdentity, _) => ("numbers; integers stay as they are", "TypeError for bool; "),
+            (Promotion::IntegerIdentity, _) => ("any dtype; integers stay as they are", ""),
             (Promotion::IntegerConstant(_), _) => ("any dtype", ""),
             (Promotion::Common | Promotion::Select | Promotion::Internal, domain) => match domain {
                 Domain::Any => ("any dtype", ""),

@@ -44,7 +44,7 @@ pub fn ones(shape: Shape, dtype: DType) -> Recorded<Arc<Lazy>> {
     expanded(&constant(reference::one(dtype))?, &shape)
 }
 
-/// `start + i * step` below `stop`: `ceil((stop - start) / step)` elements, computed as NumPy does, in int64 or float64.
+/// `start + i * step` below `stop`: `ceil((stop - start) / step)` elements, computed as NumPy does.
 pub fn arange(start: Weak, stop: Weak, step: Weak, dtype: Option<DType>) -> Recorded<Arc<Lazy>> {
     let integers = [start, stop, step].map(|v| match v {
         Weak::Int(i) => Some(i),
@@ -56,18 +56,15 @@ pub fn arange(start: Weak, stop: Weak, step: Weak, dtype: Option<DType>) -> Reco
         if step == 0 {
             return Err(RecordError::value("arange: the step must not be 0"));
         }
-        let distance = stop - start;
+        let distance = stop.saturating_sub(start);
         let length =
             if (distance > 0) == (step > 0) { distance.unsigned_abs().div_ceil(step.unsigned_abs()) } else { 0 };
         let length = usize::try_from(length).map_err(|_| too_large())?;
         let dtype = dtype.unwrap_or(DType::I64);
         if dtype.is_float() {
-            return float_range(start as f64, step as f64, length, dtype);
+            return float_range(start as f64, start.saturating_add(step) as f64, length, dtype);
         }
-        let ramp = iota(0, smallvec![length])?;
-        let scaled = elementwise(S::Multiply, &[Operand::Array(ramp), Operand::Scalar(Weak::Int(step))])?;
-        let shifted = elementwise(S::Add, &[Operand::Array(scaled), Operand::Scalar(Weak::Int(start))])?;
-        return cast(&shifted, dtype);
+        return integer_range(start, start.saturating_add(step), length, dtype);
     }
     let [start, stop, step] = [start, stop, step].map(as_f64);
     if step == 0.0 {
@@ -77,10 +74,28 @@ pub fn arange(start: Weak, stop: Weak, step: Weak, dtype: Option<DType>) -> Reco
     if length.is_nan() || length >= isize::MAX as f64 {
         return Err(RecordError::value("arange: the length is not a number, or the result is too large"));
     }
-    // NumPy's own step is the difference of the first two elements.
-    let step = (start + step) - start;
     let length = length.max(0.0) as usize;
-    float_range(start, step, length, dtype.unwrap_or(DType::F64))
+    match dtype.unwrap_or(DType::F64) {
+        dtype if dtype.is_float() => float_range(start, start + step, length, dtype),
+        dtype => integer_range(start as i128, (start + step) as i128, length, dtype),
+    }
+}
+
+/// From the first two elements on, as NumPy: what rounding makes of the second one is the step.
+fn integer_range(first: i128, second: i128, length: usize, dtype: DType) -> Recorded<Arc<Lazy>> {
+    if dtype == DType::Bool && length > 2 {
+        return Err(RecordError::dtype(format!("arange: {length} elements of dtype bool; it takes at most 2")));
+    }
+    for (position, element) in [first, second].into_iter().enumerate() {
+        if length > position {
+            scalar(Weak::Int(element), dtype)?;
+        }
+    }
+    let wrapped = |value: i128| Operand::Scalar(Weak::Int(value as i64 as i128));
+    let ramp = iota(0, smallvec![length])?;
+    let scaled = elementwise(S::Multiply, [Operand::Array(ramp), wrapped(second.wrapping_sub(first))])?;
+    let shifted = elementwise(S::Add, [Operand::Array(scaled), wrapped(first)])?;
+    cast(&shifted, dtype)
 }
 
 fn as_f64(value: Weak) -> f64 {
@@ -91,11 +106,15 @@ fn as_f64(value: Weak) -> f64 {
     }
 }
 
-fn float_range(start: f64, step: f64, length: usize, dtype: DType) -> Recorded<Arc<Lazy>> {
-    let ramp = cast(&iota(0, smallvec![length])?, DType::F64)?;
-    let scaled = elementwise(S::Multiply, &[Operand::Array(ramp), Operand::Scalar(Weak::Float(step))])?;
-    let shifted = elementwise(S::Add, &[Operand::Array(scaled), Operand::Scalar(Weak::Float(start))])?;
-    cast(&shifted, dtype)
+/// As [`integer_range`].
+fn float_range(first: f64, second: f64, length: usize, dtype: DType) -> Recorded<Arc<Lazy>> {
+    let step = match dtype {
+        DType::F32 => f64::from(second as f32 - first as f32),
+        _ => second - first,
+    };
+    let ramp = cast(&iota(0, smallvec![length])?, dtype)?;
+    let scaled = elementwise(S::Multiply, [Operand::Array(ramp), Operand::Scalar(Weak::Float(step))])?;
+    elementwise(S::Add, [Operand::Array(scaled), Operand::Scalar(Weak::Float(first))])
 }
 
 /// `num` points from start to stop, NumPy's formula; the last one is exactly `stop` with `endpoint`.

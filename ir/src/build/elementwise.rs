@@ -7,7 +7,7 @@ use crate::{
     lazy::{Device, Lazy, Operands},
     node::Op,
     ops::{Promotion, ScalarOp},
-    promote::{Weak, float_for, integer_range, result_type},
+    promote::{Weak, common_of, float_for, integer_range, result_type},
     scalar::Scalar,
     shape::Shape,
 };
@@ -35,11 +35,15 @@ fn apply(op: ScalarOp, arguments: SmallVec<[Operand; 3]>) -> Recorded<Arc<Lazy>>
     if let Some(answer) = out_of_range_comparison(op, operands, common)? {
         return Ok(answer);
     }
-    let (op, dtype) = compute_type(op, common);
+    if let Some(answer) = exact_comparison(op, operands)? {
+        return Ok(answer);
+    }
+    let (op, dtype) = compute_type(op, operands, common);
     match row.promotion {
-        Promotion::IntegerIdentity if dtype.is_integer() => {
+        Promotion::IntegerIdentity if !dtype.is_float() => {
             return convert(operands[0].clone(), dtype, false);
         }
+        _ if op == ScalarOp::Abs && dtype == DType::Bool => return convert(operands[0].clone(), dtype, false),
         Promotion::IntegerConstant(answer) if !dtype.is_float() => {
             let shape = operands[0].array().map(|a| a.shape.clone()).unwrap_or_default();
             return super::expanded(&constant(Scalar::bool(answer))?, &shape);
@@ -119,17 +123,27 @@ fn operand_type(operands: &[Operand]) -> DType {
 }
 
 /// The op and dtype NumPy computes with: booleans add and multiply as logic, other arithmetic on them is int8.
-fn compute_type(op: ScalarOp, common: DType) -> (ScalarOp, DType) {
+fn compute_type(op: ScalarOp, operands: &[Operand], common: DType) -> (ScalarOp, DType) {
     use ScalarOp as S;
     match (op, op.row().promotion) {
         (S::Divide, _) if !common.is_float() => (op, DType::F64),
-        (_, Promotion::Float) => (op, float_for(common)),
+        (_, Promotion::Float) => (op, common_float(operands, common)),
         _ if common != DType::Bool => (op, common),
         (S::Add, _) => (S::Or, common),
-        (S::Multiply | S::Square, _) => (S::And, common),
+        (S::Multiply, _) => (S::And, common),
+        (S::Square | S::Reciprocal | S::Signbit, _) => (op, DType::I8),
         (S::FloorDivide | S::Remainder | S::Pow | S::ShiftLeft | S::ShiftRight, _) => (op, DType::I8),
+        (S::Round, _) => (op, float_for(common)),
         _ => (op, common),
     }
+}
+
+/// The float that holds each array by itself: float32 for int8 and uint16, though int32 is what they have in common.
+fn common_float(operands: &[Operand], common: DType) -> DType {
+    if common.is_float() || operands.iter().any(|o| o.array().is_none()) {
+        return float_for(common);
+    }
+    common_of(operands.iter().filter_map(Operand::array).map(|a| float_for(a.dtype))).unwrap_or(DType::F64)
 }
 
 fn not_taken(op: ScalarOp, operands: &[Operand]) -> RecordError {
@@ -157,6 +171,33 @@ fn convert(operand: Operand, dtype: DType, structural: bool) -> Recorded<Arc<Laz
             let value = scalar(value, dtype)?;
             if structural && integral { constant(value) } else { parameter(value) }
         }
+    }
+}
+
+/// Signed integers and uint64 compare by value, as in NumPy: float64, which they have in common, does not hold them.
+fn exact_comparison(op: ScalarOp, operands: &[Operand]) -> Recorded<Option<Arc<Lazy>>> {
+    use ScalarOp as S;
+    let [Operand::Array(a), Operand::Array(b)] = operands else { return Ok(None) };
+    let signed_first = match (a.dtype.kind(), b.dtype.kind()) {
+        (Kind::Signed, _) if b.dtype == DType::U64 => true,
+        (_, Kind::Signed) if a.dtype == DType::U64 => false,
+        _ => return Ok(None),
+    };
+    // What is negative is less than all of uint64.
+    let answer_of_negative = match op {
+        S::Equal => false,
+        S::NotEqual => true,
+        S::Less | S::LessEqual => signed_first,
+        S::Greater | S::GreaterEqual => !signed_first,
+        _ => return Ok(None),
+    };
+    let signed = if signed_first { a } else { b };
+    let compared = mapped(op, smallvec::smallvec![cast(a, DType::U64)?, cast(b, DType::U64)?])?;
+    let zero = constant(Scalar::from_i64(signed.dtype, 0))?;
+    if answer_of_negative {
+        map2(S::Or, &map2(S::Less, signed, &zero)?, &compared).map(Some)
+    } else {
+        map2(S::And, &map2(S::GreaterEqual, signed, &zero)?, &compared).map(Some)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Products of matrices and vectors. Floats become `Dot` nodes (a library call); integers a fused multiply-and-sum.
+//! Products of matrices and vectors. Floats become `Dot` nodes (a library call); integers and booleans a fused
+//! multiply-and-sum.
 
 use super::{Axis, Operand, axis, common_shape, elementwise, expanded, manipulate, record, reshaped, sum, tuple};
 use crate::{
-    dtype::DType,
     error::{RecordError, Recorded},
     infer,
     lazy::Lazy,
@@ -14,15 +14,9 @@ use crate::{
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
-fn promoted(a: &Arc<Lazy>, b: &Arc<Lazy>, name: &str) -> Recorded<[Arc<Lazy>; 2]> {
+/// Both in the common dtype. Products of booleans are conjunctions, and their sum is whether any is true.
+fn promoted(a: &Arc<Lazy>, b: &Arc<Lazy>) -> Recorded<[Arc<Lazy>; 2]> {
     let dtype = common(a.dtype, b.dtype);
-    if dtype == DType::Bool {
-        return Err(RecordError::dtype(format!(
-            "{name}: dtypes not supported: bool {}, bool {}",
-            tuple(&a.shape),
-            tuple(&b.shape)
-        )));
-    }
     Ok([super::cast(a, dtype)?, super::cast(b, dtype)?])
 }
 
@@ -38,7 +32,7 @@ pub fn matmul(a: &Arc<Lazy>, b: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
         )));
     }
     let (a_vector, b_vector) = (a.shape.len() == 1, b.shape.len() == 1);
-    let [mut left, mut right] = promoted(a, b, "matmul")?;
+    let [mut left, mut right] = promoted(a, b)?;
     if a_vector {
         left = reshaped(&left, smallvec![1, left.shape[0]])?;
     }
@@ -106,7 +100,7 @@ pub fn matrix_transpose(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
 
 /// Sum of products along an axis that both arrays have, after broadcasting. (`axis` counts from the last: negative.)
 pub fn vecdot(a: &Arc<Lazy>, b: &Arc<Lazy>, along: i64) -> Recorded<Arc<Lazy>> {
-    let [a, b] = promoted(a, b, "vecdot")?;
+    let [a, b] = promoted(a, b)?;
     let rank = a.shape.len().min(b.shape.len());
     let from_end = axis(along, rank, "vecdot")? as i64 - rank as i64;
     let extent = |x: &Arc<Lazy>| x.shape[(x.shape.len() as i64 + from_end) as usize];
@@ -124,7 +118,7 @@ pub fn vecdot(a: &Arc<Lazy>, b: &Arc<Lazy>, along: i64) -> Recorded<Arc<Lazy>> {
 
 /// Sum of products over pairs of axes: `left[i]` of `a` with `right[i]` of `b`.
 pub fn tensordot(a: &Arc<Lazy>, b: &Arc<Lazy>, left: &[i64], right: &[i64]) -> Recorded<Arc<Lazy>> {
-    let [a, b] = promoted(a, b, "tensordot")?;
+    let [a, b] = promoted(a, b)?;
     let left = super::axes(left, a.shape.len(), "tensordot")?;
     let right = super::axes(right, b.shape.len(), "tensordot")?;
     if left.len() != right.len() || left.iter().zip(&right).any(|(&l, &r)| a.shape[l] != b.shape[r]) {

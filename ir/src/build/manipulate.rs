@@ -5,7 +5,7 @@ use crate::{
     error::{RecordError, Recorded},
     lazy::{Lazy, Operands},
     node::{Op, View},
-    promote::common,
+    promote::common_of,
     shape::{Axes, Shape, element_count},
 };
 use smallvec::SmallVec;
@@ -13,7 +13,10 @@ use std::sync::Arc;
 
 /// A new shape with as many elements; one extent may be -1.
 pub fn reshape(x: &Arc<Lazy>, shape: &[i64]) -> Recorded<Arc<Lazy>> {
-    let text = || format!("({})", shape.iter().map(|d| d.to_string()).collect::<Vec<_>>().join(", "));
+    let text = || match shape {
+        [one] => format!("({one},)"),
+        _ => format!("({})", shape.iter().map(|d| d.to_string()).collect::<Vec<_>>().join(", ")),
+    };
     let count = element_count(&x.shape).unwrap_or(0);
     let refuse = || {
         RecordError::value(format!("reshape: cannot reshape array of shape {} into shape {}", tuple(&x.shape), text()))
@@ -153,7 +156,7 @@ fn joined(parts: &[Arc<Lazy>], a: usize) -> Recorded<Arc<Lazy>> {
 }
 
 fn promoted(arrays: &[Arc<Lazy>], name: &str) -> Recorded<Operands> {
-    let dtype = arrays.iter().map(|a| a.dtype).reduce(common);
+    let dtype = common_of(arrays.iter().map(|a| a.dtype));
     let dtype = dtype.ok_or_else(|| RecordError::value(format!("{name}: needs at least one array")))?;
     arrays.iter().map(|a| cast(a, dtype)).collect()
 }

@@ -57,13 +57,6 @@ fn count(x: &Arc<Lazy>, axes: &Axes) -> usize {
     element_count(&extents).unwrap_or(usize::MAX)
 }
 
-fn numeric(x: &Arc<Lazy>, name: &str) -> Recorded<()> {
-    if x.dtype == DType::Bool {
-        return Err(RecordError::dtype(format!("{name}: dtypes not supported: bool {}", tuple(&x.shape))));
-    }
-    Ok(())
-}
-
 fn fold(op: S, x: &Arc<Lazy>, along: &Axis, dtype: Option<DType>, keepdims: bool, name: &str) -> Recorded<Arc<Lazy>> {
     let axes = resolved(along, x.shape.len(), name)?;
     let dtype = dtype.unwrap_or(accumulator(x.dtype));
@@ -220,7 +213,10 @@ fn running(
     include_initial: bool,
     name: &str,
 ) -> Recorded<Arc<Lazy>> {
-    numeric(x, name).or_else(|e| if dtype.is_some_and(|d| d != DType::Bool) { Ok(()) } else { Err(e) })?;
+    let dtype = dtype.unwrap_or(accumulator(x.dtype));
+    if dtype == DType::Bool {
+        return Err(RecordError::dtype(format!("{name}: dtype not supported: bool (of {})", tuple(&x.shape))));
+    }
     let a = match along {
         Some(a) => axis(a, x.shape.len(), name)?,
         None if x.shape.len() == 1 => 0,
@@ -228,7 +224,7 @@ fn running(
             return Err(RecordError::value(format!("{name}: shape {} needs an axis", tuple(&x.shape))));
         }
     };
-    let x = cast(x, dtype.unwrap_or(accumulator(x.dtype)))?;
+    let x = cast(x, dtype)?;
     let result = super::record(Op::Scan { op, axis: a as u8 }, smallvec![x.clone()], x.dtype, x.shape.clone())?;
     if !include_initial {
         return Ok(result);

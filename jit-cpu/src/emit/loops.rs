@@ -6,7 +6,7 @@ use super::{
     values::{Bundle, arguments},
 };
 use cranelift::prelude::*;
-use fusewire_lowering::kernel::{Loop, Range, Stmt};
+use fusewire_lowering::kernel::{Loop, Range};
 
 impl Emitter<'_> {
     /// `for i in (begin..end).step_by(step)` around what `body` emits; carried values go from iteration to iteration and are
@@ -42,19 +42,22 @@ impl Emitter<'_> {
         self.b.block_params(exit).to_vec()
     }
 
-    /// Goes on unless the launch is to be given up.
-    pub(super) fn stop_point(&mut self) {
-        let (address, stopped) = self.stop;
-        let next = self.b.create_block();
-        // Atomic, so that it is not taken for the load of an earlier iteration; on most machines a plain load.
-        let stop = self.b.ins().atomic_load(types::I8, MemFlagsData::trusted(), address);
-        self.b.ins().brif(stop, stopped, &[], next, &[]);
-        self.b.switch_to_block(next);
-    }
-
-    /// Can a loop take so long that its iterations need stop points?
-    pub(super) fn can_be_long(inner: &Loop) -> bool {
-        matches!(inner.range, Range::Full(_)) || inner.body.iter().any(|s| matches!(s, Stmt::Loop(_)))
+    /// Returns from the function when it is to stop. Stands in every loop whose length is not bounded when compiling.
+    pub(super) fn poll(&mut self, range: Range) {
+        match range {
+            Range::Tile { .. } => {}
+            Range::Full(_) => {
+                let next = self.b.create_block();
+                let stopped = *self.stopped.get_or_insert_with(|| {
+                    let stopped = self.b.create_block();
+                    self.b.set_cold_block(stopped);
+                    stopped
+                });
+                let stop = self.b.ins().load(types::I8, MemFlagsData::trusted(), self.stop, 0);
+                self.b.ins().brif(stop, stopped, &[], next, &[]);
+                self.b.switch_to_block(next);
+            }
+        }
     }
 
     /// The first iteration and the one behind the last.

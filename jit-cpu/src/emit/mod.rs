@@ -1,6 +1,5 @@
-//! A phase of a kernel to one Cranelift function, `extern "C" fn(buffers, ints, params, scratch, begin, end, stop)`, which
-//! runs the items `begin..end` of the phase in row-major order. It gives up soon after the byte at `stop` is no longer 0;
-//! what it has written by then is worth nothing.
+//! A phase of a kernel to one Cranelift function, `extern "C" fn(buffers, ints, params, scratch, begin, end, stop)`, which runs
+//! the items `begin..end` of the phase in row-major order, and gives up soon after the byte behind `stop` is not 0 any more.
 //!
 //! The same code emits scalar and vector loops: inside a vector loop [`Emitter::lanes`] is more than 1, and a value is a
 //! [`values::Bundle`] of as many 128-bit vectors as its lanes need. Instructions of single ops are in `scalar.rs` and
@@ -51,7 +50,6 @@ pub(crate) fn phase(
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     let arguments: [Value; 7] = std::array::from_fn(|i| b.block_params(entry)[i]);
-    let stopped = b.create_block();
     let mut emitter = Emitter {
         b,
         kernel,
@@ -66,15 +64,18 @@ pub(crate) fn phase(
         vector_var: None,
         hoisted: hoist::Hoisted::default(),
         escape: None,
-        stop: (arguments[6], stopped),
+        stop: arguments[6],
+        stopped: None,
         native_slots: [None; 3],
         natives: FxHashMap::default(),
     };
     emitter.arguments(phase, arguments);
     emitter.items(phase, arguments[4], arguments[5]);
-    emitter.b.ins().jump(stopped, &[]);
-    emitter.b.switch_to_block(stopped);
     emitter.b.ins().return_(&[]);
+    if let Some(stopped) = emitter.stopped {
+        emitter.b.switch_to_block(stopped);
+        emitter.b.ins().return_(&[]);
+    }
     emitter.b.seal_all_blocks();
     emitter.b.finalize(machine.isa.frontend_config());
 }
@@ -98,8 +99,9 @@ pub(crate) struct Emitter<'a> {
     hoisted: hoist::Hoisted,
     /// Inside vector loops that can give up a group of lanes.
     escape: Option<rare::Escape>,
-    /// The address of the byte that says whether to give up, and where to go then.
-    stop: (Value, Block),
+    /// Where the byte lies that says whether to stop, and the block that returns then.
+    stop: Value,
+    stopped: Option<Block>,
     /// Memory through which bundles are passed to native functions and back.
     native_slots: [Option<StackSlot>; 3],
     natives: FxHashMap<(ScalarOp, DType), FuncRef>,
@@ -167,11 +169,7 @@ impl Emitter<'_> {
             first.reverse();
         }
         self.hoist_places(&phase.body);
-        let long = phase.body.iter().any(|s| matches!(s, Stmt::Loop(_)));
         self.counted_loop(begin, end, 1, first, |e, item, indices| {
-            if long {
-                e.stop_point();
-            }
             let indices_or_item = if phase.dims.len() == 1 { std::slice::from_ref(&item) } else { indices };
             for (&(var, _), &index) in phase.dims.iter().zip(indices_or_item) {
                 e.vars[var.0 as usize] = Some((index, e.depth));

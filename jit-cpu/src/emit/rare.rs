@@ -58,9 +58,7 @@ impl Emitter<'_> {
 
         self.b.switch_to_block(group);
         self.lanes = lanes;
-        if Self::can_be_long(inner) {
-            self.stop_point();
-        }
+        self.poll(inner.range);
         self.escape = Some(Escape { to: given_up, tested: Vec::new() });
         self.iteration(inner, at);
         self.escape = None;

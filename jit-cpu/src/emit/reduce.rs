@@ -78,8 +78,7 @@ impl Emitter<'_> {
             self.cascading_loop(inner, &folds, begin, end, step)
         } else {
             let units = folds.iter().map(|f| self.unit(f)).collect();
-            let stops = Self::can_be_long(inner);
-            let accumulators = self.plain_loop(inner, &folds, [begin, end], step, units, stops);
+            let accumulators = self.plain_loop(inner, &folds, begin, end, step, units);
             Folded { accumulators, blocks: None }
         };
         folded.accumulators.truncate(inner.reductions.len());
@@ -112,26 +111,28 @@ impl Emitter<'_> {
         }
     }
 
-    /// Every fold goes step after step, from the accumulators given. With `stops` each step is a stop point.
+    /// Every fold goes step after step, from the accumulators given.
     fn plain_loop(
         &mut self,
         inner: &Loop,
         folds: &[Fold],
-        [begin, end]: [Value; 2],
+        begin: Value,
+        end: Value,
         step: i64,
         first: Vec<Bundle>,
-        stops: bool,
     ) -> Vec<Bundle> {
+        // A cascading loop does so itself, once a block.
+        let polls = !folds.iter().any(|f| f.cascades);
         if self.vector_var == Some(inner.var) && !folds.is_empty() {
             let strip = self.strip(inner, self.lanes);
             if strip < self.lanes {
-                return self.strip_loop(inner, [begin, end], strip, first, stops);
+                return self.strip_loop(inner, [begin, end], strip, first, polls);
             }
         }
         let flat = first.iter().flat_map(values_of).collect();
         let last = self.counted_loop(begin, end, step, flat, |e, iteration, carried| {
-            if stops {
-                e.stop_point();
+            if polls {
+                e.poll(inner.range);
             }
             let mut carried = carried;
             let before: Vec<Bundle> = first.iter().map(|like| take(&mut carried, like)).collect();
@@ -157,14 +158,14 @@ impl Emitter<'_> {
         [begin, end]: [Value; 2],
         strip: u32,
         first: Vec<Bundle>,
-        stops: bool,
+        polls: bool,
     ) -> Vec<Bundle> {
         let folded = Folded { accumulators: first, blocks: None };
         let places = self.spill(inner, &folded);
         let lanes = self.lanes;
         self.counted_loop(begin, end, i64::from(strip), Vec::new(), |e, iteration, _| {
-            if stops {
-                e.stop_point();
+            if polls {
+                e.poll(inner.range);
             }
             e.lanes = strip;
             e.iteration(inner, iteration);
@@ -236,22 +237,18 @@ impl Emitter<'_> {
 
         self.b.switch_to_block(head);
         let params = self.b.block_params(head).to_vec();
-        if Self::can_be_long(inner) {
-            self.stop_point();
-        }
         let (position, count, depth) = (params[0], params[1], params[2]);
+        self.poll(inner.range);
         let mut rest = &params[3..];
         let start: Vec<Bundle> = folds
             .iter()
             .zip(&units)
             .map(|(fold, unit)| if fold.cascades { unit.clone() } else { take(&mut rest, unit) })
             .collect();
-        // A block is short unless its steps have loops of their own.
-        let nested = inner.body.iter().any(|s| matches!(s, Stmt::Loop(_)));
         let size = step * i64::from(CASCADE_BLOCK);
         let full = self.b.ins().iadd_imm_s(position, size);
         let limit = self.b.ins().smin(full, end);
-        let accumulators = self.plain_loop(inner, folds, [position, limit], step, start, nested);
+        let accumulators = self.plain_loop(inner, folds, position, limit, step, start);
         let complete = self.b.ins().icmp(IntCC::SignedLessThanOrEqual, full, end);
         self.b.ins().brif(complete, push, &[], exit, &[]);
 

@@ -4,7 +4,7 @@
 use super::Evaluator;
 use fusewire_ir::{
     dtype::DType,
-    ops::{OpRow, ScalarOp as S},
+    ops::{Class, OPS, OpRow, ScalarOp as S},
     scalar::Scalar,
 };
 
@@ -40,6 +40,16 @@ fn error_f64(got: Scalar, wanted: u64, lacks: f64) -> f64 {
     let magnitude = |bits: u64| (bits & i64::MAX as u64) as i64;
     let lacks = if y.is_sign_negative() { -lacks } else { lacks };
     ((magnitude(got.bits()) - magnitude(wanted)) as f64 - lacks).abs()
+}
+
+/// Trigonometric functions have theirs in `trig_accuracy.rs`.
+#[test]
+fn every_maths_op_has_exact_results_to_compare_with() {
+    let trigonometric = [S::Sin, S::Cos, S::Tan, S::Asin, S::Acos, S::Atan, S::Atan2];
+    for row in OPS.iter().filter(|row| matches!(row.class, Class::Maths)) {
+        let known = trigonometric.contains(&row.op) || FILES.iter().any(|&(op, _)| op == row.op);
+        assert!(known, "{} has no results in testdata/", row.name);
+    }
 }
 
 #[test]
