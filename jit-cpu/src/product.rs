@@ -38,10 +38,10 @@ pub(crate) fn matrix_product(threads: &Threads, product: &MatrixProduct<'_>) -> 
         return Err(Error::Internal(format!("a matrix product of {dtype}")));
     }
     let workers = threads.count();
-    if all <= INLINE || workers == 1 {
+    let pool = if all <= INLINE || workers == 1 { None } else { threads.pool() };
+    let Some(pool) = pool else {
         return blocks(product, interrupted, |matrices, extents| run(matrices, extents, Parallelism::None));
-    }
-    let pool = threads.pool()?;
+    };
     if one <= INLINE {
         // Many small ones: each on one thread.
         let stride = (BLOCK / one.max(CALL)).max(1);

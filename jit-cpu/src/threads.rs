@@ -97,19 +97,19 @@ impl Threads {
         self.count().min(usize::try_from(most).unwrap_or(usize::MAX))
     }
 
-    /// The pool, with as many threads as jobs use.
-    pub fn pool(&self) -> Result<Arc<ThreadPool>, Error> {
+    /// The pool, with as many threads as jobs use; none where the system refuses threads.
+    pub fn pool(&self) -> Option<Arc<ThreadPool>> {
         let shared = self.shared();
         let mut pool = shared.pool.lock();
         let count = self.count();
         if let Some(pool) = pool.as_ref().filter(|pool| pool.current_num_threads() == count) {
-            return Ok(Arc::clone(pool));
+            return Some(Arc::clone(pool));
         }
         let name = |index| format!("fusewire-{index}");
         let new = ThreadPoolBuilder::new().num_threads(count).thread_name(name).build();
-        let new = Arc::new(new.map_err(|e| Error::Internal(format!("cannot start threads: {e}")))?);
+        let new = Arc::new(new.ok()?);
         *pool = Some(Arc::clone(&new));
-        Ok(new)
+        Some(new)
     }
 
     fn shared(&self) -> &Shared {
@@ -157,7 +157,9 @@ impl Threads {
             return job.work(0, interrupted);
         }
         let job = Arc::new(job);
-        let pool = self.pool()?;
+        let Some(pool) = self.pool() else {
+            return job.work(0, interrupted);
+        };
         for worker in usize::from(!long)..workers {
             let job = Arc::clone(&job);
             pool.spawn(move || job.help(worker));

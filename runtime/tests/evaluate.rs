@@ -202,6 +202,19 @@ fn an_interrupted_computation_can_be_repeated() {
 }
 
 #[test]
+fn what_is_interrupted_while_it_compiles_compiles_no_further() {
+    let _turn = turn();
+    let plans = PlanCache::new(LIMITS);
+    let root = with_scalar(S::Add, &array(&[3], |i| i as f64), 1.0);
+    let compiled = counters::KERNELS_COMPILED.get();
+    let result = evaluate_on(&Interpreter, Device::Cpu, &plans, std::slice::from_ref(&root), &|| true);
+    assert_eq!(result, Err(Error::Interrupted));
+    assert_eq!(counters::KERNELS_COMPILED.get(), compiled);
+    compute(&Interpreter, &plans, std::slice::from_ref(&root)).unwrap();
+    assert_eq!(content(&root), [1.0, 2.0, 3.0]);
+}
+
+#[test]
 fn threads_compute_at_once_even_the_same_arrays() {
     let _turn = turn();
     registry::register(Device::Cpu, Arc::new(Interpreter));
