@@ -34,6 +34,11 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// Do its loops never run?
+    pub fn is_empty(&self) -> bool {
+        self.vars.contains(&Dim::Zero)
+    }
+
     /// The loops alone, to try a plan on.
     pub fn loops(&self) -> Draft {
         let Draft { vars, row, by_rows, stores_row, .. } = self;

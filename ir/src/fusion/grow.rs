@@ -239,6 +239,10 @@ impl Grower<'_> {
             let mut after = self.drafts[region].loops();
             after.apply(&plan);
             let shape = &self.graph.node(id).shape;
+            // Loops that never run store nothing.
+            if self.drafts[region].is_empty() && !shape.contains(&Dim::Zero) {
+                return None;
+            }
             let at = demands.iter().find(|d| d.region == region && !d.loads && after.covers(&d.at, shape))?.at.clone();
             let before = |d: &Demand| {
                 (d.region != region && !self.reaches(region, d.region)) || (d.region == region && !d.loads)
@@ -409,7 +413,8 @@ impl Grower<'_> {
     fn join(&mut self, a: usize, b: usize, map: &[Var], in_hand: &mut [Demand]) -> bool {
         let (ours, theirs) = (&self.drafts[a].members, &self.drafts[b].members);
         let size = ours.len() + theirs.iter().filter(|id| !ours.contains(id)).count();
-        if size > cost::REGION_LIMIT || self.reaches(a, b) || self.reaches(b, a) {
+        let empty = [a, b].map(|region| self.drafts[region].is_empty());
+        if size > cost::REGION_LIMIT || empty[0] != empty[1] || self.reaches(a, b) || self.reaches(b, a) {
             return false;
         }
         let mut other = std::mem::take(&mut self.drafts[b]);
