@@ -292,12 +292,10 @@ def test_without_memory_for_threads_one_computes():
         import fusewire as xp
         xp.set_num_threads(16)
         x = xp.asarray(np.ones(20_000_000, np.float32))
-        square = xp.asarray(np.ones((400, 400)))
         float(xp.sum(x[:1000]))
         used = int(open("/proc/self/statm").read().split()[0]) * 4096
         resource.setrlimit(resource.RLIMIT_AS, (used + 8_000_000, used + 8_000_000))
         assert float(xp.sum(x)) == 2e7
-        assert float((square @ square)[3, 4]) == 400
         print("fine")
     """)
     assert result.stdout == "fine\n", result.stderr
