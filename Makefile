@@ -41,7 +41,8 @@ stubs: build  ## The type stubs, from the compiled module.
 	$(BIN)/python frontend-py/stubs/generate.py
 
 exhaustive: tools  ## The worst error of each function over all 2^32 float32 inputs. Takes long.
-	cargo run --release --package fusewire-lowering --example exhaustive
+	cargo rustc --release --package fusewire-lowering --example exhaustive -- -C target-cpu=native
+	$${CARGO_TARGET_DIR:-target}/release/examples/exhaustive
 
 bench: build  ## The figures of benches/README.md.
 	$(BIN)/python benches/python/main_figures.py

@@ -19,6 +19,10 @@ const DEPTH: usize = 512;
 const LONGEST: usize = 1 << 25;
 /// What a call costs at least, in multiplications.
 const CALL: usize = 1 << 12;
+/// Bytes that each thread keeps for its part of the left operand: a second-level cache.
+const CACHE: usize = 2 << 20;
+/// No more rows or columns than this are computed in registers at once: what an operand that is put in order is padded to.
+const REGISTERS: usize = 64;
 /// Below this a product runs on the calling thread.
 const INLINE: usize = 1 << 18;
 
@@ -39,6 +43,12 @@ pub(crate) fn matrix_product(threads: &Threads, product: &MatrixProduct<'_>) -> 
     }
     let workers = threads.count();
     let pool = if all <= INLINE || workers == 1 { None } else { threads.pool() };
+    if all > INLINE {
+        let [rows, columns, depth] = block(product);
+        let ordered = (rows + columns + 2 * REGISTERS) * depth.min(k).min(DEPTH) * dtype.size();
+        let each = CACHE + if one <= INLINE { ordered } else { 0 };
+        check_workspace(ordered + each * if pool.is_some() { workers } else { 1 })?;
+    }
     let Some(pool) = pool else {
         return blocks(product, interrupted, |matrices, extents| run(matrices, extents, Parallelism::None));
     };
@@ -64,6 +74,15 @@ pub(crate) fn matrix_product(threads: &Threads, product: &MatrixProduct<'_>) -> 
     })
 }
 
+/// Fails when so much memory cannot be had. `gemm` ends the process when it gets none for the parts of the operands that it
+/// puts in order; asked for and given back here, it will be there in a moment, but for what other threads take meanwhile.
+fn check_workspace(bytes: usize) -> Result<(), Error> {
+    let mut workspace: Vec<u8> = Vec::new();
+    workspace.try_reserve_exact(bytes).map_err(|_| Error::OutOfMemory { bytes })?;
+    std::hint::black_box(&workspace);
+    Ok(())
+}
+
 /// What a call computes.
 #[derive(Clone, Copy)]
 struct Extents {
@@ -81,7 +100,15 @@ unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
 
-/// Each product in blocks, asking in between. Blocks depend on the sizes only, and so does the order of every sum.
+/// The rows, columns and depth of a block. They depend on the sizes only, and so does the order of every sum.
+fn block(product: &MatrixProduct<'_>) -> [usize; 3] {
+    let &MatrixProduct { m, n, k, .. } = product;
+    let rows = SIDE.min(m);
+    let columns = (BLOCK / (rows * DEPTH.min(k.max(1)))).clamp(SIDE, n.max(SIDE)).min(n);
+    [rows, columns, (BLOCK / (rows * columns)).clamp(DEPTH, LONGEST)]
+}
+
+/// Each product in blocks, asking in between.
 fn blocks(
     product: &MatrixProduct<'_>,
     interrupted: &dyn Fn() -> bool,
@@ -89,9 +116,7 @@ fn blocks(
 ) -> Result<(), Error> {
     let &MatrixProduct { dtype, m, n, k, batch, .. } = product;
     let size = dtype.size() as isize;
-    let rows = SIDE.min(m);
-    let columns = (BLOCK / (rows * DEPTH.min(k.max(1)))).clamp(SIDE, n.max(SIDE)).min(n);
-    let depth = (BLOCK / (rows * columns)).clamp(DEPTH, LONGEST);
+    let [rows, columns, depth] = block(product);
     let at = |matrix: Matrix, row: usize, column: usize| {
         let offset = row as isize * matrix.row_stride + column as isize * matrix.column_stride;
         Matrix { pointer: matrix.pointer.wrapping_offset(offset * size), ..matrix }

@@ -301,6 +301,27 @@ def test_without_memory_for_threads_one_computes():
     assert result.stdout == "fine\n", result.stderr
 
 
+def test_a_matrix_product_without_memory_for_its_workspace_is_memory_error():
+    result = run("""
+        import resource
+        import numpy as np
+        import fusewire as xp
+        xp.set_num_threads(1)
+        square = xp.asarray(np.ones((400, 400)))
+        product = square @ square
+        used = int(open("/proc/self/statm").read().split()[0]) * 4096
+        resource.setrlimit(resource.RLIMIT_AS, (used + 3_000_000, resource.RLIM_INFINITY))
+        try:
+            product.compute()
+        except MemoryError as error:
+            assert "bytes" in str(error), error
+            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            assert float(product[3, 4]) == 400
+            print("fine")
+    """)
+    assert result.stdout == "fine\n", result.stderr
+
+
 def test_memory_figures():
     xp.memory.trim()
     x = (xp.asarray(np.ones(1_000_000)) + 1).compute()

@@ -82,6 +82,11 @@ def test_roll(shift, axis):
     same(xp.roll(xp.ones((0, 2)), shift if isinstance(shift, int) else 1, axis=0), np.ones((0, 2)))
 
 
+@pytest.mark.parametrize(("shift", "axis"), [(1, ()), ((), 0), ((), ())])
+def test_roll_by_nothing(shift, axis):
+    same(xp.roll(x(), shift, axis=axis), A)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("axis", [0, 1, -1, None])
 def test_concat(dtype, axis):

@@ -127,7 +127,8 @@ pub fn roll(x: &Arc<Lazy>, shifts: &[i64], list: Option<&[i64]>) -> Recorded<Arc
     if shifts.len() != list.len() && shifts.len() != 1 && list.len() != 1 {
         return Err(RecordError::value("roll: shift and axis must have the same number of entries"));
     }
-    let n = shifts.len().max(list.len());
+    // One shift or one axis stands for as many as there are of the other: for none too.
+    let n = if shifts.len() == 1 { list.len() } else { shifts.len() };
     (0..n).try_fold(x.clone(), |x, i| {
         let a = axis(list[i.min(list.len() - 1)], x.shape.len(), "roll")?;
         roll_axis(&x, shifts[i.min(shifts.len() - 1)] as i128, a)

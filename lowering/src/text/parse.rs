@@ -111,6 +111,9 @@ fn word_length(text: &str) -> usize {
     length
 }
 
+/// How deep loops may be nested: whatever walks blocks recurses.
+const MOST_LOOPS: usize = 200;
+
 struct Parser<'a> {
     tokens: Vec<Token<'a>>,
     position: usize,
@@ -383,6 +386,9 @@ impl<'a> Parser<'a> {
             Range::Full(self.int()?)
         };
         let kind = if self.accept("vector") { LoopKind::Vector { lanes: self.number()? } } else { LoopKind::Serial };
+        if self.scans.len() == MOST_LOOPS {
+            return self.error(format!("more than {MOST_LOOPS} loops inside one another"));
+        }
         self.scans.push(Vec::new());
         let body = self.block()?;
         let scans = self.scans.pop().unwrap_or_default();
