@@ -21,6 +21,9 @@ mod text;
 
 use pyo3::prelude::*;
 
+#[global_allocator]
+static ALLOCATOR: fusewire_runtime::reserve::Allocator = fusewire_runtime::reserve::Allocator;
+
 /// The compiled half of fusewire: the arrays and functions of the namespace.
 #[pymodule(gil_used = true)]
 mod _fusewire {

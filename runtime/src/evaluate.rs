@@ -2,7 +2,7 @@
 //!
 //! Invariants: an error leaves every array as it was; what has a buffer is never computed again.
 
-use crate::{backend::Backend, cache::PlanCache, compile, counters, error::Error, plan::Plan, registry};
+use crate::{backend::Backend, cache::PlanCache, compile, counters, error::Error, plan::Plan, registry, reserve};
 use fusewire_ir::{
     capture::{Capture, capture},
     lazy::{Device, Lazy},
@@ -41,6 +41,7 @@ pub fn evaluate_on(
     roots: &[Arc<Lazy>],
     interrupted: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
+    reserve::hold()?;
     let captured = capture(roots);
     counters::GRAPHS_CAPTURED.add(1);
     let plan = find_or_build(backend, device, plans, &captured, interrupted)?;

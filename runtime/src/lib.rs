@@ -13,5 +13,6 @@ pub mod interpreter;
 pub mod plan;
 pub mod pool;
 pub mod registry;
+pub mod reserve;
 pub mod run;
 pub mod stages;

@@ -322,6 +322,36 @@ def test_a_matrix_product_without_memory_for_its_workspace_is_memory_error():
     assert result.stdout == "fine\n", result.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+def test_memory_that_runs_out_while_planning_is_memory_error():
+    result = run("""
+        import random, resource
+        import numpy as np
+        import fusewire as xp
+        x = xp.asarray(np.arange(100.0))
+        used = int(open("/proc/self/statm").read().split()[0]) * 4096
+        resource.setrlimit(resource.RLIMIT_AS, (used + 3_000_000, resource.RLIM_INFINITY))
+        functions = [xp.sin, xp.abs, xp.flip, lambda y: y * 2, lambda y: y + x, lambda y: y - xp.sum(y)]
+        kept, failed = [], 0
+        random = random.Random(1)
+        while failed < 3:
+            y = x
+            for _ in range(12):
+                y = random.choice(functions)(y)
+            kept.append(y)
+            try:
+                y.compute()
+            except MemoryError as error:
+                assert "bytes" in str(error), error
+                failed += 1
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        xp.compute(*kept)
+        assert float(xp.sum(x * 2)) == 9900
+        print("fine")
+    """)
+    assert result.stdout == "fine\n", result.stderr
+
+
 def test_memory_figures():
     xp.memory.trim()
     x = (xp.asarray(np.ones(1_000_000)) + 1).compute()
