@@ -490,7 +490,7 @@ mod tests {
             let joined = build::concat(&parts[..count], Some(0)).unwrap();
             capture(&[joined], |captured| captured.key.clone()).0
         };
-        let joined = |key: &[u32]| key.iter().any(|&word| word == 700);
+        let joined = |key: &[u32]| key.contains(&700);
         assert!(joined(&key(700)) && !joined(&key(444)));
     }
 
