@@ -138,8 +138,9 @@ impl<'a> Capture<'a> {
         if let Some(id) = self.find(root) {
             return id;
         }
-        // Nodes whose operands are being met: the node, its expression, how many operands are met.
-        let mut path: SmallVec<[(&Arc<Lazy>, Option<&Expression>, usize); 16]> = SmallVec::new();
+        // A node whose operands are being met, its expression, how many are met.
+        type Visit<'a> = (&'a Arc<Lazy>, Option<&'a Expression>, usize);
+        let mut path: SmallVec<[Visit; 16]> = SmallVec::new();
         // The numbers of the operands met, of all nodes on the path.
         let mut met: SmallVec<[u32; 16]> = SmallVec::new();
         path.push((root, pending(root, reading), 0));
