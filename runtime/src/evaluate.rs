@@ -4,7 +4,7 @@
 
 use crate::{backend::Backend, cache::PlanCache, compile, counters, error::Error, plan::Plan, registry, reserve};
 use fusewire_ir::{
-    capture::capture,
+    capture::{Capture, capture},
     graph::Graph,
     lazy::{Device, Lazy},
     value::Buffer,
@@ -43,9 +43,8 @@ pub fn evaluate_on(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     reserve::hold()?;
-    let (found, values) = capture(roots, |captured| match plans.find(device, captured.hash, &captured.key) {
-        Some(plan) => Ok(plan),
-        None => Err(Unknown { hash: captured.hash, key: captured.key.as_slice().into(), graph: captured.graph() }),
+    let (found, values) = capture(roots, |captured| {
+        plans.find(device, captured.hash, &captured.key).ok_or_else(|| Box::new(Unknown::of(captured)))
     });
     counters::GRAPHS_CAPTURED.add(1);
     let plan = match found {
@@ -76,6 +75,10 @@ struct Unknown {
 }
 
 impl Unknown {
+    fn of(captured: &Capture) -> Unknown {
+        Unknown { hash: captured.hash, key: captured.key.as_slice().into(), graph: captured.graph() }
+    }
+
     fn plan(
         self,
         backend: &dyn Backend,
