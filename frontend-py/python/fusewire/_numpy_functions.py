@@ -63,6 +63,8 @@ _SAME_NAME = {
     "round": ("a",),
     "result_type": ("arrays_and_dtypes",),
     "can_cast": ("from_", "to"),
+    "sort": ("a",),
+    "argsort": ("a",),
 }
 _OTHER_NAME = {"amax": "max", "amin": "min", "around": "round", "concatenate": "concat", "transpose": "permute_dims"}
 _RENAMED = {"ddof": "correction", "a_min": "min", "a_max": "max"}
