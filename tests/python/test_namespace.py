@@ -137,7 +137,7 @@ sum(x, /, *, axis=None, dtype=None, keepdims=False)
 var(x, /, *, axis=None, correction=0.0, keepdims=False)
 all(x, /, *, axis=None, keepdims=False)
 any(x, /, *, axis=None, keepdims=False)
-diff(x, /, n=1, *, axis=-1, prepend=None, append=None)
+diff(x, /, *, axis=-1, n=1, prepend=None, append=None)
 __array_namespace_info__()
 """.strip().splitlines()
 
