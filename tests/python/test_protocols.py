@@ -1,10 +1,9 @@
-"""Other libraries' ways in: NumPy's dispatch, the array namespace, array-api-compat, scikit-learn."""
+"""Other libraries' ways in: NumPy's dispatch, the array namespace, scikit-learn."""
 
 from __future__ import annotations
 
 import pickle
 
-import array_api_compat
 import numpy as np
 import pytest
 
@@ -139,15 +138,6 @@ def test_library_code_that_asks_for_its_namespace():
         return xp.mean(x, axis=0) + 2 * xp.std(y, axis=0)
 
     close(f(xp.asarray(A), xp.asarray(A[::-1])), f(A, A[::-1]))
-
-
-def test_array_api_compat():
-    x = xp.asarray([1.0, 2.0])
-    assert array_api_compat.is_array_api_obj(x)
-    assert array_api_compat.array_namespace(x) is xp
-    assert array_api_compat.device(x) == "cpu"
-    assert array_api_compat.to_device(x, "cpu") is x
-    assert array_api_compat.size(x) == 2
 
 
 def test_inspection():

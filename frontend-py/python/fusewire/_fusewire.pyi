@@ -382,7 +382,7 @@ def floor_divide(x1: _Operand, x2: _Operand, /) -> Array:
     """Quotient rounded down, NumPy's results for zero divisors and for MIN // -1; of or by an infinity as `divide`."""
 
 def from_dlpack(x: Any, /, *, device: _Device | None = None, copy: _Bool | None = None) -> Array:
-    """An array that shares the memory of any object with DLPack support."""
+    """An array that shares the memory of any object with DLPack support, which moves it to the device if asked for."""
 
 def full(shape: _Integers, fill_value: _Operand, *, dtype: _DType | None = None, device: _Device | None = None) -> Array:
     """An array whose elements are all one value, by default of the value's dtype."""
