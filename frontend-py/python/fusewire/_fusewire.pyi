@@ -348,7 +348,7 @@ def cumulative_prod(x: _Operand, /, *, axis: int | None = None, dtype: _DType | 
 def cumulative_sum(x: _Operand, /, *, axis: int | None = None, dtype: _DType | None = None, include_initial: _Bool = False) -> Array:
     """Sums of the elements up to each one, along an axis that a 1-d array need not name."""
 
-def diff(x: _Operand, /, n: int = 1, *, axis: int = -1, prepend: _Operand | None = None, append: _Operand | None = None) -> Array:
+def diff(x: _Operand, /, *, axis: int = -1, n: int = 1, prepend: _Operand | None = None, append: _Operand | None = None) -> Array:
     """The differences of neighbours along an axis, taken `n` times; `prepend` and `append` are joined on first."""
 
 def divide(x1: _Operand, x2: _Operand, /) -> Array:
@@ -382,10 +382,10 @@ def floor(x: _Operand, /) -> Array:
     """Largest integer not above."""
 
 def floor_divide(x1: _Operand, x2: _Operand, /) -> Array:
-    """Quotient rounded down, NumPy's results for zero divisors and for MIN // -1."""
+    """Quotient rounded down, NumPy's results for zero divisors and for MIN // -1; of or by an infinity as `divide`."""
 
 def from_dlpack(x: Any, /, *, device: _Device | None = None, copy: _Bool | None = None) -> Array:
-    """An array that shares the memory of any object with DLPack support."""
+    """An array that shares the memory of any object with DLPack support, which moves it to the device if asked for."""
 
 def full(shape: _Integers, fill_value: _Operand, *, dtype: _DType | None = None, device: _Device | None = None) -> Array:
     """An array whose elements are all one value, by default of the value's dtype."""
