@@ -54,6 +54,7 @@ pub(crate) fn sign(b: &mut B<'_>, a: &[V]) -> V {
             let rest = b.select(negative, minus_one, rest);
             b.select(positive, one, rest)
         }
+        Kind::Complex => unreachable!("bodies are on real parts"),
     }
 }
 
@@ -173,6 +174,7 @@ pub(crate) fn floor_divide(b: &mut B<'_>, a: &[V]) -> V {
             let by_zero = b.bin(S::Equal, y, zero);
             b.select(by_zero, direct, result)
         }
+        Kind::Complex => unreachable!("bodies are on real parts"),
     }
 }
 

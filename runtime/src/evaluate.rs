@@ -45,14 +45,32 @@ pub fn evaluate_on(
     let captured = capture(roots);
     counters::GRAPHS_CAPTURED.add(1);
     let plan = find_or_build(backend, device, plans, &captured, interrupted)?;
-    let inputs: SmallVec<[&Buffer; 8]> = captured.inputs.iter().filter_map(|input| input.buffer()).collect();
+    let pairs: Vec<Option<Buffer>> = captured.inputs.iter().map(|input| pair(input)).collect();
+    let inputs: SmallVec<[&Buffer; 8]> =
+        captured.inputs.iter().zip(&pairs).filter_map(|(input, pair)| pair.as_ref().or(input.buffer())).collect();
     debug_assert_eq!(inputs.len(), captured.inputs.len(), "inputs have buffers");
     let results = plan.run(&captured.symbols, &captured.params, &inputs, backend, interrupted)?;
     debug_assert_eq!(results.len(), captured.outputs.len(), "a result a root");
     for (output, result) in captured.outputs.iter().zip(results) {
-        output.fill(result);
+        output.fill(if output.dtype.is_complex() { unpaired(result)? } else { result });
     }
     Ok(())
+}
+
+/// The memory of a complex array as plans see it: of the parts, with an axis more. `None` for real arrays.
+fn pair(node: &Lazy) -> Option<Buffer> {
+    let buffer = node.buffer().filter(|_| node.dtype.is_complex())?;
+    let strides = buffer.strides.iter().map(|stride| stride * 2).chain([1]).collect();
+    Some(Buffer { storage: buffer.storage.clone(), offset: buffer.offset, strides })
+}
+
+/// The inverse of [`pair`].
+fn unpaired(mut buffer: Buffer) -> Result<Buffer, Error> {
+    if buffer.strides.pop() != Some(1) || buffer.strides.iter().any(|stride| stride % 2 != 0) {
+        return Err(Error::Internal("the parts of complex numbers do not lie side by side".into()));
+    }
+    buffer.strides.iter_mut().for_each(|stride| *stride /= 2);
+    Ok(buffer)
 }
 
 fn find_or_build(
