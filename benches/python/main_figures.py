@@ -226,18 +226,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The figures of benches/README.md.")
     parser.add_argument("--only", choices=FIGURES, help="measure one figure")
     parser.add_argument("--rounds", type=int, help="rounds of each figure")
-    parser.add_argument("--write", action="store_true", help="put the figures into benches/README.md")
+    parser.add_argument("--write", action="store_true", help="put what was measured into benches/README.md")
     arguments = parser.parse_args()
-    parts = [machine(PACKAGES)]
+    measured = {"": machine(PACKAGES)}
+    print(measured[""] + "\n", flush=True)
     for name, (heading, measure, rounds) in FIGURES.items():
         if arguments.only in {None, name}:
             command = MICRO if name == "micro" else f"python benches/python/main_figures.py --only {name}"
-            parts.append(f"### {heading}\n\n`{command}`\n\n{measure(arguments.rounds or rounds)}")
-            print(parts[-1] + "\n", flush=True)
+            table = measure(arguments.rounds or rounds)
+            measured[heading] = f"### {heading}\n\n`{command}`\n\n{table}"
+            print(measured[heading] + "\n", flush=True)
     if arguments.write:
         before, rest = README.read_text().split(BEGIN)
-        after = rest.split(END)[1]
-        README.write_text(before + BEGIN + "\n" + "\n\n".join(parts) + "\n" + END + after)
+        known, after = rest.split(END)
+        parts = {part.partition("\n")[0]: part for part in known.strip().split("\n\n### ")[1:]}
+        sections = [measured[""]]
+        for heading, _, _ in FIGURES.values():
+            if heading in measured:
+                sections.append(measured[heading])
+            elif heading in parts:
+                sections.append("### " + parts[heading].rstrip())
+        README.write_text(before + BEGIN + "\n" + "\n\n".join(sections) + "\n" + END + after)
 
 
 if __name__ == "__main__":

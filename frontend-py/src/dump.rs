@@ -3,7 +3,7 @@
 
 use crate::array::Array;
 use fusewire_dump_ir::{Options, Selection, Sizes, render, render_text, select};
-use fusewire_ir::{capture::capture, lazy::Lazy};
+use fusewire_ir::{capture::graph_of, lazy::Lazy};
 use parking_lot::Mutex;
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyTuple};
 use std::sync::{
@@ -23,9 +23,9 @@ pub fn dump(py: Python<'_>, arrays: Vec<Py<Array>>, stage: &str, format: &str) -
     if roots.is_empty() || roots.iter().any(|root| root.buffer().is_some()) {
         return Err(PyValueError::new_err("dump needs arrays that are recorded and not computed yet"));
     }
-    let captured = capture(&roots);
-    let options = options(stage, format, Sizes(captured.symbols.clone()))?;
-    py.detach(|| render(&captured.graph(), &options)).map_err(PyValueError::new_err)
+    let (graph, values) = graph_of(&roots);
+    let options = options(stage, format, Sizes(values.symbols.to_vec()))?;
+    py.detach(|| render(&graph, &options)).map_err(PyValueError::new_err)
 }
 
 /// The stages of a graph or kernel that is given as text; errors name the path and the line.

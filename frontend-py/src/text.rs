@@ -3,7 +3,7 @@
 use crate::{array::Array, array::device_name, export::to_numpy};
 use fusewire_ir::{
     build,
-    lazy::Lazy,
+    lazy::{Lazy, Reading},
     node::{Op, View},
 };
 use pyo3::{intern, prelude::*, types::PyDict};
@@ -46,7 +46,8 @@ fn values(array: &Bound<'_, Array>, prefix: Option<&str>) -> PyResult<String> {
 
 /// The name of what a node does.
 fn op_name(node: &Lazy) -> &'static str {
-    let Some(expression) = node.expression() else {
+    let reading = Reading::begin();
+    let Some(expression) = node.expression(&reading) else {
         return "input";
     };
     match expression.op {

@@ -9,11 +9,14 @@ use crate::{
     shape::Shape,
     value::Buffer,
 };
-use parking_lot::Mutex;
+use parking_lot::{RwLock, RwLockReadGuard};
+use qcell::{TCell, TCellOwner};
 use smallvec::SmallVec;
 use std::{
+    any::Any,
     cell::RefCell,
-    sync::{Arc, OnceLock},
+    fmt::{self, Debug, Formatter},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 /// Where arrays live and kernels run.
@@ -35,8 +38,29 @@ pub struct Expression {
     pub inputs: Operands,
 }
 
+/// One lock guards the expressions of all nodes: capturing reads many and a lock an expression would cost more than the rest
+/// of it. It is held while a graph is walked, never while anything is computed.
+static EXPRESSIONS: LazyLock<RwLock<TCellOwner<Lock>>> = LazyLock::new(|| RwLock::new(TCellOwner::new()));
+
+/// Ties the expressions to the lock.
+struct Lock;
+
+/// The right to read expressions, which stay as they are as long as it lasts. The thread that has it must fill no node.
+pub struct Reading(RwLockReadGuard<'static, TCellOwner<Lock>>);
+
+impl Reading {
+    /// Waits until nobody changes an expression.
+    pub fn begin() -> Reading {
+        Reading(EXPRESSIONS.read())
+    }
+}
+
+/// Nobody else reads or changes an expression while this is held: for the time of a fork.
+pub fn lock_for_fork() -> impl Any {
+    EXPRESSIONS.write()
+}
+
 /// A node that users hold.
-#[derive(Debug)]
 pub struct Lazy {
     /// The element type.
     pub dtype: DType,
@@ -51,7 +75,7 @@ pub struct Lazy {
     /// computations are told from large ones.
     pub work: u64,
     /// How to compute it; `None` once the slot is filled.
-    expression: Mutex<Option<Arc<Expression>>>,
+    expression: TCell<Lock, Option<Expression>>,
     /// The computed array.
     slot: OnceLock<Buffer>,
 }
@@ -73,7 +97,7 @@ impl Lazy {
             device,
             depth,
             work,
-            expression: Mutex::new(Some(Arc::new(Expression { op, inputs }))),
+            expression: TCell::new(Some(Expression { op, inputs })),
             slot: OnceLock::new(),
         })
     }
@@ -86,7 +110,7 @@ impl Lazy {
             device,
             depth: 0,
             work: 0,
-            expression: Mutex::new(None),
+            expression: TCell::new(None),
             slot: OnceLock::from(buffer),
         })
     }
@@ -96,17 +120,18 @@ impl Lazy {
         self.slot.get()
     }
 
-    /// How to compute it; `None` when it is computed. Shared, so that a concurrent computation cannot pull it away.
-    pub fn expression(&self) -> Option<Arc<Expression>> {
-        self.expression.lock().clone()
+    /// How to compute it; `None` when it is computed.
+    pub fn expression<'a>(&'a self, reading: &'a Reading) -> Option<&'a Expression> {
+        self.expression.ro(&reading.0).as_ref()
     }
 
     /// Fills the slot (the first filling wins) and lets go of the operands.
     pub fn fill(&self, buffer: Buffer) {
         let _ = self.slot.set(buffer);
-        let expression = self.expression.lock().take();
+        let expression = self.expression.rw(&mut EXPRESSIONS.write()).take();
+        // Dropped when the lock is free again.
         if let Some(expression) = expression {
-            release(expression);
+            drop_later(expression.inputs);
         }
     }
 }
@@ -114,15 +139,15 @@ impl Lazy {
 impl Drop for Lazy {
     fn drop(&mut self) {
         if let Some(expression) = self.expression.get_mut().take() {
-            release(expression);
+            drop_later(expression.inputs);
         }
     }
 }
 
-/// Lets go of an expression. When a capture still shares it, the capture drops it, and with it the operands.
-fn release(expression: Arc<Expression>) {
-    if let Some(expression) = Arc::into_inner(expression) {
-        drop_later(expression.inputs);
+impl Debug for Lazy {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let computed = self.buffer().is_some();
+        write!(f, "Lazy({} {:?} on {:?}, computed: {computed})", self.dtype, self.shape, self.device)
     }
 }
 

@@ -55,50 +55,33 @@ pub(crate) fn address(name: &str) -> Option<*const u8> {
     Some(native as *const u8)
 }
 
+/// What Cranelift calls where the machine has no instruction for it.
 fn library_call(call: LibCall) -> Option<*const u8> {
-    extern "C" fn ceil_f32(x: f32) -> f32 {
-        x.ceil()
+    macro_rules! functions {
+        ($($call:ident($($x:ident),+): $float:ty = $result:expr;)+) => {
+            match call {
+                $(LibCall::$call => {
+                    extern "C" fn function($($x: $float),+) -> $float {
+                        $result
+                    }
+                    Some(function as *const u8)
+                })+
+                _ => None,
+            }
+        };
     }
-    extern "C" fn ceil_f64(x: f64) -> f64 {
-        x.ceil()
+    functions! {
+        CeilF32(x): f32 = x.ceil();
+        CeilF64(x): f64 = x.ceil();
+        FloorF32(x): f32 = x.floor();
+        FloorF64(x): f64 = x.floor();
+        TruncF32(x): f32 = x.trunc();
+        TruncF64(x): f64 = x.trunc();
+        NearestF32(x): f32 = x.round_ties_even();
+        NearestF64(x): f64 = x.round_ties_even();
+        FmaF32(x, y, z): f32 = x.mul_add(y, z);
+        FmaF64(x, y, z): f64 = x.mul_add(y, z);
     }
-    extern "C" fn floor_f32(x: f32) -> f32 {
-        x.floor()
-    }
-    extern "C" fn floor_f64(x: f64) -> f64 {
-        x.floor()
-    }
-    extern "C" fn trunc_f32(x: f32) -> f32 {
-        x.trunc()
-    }
-    extern "C" fn trunc_f64(x: f64) -> f64 {
-        x.trunc()
-    }
-    extern "C" fn nearest_f32(x: f32) -> f32 {
-        x.round_ties_even()
-    }
-    extern "C" fn nearest_f64(x: f64) -> f64 {
-        x.round_ties_even()
-    }
-    extern "C" fn fma_f32(a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
-    }
-    extern "C" fn fma_f64(a: f64, b: f64, c: f64) -> f64 {
-        a.mul_add(b, c)
-    }
-    Some(match call {
-        LibCall::CeilF32 => ceil_f32 as *const u8,
-        LibCall::CeilF64 => ceil_f64 as *const u8,
-        LibCall::FloorF32 => floor_f32 as *const u8,
-        LibCall::FloorF64 => floor_f64 as *const u8,
-        LibCall::TruncF32 => trunc_f32 as *const u8,
-        LibCall::TruncF64 => trunc_f64 as *const u8,
-        LibCall::NearestF32 => nearest_f32 as *const u8,
-        LibCall::NearestF64 => nearest_f64 as *const u8,
-        LibCall::FmaF32 => fma_f32 as *const u8,
-        LibCall::FmaF64 => fma_f64 as *const u8,
-        _ => return None,
-    })
 }
 
 /// # Safety

@@ -26,6 +26,35 @@ pub(crate) fn constant(b: &mut FunctionBuilder<'_>, dtype: DType, value: Scalar)
 /// An op on operands of a dtype (for `where`: of the choices).
 pub(crate) fn op(b: &mut FunctionBuilder<'_>, op: ScalarOp, dtype: DType, operands: &[Value]) -> Value {
     use ScalarOp::*;
+    let x = operands[0];
+    let y = operands.get(1).copied().unwrap_or(x);
+    match op {
+        Not if dtype == DType::Bool => b.ins().bxor_imm_u(x, 1),
+        ShiftLeft => {
+            let shifted = b.ins().ishl(x, y);
+            inside_width(b, dtype, y, shifted)
+        }
+        ShiftRight if dtype.is_signed_integer() => {
+            let most = constant(b, dtype, Scalar::from_i64(dtype, i64::from(dtype.bits()) - 1));
+            let amount = b.ins().umin(y, most);
+            b.ins().sshr(x, amount)
+        }
+        ShiftRight => {
+            let shifted = b.ins().ushr(x, y);
+            inside_width(b, dtype, y, shifted)
+        }
+        ToBits if dtype == DType::F32 => b.ins().bitcast(types::I32, MemFlagsData::new(), x),
+        ToBits => b.ins().bitcast(types::I64, MemFlagsData::new(), x),
+        FromBits if dtype == DType::I32 => b.ins().bitcast(types::F32, MemFlagsData::new(), x),
+        FromBits => b.ins().bitcast(types::F64, MemFlagsData::new(), x),
+        Where => b.ins().select(x, y, operands[2]),
+        _ => plain_op(b, op, dtype, operands),
+    }
+}
+
+/// An op that is one instruction, the same for elements and for vectors of them.
+pub(crate) fn plain_op(b: &mut FunctionBuilder<'_>, op: ScalarOp, dtype: DType, operands: &[Value]) -> Value {
+    use ScalarOp::*;
     let (x, float) = (operands[0], dtype.is_float());
     let y = operands.get(1).copied().unwrap_or(x);
     let kind = dtype.kind();
@@ -66,30 +95,11 @@ pub(crate) fn op(b: &mut FunctionBuilder<'_>, op: ScalarOp, dtype: DType, operan
         And => b.ins().band(x, y),
         Or => b.ins().bor(x, y),
         Xor => b.ins().bxor(x, y),
-        Not if dtype == DType::Bool => b.ins().bxor_imm_u(x, 1),
         Not => b.ins().bnot(x),
-        ShiftLeft => {
-            let shifted = b.ins().ishl(x, y);
-            inside_width(b, dtype, y, shifted)
-        }
-        ShiftRight if dtype.is_signed_integer() => {
-            let most = constant(b, dtype, Scalar::from_i64(dtype, i64::from(dtype.bits()) - 1));
-            let amount = b.ins().umin(y, most);
-            b.ins().sshr(x, amount)
-        }
-        ShiftRight => {
-            let shifted = b.ins().ushr(x, y);
-            inside_width(b, dtype, y, shifted)
-        }
-        ToBits if dtype == DType::F32 => b.ins().bitcast(types::I32, MemFlagsData::new(), x),
-        ToBits => b.ins().bitcast(types::I64, MemFlagsData::new(), x),
-        FromBits if dtype == DType::I32 => b.ins().bitcast(types::F32, MemFlagsData::new(), x),
-        FromBits => b.ins().bitcast(types::F64, MemFlagsData::new(), x),
         Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual if float => {
             b.ins().fcmp(float_condition(op), x, y)
         }
         Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual => b.ins().icmp(integer_condition(op, kind), x, y),
-        Where => b.ins().select(x, y, operands[2]),
         _ => unreachable!("verified kernels have no {} on {dtype} here", op.row().name),
     }
 }
@@ -102,7 +112,7 @@ fn inside_width(b: &mut FunctionBuilder<'_>, dtype: DType, amount: Value, shifte
 }
 
 /// The condition of a comparison op on floats.
-pub(crate) fn float_condition(op: ScalarOp) -> FloatCC {
+fn float_condition(op: ScalarOp) -> FloatCC {
     match op {
         ScalarOp::Equal => FloatCC::Equal,
         ScalarOp::NotEqual => FloatCC::NotEqual,
@@ -115,7 +125,7 @@ pub(crate) fn float_condition(op: ScalarOp) -> FloatCC {
 }
 
 /// The condition of a comparison op on integers and bools.
-pub(crate) fn integer_condition(op: ScalarOp, kind: Kind) -> IntCC {
+fn integer_condition(op: ScalarOp, kind: Kind) -> IntCC {
     let signed = kind == Kind::Signed;
     match op {
         ScalarOp::Equal => IntCC::Equal,

@@ -2,19 +2,12 @@
 //!
 //! Bool is a mask here. Only instructions that every Cranelift back end has, but where [`Machine::x86`] is asked.
 
-use crate::{
-    isa::Machine,
-    scalar::{float_condition, integer_condition},
-};
+use crate::{isa::Machine, scalar::plain_op};
 use cranelift::{
     codegen::ir::{ConstantData, Endianness, InstructionData, Opcode},
     prelude::*,
 };
-use fusewire_ir::{
-    dtype::{DType, Kind},
-    ops::ScalarOp,
-    scalar::Scalar,
-};
+use fusewire_ir::{dtype::DType, ops::ScalarOp, scalar::Scalar};
 
 /// Constant bits as a vector of a type.
 pub(crate) fn constant(b: &mut FunctionBuilder<'_>, kind: Type, bytes: [u8; 16]) -> Value {
@@ -62,57 +55,15 @@ pub(crate) fn op(
     operands: &[Value],
 ) -> Value {
     use ScalarOp::*;
-    let (x, float) = (operands[0], dtype.is_float());
+    let x = operands[0];
     let y = operands.get(1).copied().unwrap_or(x);
-    let kind = dtype.kind();
     match op {
-        Add if float => b.ins().fadd(x, y),
-        Add => b.ins().iadd(x, y),
-        Subtract if float => b.ins().fsub(x, y),
-        Subtract => b.ins().isub(x, y),
-        Multiply if float => b.ins().fmul(x, y),
         Multiply if dtype.size() == 1 => multiply_bytes(b, x, y),
-        Multiply => b.ins().imul(x, y),
-        Divide => b.ins().fdiv(x, y),
-        Fma => b.ins().fma(x, y, operands[2]),
-        Negative if float => b.ins().fneg(x),
-        Negative => b.ins().ineg(x),
-        Abs => match kind {
-            Kind::Float => b.ins().fabs(x),
-            Kind::Signed => b.ins().iabs(x),
-            Kind::Unsigned | Kind::Bool => x,
-            Kind::Complex => unreachable!("kernels are verified to have real types"),
-        },
-        Maximum | Minimum if float && machine.x86 => float_extremum(b, op == Maximum, x, y),
-        Maximum => match kind {
-            Kind::Float => b.ins().fmax(x, y),
-            Kind::Signed => b.ins().smax(x, y),
-            Kind::Unsigned | Kind::Bool => b.ins().umax(x, y),
-            Kind::Complex => unreachable!("kernels are verified to have real types"),
-        },
-        Minimum => match kind {
-            Kind::Float => b.ins().fmin(x, y),
-            Kind::Signed => b.ins().smin(x, y),
-            Kind::Unsigned | Kind::Bool => b.ins().umin(x, y),
-            Kind::Complex => unreachable!("kernels are verified to have real types"),
-        },
-        Sqrt => b.ins().sqrt(x),
-        Floor => b.ins().floor(x),
-        Ceil => b.ins().ceil(x),
-        Trunc => b.ins().trunc(x),
-        Round => b.ins().nearest(x),
-        And => b.ins().band(x, y),
-        Or => b.ins().bor(x, y),
-        Xor => b.ins().bxor(x, y),
-        Not => b.ins().bnot(x),
+        Maximum | Minimum if dtype.is_float() && machine.x86 => float_extremum(b, op == Maximum, x, y),
         ToBits => reinterpret(b, integers(dtype.size()), x),
         FromBits if dtype == DType::I32 => reinterpret(b, types::F32X4, x),
         FromBits => reinterpret(b, types::F64X2, x),
-        Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual if float => {
-            b.ins().fcmp(float_condition(op), x, y)
-        }
-        Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual => b.ins().icmp(integer_condition(op, kind), x, y),
-        _ => unreachable!("verified kernels have no {} on {dtype} here", op.row().name),
+        _ => plain_op(b, op, dtype, operands),
     }
 }
 

@@ -7,7 +7,7 @@ mod common;
 use common::{ProgramBuilder, buffer, compile_with, elementwise, never};
 use fusewire_ir::{
     build::{self, Operand},
-    capture::capture,
+    capture::{capture, graph_of},
     dtype::DType,
     lazy::{Device, Lazy},
     ops::ScalarOp,
@@ -111,10 +111,12 @@ fn main() {
     let lazy = |buffer: &Buffer| Lazy::computed(buffer.clone(), DType::F64, [50].as_slice().into(), Device::Cpu);
     let (lazy_a, lazy_b) = (lazy(&a), lazy(&b));
     measure("record six calls", || drop(black_box(recorded(&lazy_a, &lazy_b))));
-    measure("record and capture six calls", || drop(black_box(capture(&[recorded(&lazy_a, &lazy_b)]))));
+    measure("record and capture six calls", || {
+        drop(black_box(capture(&[recorded(&lazy_a, &lazy_b)], |captured| captured.hash)))
+    });
 
-    let captured = capture(&[recorded(&lazy_a, &lazy_b)]);
-    let graph = captured.graph();
+    let roots = [recorded(&lazy_a, &lazy_b)];
+    let (graph, _) = graph_of(&roots);
     let optimized = compile::optimize_graph(&graph, &mut |_, _| ()).unwrap();
     let program = lower::program(&optimized);
     let kernel = program.steps.iter().find_map(|step| match step {
@@ -122,7 +124,7 @@ fn main() {
         Step::Product { .. } => None,
     });
     let kernel = kernel.unwrap();
-    measure_slow("plan: graph of the capture", || drop(black_box(captured.graph())));
+    measure_slow("plan: capture and graph", || drop(black_box(graph_of(&roots))));
     measure_slow("plan: graph passes", || drop(compile::optimize_graph(black_box(&graph), &mut |_, _| ())));
     measure_slow("plan: fusion and lowering", || drop(black_box(lower::program(&optimized))));
     measure_slow("plan: kernel passes", || drop(compile::optimize_kernel(black_box(kernel.clone()), &mut |_, _| ())));

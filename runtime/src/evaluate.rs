@@ -5,6 +5,7 @@
 use crate::{backend::Backend, cache::PlanCache, compile, counters, error::Error, plan::Plan, registry, reserve};
 use fusewire_ir::{
     capture::{Capture, capture},
+    graph::Graph,
     lazy::{Device, Lazy},
     value::Buffer,
 };
@@ -42,16 +43,31 @@ pub fn evaluate_on(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     reserve::hold()?;
-    let captured = capture(roots);
+    let (found, values) = capture(roots, |captured| {
+        plans.find(device, captured.hash, &captured.key).ok_or_else(|| Box::new(Unknown::of(captured)))
+    });
     counters::GRAPHS_CAPTURED.add(1);
-    let plan = find_or_build(backend, device, plans, &captured, interrupted)?;
-    let pairs: Vec<Option<Buffer>> = captured.inputs.iter().map(|input| pair(input)).collect();
-    let inputs: SmallVec<[&Buffer; 8]> =
-        captured.inputs.iter().zip(&pairs).filter_map(|(input, pair)| pair.as_ref().or(input.buffer())).collect();
-    debug_assert_eq!(inputs.len(), captured.inputs.len(), "inputs have buffers");
-    let results = plan.run(&captured.symbols, &captured.params, &inputs, backend, interrupted)?;
-    debug_assert_eq!(results.len(), captured.outputs.len(), "a result a root");
-    for (output, result) in captured.outputs.iter().zip(results) {
+    let plan = match found {
+        Ok(plan) => {
+            counters::PLAN_HITS.add(1);
+            plan
+        }
+        Err(unknown) => {
+            counters::PLAN_MISSES.add(1);
+            unknown.plan(backend, device, plans, interrupted)?
+        }
+    };
+    let pairs: Vec<Buffer> = values.inputs.iter().filter_map(|input| pair(input)).collect();
+    let mut unused = pairs.iter();
+    let inputs: SmallVec<[&Buffer; 8]> = values
+        .inputs
+        .iter()
+        .filter_map(|input| if input.dtype.is_complex() { unused.next() } else { input.buffer() })
+        .collect();
+    debug_assert_eq!(inputs.len(), values.inputs.len(), "inputs have buffers");
+    let results = plan.run(&values.symbols, &values.params, &inputs, backend, interrupted)?;
+    debug_assert_eq!(results.len(), values.outputs.len(), "a result a root");
+    for (output, result) in values.outputs.iter().zip(results) {
         output.fill(if output.dtype.is_complex() { unpaired(result)? } else { result });
     }
     Ok(())
@@ -73,22 +89,30 @@ fn unpaired(mut buffer: Buffer) -> Result<Buffer, Error> {
     Ok(buffer)
 }
 
-fn find_or_build(
-    backend: &dyn Backend,
-    device: Device,
-    plans: &PlanCache,
-    captured: &Capture,
-    interrupted: &dyn Fn() -> bool,
-) -> Result<Arc<Plan>, Error> {
-    if let Some(plan) = plans.find(device, captured.hash, &captured.key) {
-        counters::PLAN_HITS.add(1);
-        return Ok(plan);
+/// A captured graph that has no plan yet.
+struct Unknown {
+    hash: u64,
+    key: Box<[u32]>,
+    graph: Graph,
+}
+
+impl Unknown {
+    fn of(captured: &Capture) -> Unknown {
+        Unknown { hash: captured.hash, key: captured.key.as_slice().into(), graph: captured.graph() }
     }
-    counters::PLAN_MISSES.add(1);
-    let program = compile::program(&captured.graph(), interrupted)?;
-    let plan = Plan::build(program, &mut |kernel| match interrupted() {
-        true => Err(Error::Interrupted),
-        false => plans.compile(device, backend, kernel),
-    })?;
-    Ok(plans.insert(device, captured.hash, captured.key.as_slice().into(), Arc::new(plan)))
+
+    fn plan(
+        self,
+        backend: &dyn Backend,
+        device: Device,
+        plans: &PlanCache,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<Arc<Plan>, Error> {
+        let program = compile::program(&self.graph, interrupted)?;
+        let plan = Plan::build(program, &mut |kernel| match interrupted() {
+            true => Err(Error::Interrupted),
+            false => plans.compile(device, backend, kernel),
+        })?;
+        Ok(plans.insert(device, self.hash, self.key, Arc::new(plan)))
+    }
 }

@@ -2,6 +2,7 @@
 //! child never inherits one that a thread it does not have was holding. Worker threads are the back ends' business.
 
 use crate::{cache, pool};
+use fusewire_ir::lazy;
 use std::{any::Any, cell::RefCell, sync::Once};
 
 /// Registers the handlers, once a process.
@@ -22,7 +23,8 @@ thread_local! {
 }
 
 extern "C" fn before() {
-    let locks = (cache::PLANS.lock_for_fork(), pool::lock_for_fork());
+    // In the order in which a computation takes them.
+    let locks = (lazy::lock_for_fork(), cache::PLANS.lock_for_fork(), pool::lock_for_fork());
     // A thread that ends while it forks has no place for them; then they are released at once.
     let _ = HELD.try_with(|held| *held.borrow_mut() = Some(Box::new(locks)));
 }

@@ -2,7 +2,7 @@
 
 use crate::memory::tensor;
 use fusewire_ir::{
-    capture::{Capture, capture},
+    capture::{Values, graph_of},
     dtype::DType,
     interp::{self, Binding, Tensor},
     lazy::Lazy,
@@ -10,19 +10,19 @@ use fusewire_ir::{
 };
 use std::sync::Arc;
 
-/// The sizes, parameters and inputs of a capture, for the interpreters.
-pub fn binding(captured: &Capture) -> Binding {
+/// The sizes, parameters and inputs of a captured graph, for the interpreters.
+pub fn binding(values: &Values) -> Binding {
     Binding {
-        symbols: captured.symbols.clone(),
-        params: captured.params.clone(),
-        inputs: captured.inputs.iter().map(|i| tensor(i)).collect(),
+        symbols: values.symbols.to_vec(),
+        params: values.params.to_vec(),
+        inputs: values.inputs.iter().map(|i| tensor(i)).collect(),
     }
 }
 
 /// What the interpreter makes of recorded arrays.
 pub fn expected(roots: &[Arc<Lazy>]) -> Result<Vec<Tensor>, String> {
-    let captured = capture(roots);
-    let mut results = interp::evaluate(&captured.graph(), &binding(&captured))?;
+    let (graph, values) = graph_of(roots);
+    let mut results = interp::evaluate(&graph, &binding(&values))?;
     results.truncate(roots.len());
     Ok(results)
 }

@@ -6,7 +6,7 @@ use crate::{
     oracle::{disagreement, expected},
     random_program::random_program,
 };
-use fusewire_ir::{capture::capture, lazy::Device};
+use fusewire_ir::{capture::graph_of, lazy::Device};
 use fusewire_runtime::{backend::Backend, cache::PlanCache, evaluate::evaluate_on, stages::stages};
 
 /// Computes the random program of a seed; the error says which root differs where, and shows every stage.
@@ -16,7 +16,7 @@ pub fn check(backend: &dyn Backend, plans: &PlanCache, seed: u64) -> Result<(), 
         return Ok(());
     }
     let wanted = expected(&roots)?;
-    let graph = capture(&roots).graph();
+    let (graph, _) = graph_of(&roots);
     let shown = |problem: String| {
         let stages = stages(&graph, backend).map_err(|e| e.to_string()).unwrap_or_default();
         let texts: Vec<String> =

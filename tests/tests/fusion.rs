@@ -2,7 +2,7 @@
 
 use fusewire_ir::{
     build::{self, Axis, IndexItem, Operand},
-    capture::capture,
+    capture::graph_of,
     dtype::DType,
     error::Recorded,
     fusion::{Body, Partition, partition},
@@ -56,10 +56,10 @@ fn part(x: &Array, axis: usize, start: i64, end: i64) -> Recorded<Array> {
 
 /// The graph after the pipeline and its regions; the program is checked against the interpreter.
 fn fused(roots: &[Array]) -> (Graph, Partition) {
-    let captured = capture(roots);
-    let graph = pass::run_pipeline(&captured.graph(), true, &mut |_, _| {}).unwrap();
+    let (captured, values) = graph_of(roots);
+    let graph = pass::run_pipeline(&captured, true, &mut |_, _| {}).unwrap();
     let partition = partition(&graph);
-    let binding = binding(&captured);
+    let binding = binding(&values);
     let program = lower::program(&graph);
     let found = program_interp::evaluate(&graph, &program, &binding).unwrap();
     for (found, wanted) in found.iter().zip(&interp::evaluate(&graph, &binding).unwrap()) {

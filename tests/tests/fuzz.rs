@@ -3,7 +3,7 @@
 //! `FUSEWIRE_FUZZ_SECONDS` sets for how long (default 10), `FUSEWIRE_FUZZ_SEED` where the seeds start (default 0).
 //! A failure prints the graph that shows it; its text goes into a filetest.
 
-use fusewire_ir::{capture::capture, fusion::partition, graph::Graph, interp, node::Op, pass};
+use fusewire_ir::{capture::graph_of, fusion::partition, graph::Graph, interp, node::Op, pass};
 use fusewire_lowering::{
     lower,
     program::{Program, Step},
@@ -28,9 +28,8 @@ fn check(seed: u64) -> Result<(), String> {
     if roots.is_empty() {
         return Ok(());
     }
-    let captured = capture(&roots);
-    let graph = captured.graph();
-    let binding = binding(&captured);
+    let (graph, values) = graph_of(&roots);
+    let binding = binding(&values);
     let wanted = interp::evaluate(&graph, &binding)?;
     let shown = |stage: &str, problem: String| format!("after {stage}: {problem}\n{}", graph);
     let mut problem = None;

@@ -14,15 +14,14 @@ fn equal_keys_mean_equal_graphs() {
         if roots.is_empty() {
             continue;
         }
-        let captured = capture(&roots);
-        let text = captured.graph().to_string();
-        match graphs.get(&captured.key) {
+        let ((key, text), _) = capture(&roots, |captured| (captured.key.clone(), captured.graph().to_string()));
+        match graphs.get(&key) {
             Some(known) => {
                 assert_eq!(*known, text, "seed {seed} has the key of another graph");
                 met_again += 1;
             }
             None => {
-                graphs.insert(captured.key, text);
+                graphs.insert(key, text);
             }
         }
     }

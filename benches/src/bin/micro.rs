@@ -4,7 +4,7 @@
 use fusewire_benches::{Times, readable, time, time_prepared};
 use fusewire_ir::{
     build::{Axis, Operand, elementwise, full, mean},
-    capture::capture,
+    capture::{Capture, capture, graph_of},
     dtype::DType,
     graph::Graph,
     lazy::{Device, Lazy},
@@ -98,16 +98,13 @@ fn main() {
 
     let expression = six_ops(&x, &y);
     let roots = [expression];
-    row("capture six ops and encode the key", &|| time(|| capture(&roots)));
-    row("build the captured graph of six ops", &|| {
-        let captured = capture(&roots);
-        time(|| captured.graph())
-    });
+    row("capture six ops and encode the key", &|| time(|| capture(&roots, |captured| captured.hash)));
+    row("build the captured graph of six ops", &|| capture(&roots, |captured| time(|| captured.graph())).0);
     let plans = PlanCache::new(LIMITS);
     let once = [six_ops(&x, &y)];
     evaluate_on(&**backend, Device::Cpu, &plans, &once, &never).expect("it can be computed");
-    let captured = capture(&roots);
-    row("find its plan", &|| time(|| plans.find(Device::Cpu, captured.hash, &captured.key).expect("it is there")));
+    let find = |captured: &Capture| plans.find(Device::Cpu, captured.hash, &captured.key).expect("it is there");
+    row("find its plan", &|| capture(&roots, |captured| time(|| find(captured))).0);
     row("record and compute six ops on 100 elements, planned", &|| {
         time(|| {
             let roots = [six_ops(&x, &y)];
@@ -116,7 +113,7 @@ fn main() {
         })
     });
 
-    let graph = capture(&[thirty_ops(&x, &y)]).graph();
+    let (graph, _) = graph_of(&[thirty_ops(&x, &y)]);
     let kernel = kernel_of(&graph);
     row("30 ops: graph passes", &|| time(|| compile::optimize_graph(&graph, &mut |_, _| {})));
     row("30 ops: fusion and lowering, after the graph passes", &|| {

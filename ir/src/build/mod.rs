@@ -59,7 +59,10 @@ pub struct Arguments(SmallVec<[Operand; 3]>);
 
 impl<const N: usize> From<[Operand; N]> for Arguments {
     fn from(operands: [Operand; N]) -> Arguments {
-        Arguments(operands.into_iter().collect())
+        let mut arguments = SmallVec::new();
+        // Collecting would cost several times as much, on the path of every operator.
+        operands.into_iter().for_each(|operand| arguments.push(operand));
+        Arguments(arguments)
     }
 }
 
