@@ -169,9 +169,10 @@ impl Facts {
             Op::Dot => {
                 self.access[id.0 as usize] = dense();
                 for &operand in &node.inputs {
-                    self.make_addressable(graph, operand);
+                    self.make_addressable(graph, operand, Why::ProductOperand);
                 }
             }
+            Op::Gather => self.make_addressable(graph, node.inputs[0], Why::Gathered),
             Op::View(_) if !self.uniform[id.0 as usize] => {
                 let operand = node.inputs[0];
                 if self.access[operand.0 as usize].is_some() || !is_affine(node, graph.node(operand)) {
@@ -200,7 +201,7 @@ impl Facts {
     }
 
     /// Sees to it that a node is in memory or a strided view of what is.
-    fn make_addressable(&mut self, graph: &Graph, id: NodeId) {
+    fn make_addressable(&mut self, graph: &Graph, id: NodeId, why: Why) {
         // The views between the node and what is addressable already or will be stored, outermost first.
         let mut chain = Vec::new();
         let mut at = id;
@@ -215,7 +216,7 @@ impl Facts {
                     at = node.inputs[0];
                 }
                 _ => {
-                    self.require(graph, at, Why::ProductOperand);
+                    self.require(graph, at, why);
                     break;
                 }
             }
@@ -223,7 +224,7 @@ impl Facts {
         for &view in chain.iter().rev() {
             let operand = graph.node(view).inputs[0];
             if self.access[operand.0 as usize].is_none() {
-                self.require(graph, operand, Why::ProductOperand);
+                self.require(graph, operand, why);
             }
             self.access[view.0 as usize] = self.viewed(graph, view);
         }
@@ -253,6 +254,12 @@ impl Facts {
                 (operands(self).plus(Cost { ops: own, bytes: 0 }), below(self))
             }
             Op::Cast => (operands(self).plus(Cost { ops: 1, bytes: 0 }), below(self)),
+            Op::Gather => {
+                let indices = node.inputs[1..].iter();
+                let sum = indices.clone().fold(Cost::default(), |sum, i| sum.plus(self.cost[i.0 as usize]));
+                let needs = indices.fold(Below::Nothing, |all, i| all.and(&self.below[i.0 as usize]));
+                (sum.plus(Cost { ops: cost::GATHER, bytes: node.dtype.size() as u32 }), needs)
+            }
             Op::View(View::Expand) => (Cost { bytes: 0, ..operands(self) }, below(self)),
             Op::View(_) => (operands(self), below(self)),
             Op::Reduce { axes, .. } => match reduced_extents(graph, node) {

@@ -67,9 +67,14 @@ pub(super) fn fit(graph: &Graph, facts: &Facts, id: NodeId, draft: &Draft, deman
             _ => Err(Why::Shifts(demands.len() as u32)),
         },
         Op::Input(_) | Op::Concat { .. } | Op::Dot => Err(Why::Regions(1)),
-        Op::Const(_) | Op::Param(_) | Op::Iota { .. } | Op::Map(_) | Op::Cast | Op::View(_) | Op::Scan { .. } => {
-            fit_elementwise(facts, id, draft, demands)
-        }
+        Op::Const(_)
+        | Op::Param(_)
+        | Op::Iota { .. }
+        | Op::Map(_)
+        | Op::Cast
+        | Op::View(_)
+        | Op::Gather
+        | Op::Scan { .. } => fit_elementwise(facts, id, draft, demands),
     }
 }
 

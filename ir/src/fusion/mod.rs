@@ -136,6 +136,8 @@ pub enum Why {
     Product,
     /// It is an operand of a matrix product.
     ProductOperand,
+    /// Elements of it are taken at computed indices.
+    Gathered,
     /// It is a concatenation.
     Concat,
     /// This many regions use it, and computing it in each would cost more.

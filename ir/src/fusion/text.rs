@@ -123,6 +123,7 @@ impl Display for Why {
             Why::Reshape => f.write_str("because a reshape of it is not affine"),
             Why::Product => f.write_str("a product"),
             Why::ProductOperand => f.write_str("because a product takes it"),
+            Why::Gathered => f.write_str("because elements of it are gathered"),
             Why::Concat => f.write_str("a concatenation"),
             Why::Regions(count) => write!(f, "because {count} regions need it"),
             Why::Shifts(count) => write!(f, "because a region needs it at {count} places"),
