@@ -74,7 +74,8 @@ pub fn check_node(graph: &Graph, node: &Node) -> Result<(), String> {
         | Op::Scan { .. }
         | Op::Concat { .. }
         | Op::Gather
-        | Op::Dot => Ok(()),
+        | Op::Dot
+        | Op::Call(_) => Ok(()),
     }
 }
 

@@ -27,6 +27,7 @@ pub fn label(graph: &Graph, id: NodeId) -> String {
         Op::Concat { axis } => with_scalars(graph, node, &format!("concat along {axis}")),
         Op::Gather => "gather".to_owned(),
         Op::Dot => "dot".to_owned(),
+        Op::Call(routine) => routine.name().to_owned(),
     }
 }
 
@@ -45,7 +46,7 @@ pub fn class(op: &Op<GraphForm>) -> Class {
         Op::Reduce { .. } => Class::Reduce,
         Op::Scan { .. } => Class::Scan,
         Op::Concat { .. } => Class::Concat,
-        Op::Dot => Class::Product,
+        Op::Dot | Op::Call(_) => Class::Product,
     }
 }
 

@@ -120,7 +120,7 @@ impl Facts {
                 }
             }
             let base = chain[chain.len() - 1];
-            let in_memory = matches!(graph.node(base).op, Op::Input(_) | Op::Concat { .. } | Op::Dot)
+            let in_memory = matches!(graph.node(base).op, Op::Input(_) | Op::Concat { .. } | Op::Dot | Op::Call(_))
                 || self.required[base.0 as usize].is_some();
             if !in_memory {
                 // The outermost view that has to be stored itself, if any; else the base is.
@@ -166,10 +166,11 @@ impl Facts {
                 self.access[id.0 as usize] = Some(Access { base: id, strided });
             }
             Op::Concat { .. } => self.access[id.0 as usize] = dense(),
-            Op::Dot => {
+            Op::Dot | Op::Call(_) => {
                 self.access[id.0 as usize] = dense();
+                let why = if node.op == Op::Dot { Why::ProductOperand } else { Why::CallOperand };
                 for &operand in &node.inputs {
-                    self.make_addressable(graph, operand, Why::ProductOperand);
+                    self.make_addressable(graph, operand, why);
                 }
             }
             Op::Gather => self.make_addressable(graph, node.inputs[0], Why::Gathered),
@@ -266,7 +267,7 @@ impl Facts {
                 extents if extents.is_empty() => (operands(self), below(self)),
                 extents => (Cost::load(node.dtype), rows(&graph.node(node.inputs[0]).shape, axes, extents)),
             },
-            Op::Scan { .. } | Op::Concat { .. } | Op::Dot => (Cost::load(node.dtype), Below::Nothing),
+            Op::Scan { .. } | Op::Concat { .. } | Op::Dot | Op::Call(_) => (Cost::load(node.dtype), Below::Nothing),
         };
         self.cost.push(cost);
         self.below.push(needs);

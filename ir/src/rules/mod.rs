@@ -425,7 +425,8 @@ pub fn constant_of(g: &Graph, mut id: NodeId) -> Option<Scalar> {
             | Op::Scan { .. }
             | Op::Concat { .. }
             | Op::Gather
-            | Op::Dot => return None,
+            | Op::Dot
+            | Op::Call(_) => return None,
         }
     }
 }
