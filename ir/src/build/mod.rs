@@ -7,6 +7,7 @@
 mod call;
 mod create;
 mod elementwise;
+mod gather;
 mod index;
 mod linear;
 mod manipulate;
@@ -15,7 +16,8 @@ mod sort;
 
 pub use create::{arange, eye, full, linspace, ones, tri, zeros};
 pub use elementwise::{astype, cast, clip, elementwise, where_};
-pub use index::{IndexItem, index};
+pub use gather::{Outside, out_of_bounds, take, take_along_axis};
+pub use index::{IndexItem, Key, index, index_arrays};
 pub use linear::{matmul, matrix_transpose, tensordot, vecdot};
 pub use manipulate::{
     broadcast_arrays, broadcast_shapes, broadcast_to, concat, diff, expand_dims, flip, meshgrid, moveaxis,

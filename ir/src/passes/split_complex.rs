@@ -98,6 +98,10 @@ impl Split<'_> {
                 let pairs: SmallVec<[NodeId; 3]> = node.inputs.iter().map(|&i| self.pair(i)).collect();
                 Value::Pair(self.new.concat(*axis, &pairs, paired(&node.shape)))
             }
+            Op::Gather => {
+                let indices: SmallVec<[NodeId; 3]> = node.inputs[1..].iter().map(|&i| self.real(i)).collect();
+                Value::Parts(self.parts(node.inputs[0]).map(|part| self.new.gather(part, &indices)))
+            }
             Op::Call(_) => unreachable!("no routine takes complex numbers"),
             Op::Dot => {
                 let [[a, b], [c, d]] = [self.parts(node.inputs[0]), self.parts(node.inputs[1])];
