@@ -4,6 +4,7 @@
 use crate::{
     dtype::DType,
     node::{Form, Op, View},
+    routine::Routine,
     shape::{Axes, Dim},
 };
 use smallvec::SmallVec;
@@ -63,6 +64,7 @@ pub fn check<F: Form, D: Extent>(
         Op::Map(op) => op.row().arity,
         Op::Cast | Op::View(_) | Op::Reduce { .. } | Op::Scan { .. } => 1,
         Op::Dot => 2,
+        Op::Call(routine) => routine.arity(),
         Op::Concat { .. } => operands.len().max(1),
     };
     if operands.len() != arity {
@@ -142,6 +144,21 @@ pub fn check<F: Form, D: Extent>(
             want(left[..batch] == right[..batch], "the batch extents must agree")?;
             want(left[rank - 1] == right[rank - 2], "the summed extents must agree")?;
             want(product(left, right).as_slice() == shape, "the result is [batch..., m, n]")
+        }
+        Op::Call(routine) => {
+            let takes = operands[0].0;
+            want(operands.iter().all(|o| o.0 == takes), "the operands must have one dtype")?;
+            let Some(result) = routine.result_dtype(takes) else {
+                return Err(format!("{} does not take {takes}", routine.name()));
+            };
+            want(result == dtype, &format!("the result of {} is {result}", routine.name()))?;
+            let core = routine.core_rank();
+            want(operands.iter().all(|o| o.1.len() >= core), "an operand has too few axes")?;
+            match routine {
+                Routine::Sort { .. } | Routine::Argsort { .. } => {
+                    want(operands[0].1 == shape, "the result has the operand's shape")
+                }
+            }
         }
     }
 }

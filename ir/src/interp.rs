@@ -1,6 +1,8 @@
 //! The graph interpreter: the meaning of each node, on `ndarray`, slow and obvious. The oracle of every test; nothing a
 //! user runs goes through it. Float32 sums and products accumulate in float64, so that it is more accurate than what it judges.
 
+pub mod routines;
+
 use crate::{
     dtype::DType,
     graph::{Graph, Node},
@@ -146,6 +148,11 @@ fn evaluate_node(node: &Node, shape: &[usize], operands: &[Elements], binding: &
                 }
                 fold.result()
             }))
+        }
+        Op::Call(routine) => {
+            let operands: Vec<ArrayD<Scalar>> = operands.iter().map(|o| o.to_owned()).collect();
+            let result = routines::call(*routine, &operands, node.dtype)?;
+            if result.shape() == shape { Ok(result.into_shared()) } else { Err(format!("gives {:?}", result.shape())) }
         }
     }
 }

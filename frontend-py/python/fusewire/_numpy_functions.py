@@ -64,6 +64,8 @@ _SAME_NAME = {
     "round": ("a",),
     "result_type": ("arrays_and_dtypes",),
     "can_cast": ("from_", "to"),
+    "sort": ("a",),
+    "argsort": ("a",),
     **{name: ("a",) for name in _beyond.__all__ if name.startswith("nan")},
     "nan_to_num": ("x",),
     "atleast_1d": ("arys",),

@@ -4,12 +4,14 @@
 //! One leniency is left to capture: an element-wise op's operands may have fewer or unit axes, and capture makes the
 //! broadcast explicit. That keeps recording `x * 2` at two nodes.
 
+mod call;
 mod create;
 mod elementwise;
 mod index;
 mod linear;
 mod manipulate;
 mod reduce;
+mod sort;
 
 pub use create::{arange, eye, full, linspace, ones, tri, zeros};
 pub use elementwise::{astype, cast, clip, elementwise, where_};
@@ -22,6 +24,7 @@ pub use manipulate::{
 pub use reduce::{
     Axis, all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std, sum, var,
 };
+pub use sort::{argsort, sort};
 
 use crate::{
     dtype::DType,
