@@ -38,7 +38,7 @@ mod _fusewire {
                 arange, asarray, empty, empty_like, eye, from_dlpack, full, full_like, linspace, meshgrid, ones,
                 ones_like, tril, triu, zeros, zeros_like,
             },
-            elementwise::{clip, conj, imag, isin, real},
+            elementwise::{clip, isin},
             inspection::{astype, can_cast, result_type},
             linear::{matmul, matrix_transpose, tensordot, vecdot},
             manipulation::{

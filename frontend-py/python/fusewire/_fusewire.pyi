@@ -48,7 +48,7 @@ class _Engine:
 
 engine: _Engine
 
-__all__ = ['Array', '__version__', 'abs', 'acos', 'acosh', 'add', 'all', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'asarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'bool_', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'ceil', 'clip', 'compute', 'concat', 'conj', 'copysign', 'cos', 'cosh', 'count_nonzero', 'cumulative_prod', 'cumulative_sum', 'diff', 'divide', 'empty', 'empty_like', 'equal', 'exp', 'expand_dims', 'expm1', 'eye', 'flip', 'float32', 'float64', 'floor', 'floor_divide', 'from_dlpack', 'full', 'full_like', 'greater', 'greater_equal', 'hypot', 'imag', 'int16', 'int32', 'int64', 'int8', 'isfinite', 'isin', 'isinf', 'isnan', 'less', 'less_equal', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'matmul', 'matrix_transpose', 'max', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'moveaxis', 'multiply', 'negative', 'nextafter', 'not_equal', 'ones', 'ones_like', 'permute_dims', 'positive', 'pow', 'prod', 'real', 'reciprocal', 'remainder', 'reshape', 'result_type', 'roll', 'round', 'sign', 'signbit', 'sin', 'sinh', 'sort', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'tan', 'tanh', 'tensordot', 'tile', 'tril', 'triu', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unstack', 'var', 'vecdot', 'where', 'zeros', 'zeros_like']
+__all__ = ['Array', '__version__', 'abs', 'acos', 'acosh', 'add', 'all', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'asarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'bool_', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'ceil', 'clip', 'complex128', 'complex64', 'compute', 'concat', 'conj', 'copysign', 'cos', 'cosh', 'count_nonzero', 'cumulative_prod', 'cumulative_sum', 'diff', 'divide', 'empty', 'empty_like', 'equal', 'exp', 'expand_dims', 'expm1', 'eye', 'flip', 'float32', 'float64', 'floor', 'floor_divide', 'from_dlpack', 'full', 'full_like', 'greater', 'greater_equal', 'hypot', 'imag', 'int16', 'int32', 'int64', 'int8', 'isfinite', 'isin', 'isinf', 'isnan', 'less', 'less_equal', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'matmul', 'matrix_transpose', 'max', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'moveaxis', 'multiply', 'negative', 'nextafter', 'not_equal', 'ones', 'ones_like', 'permute_dims', 'positive', 'pow', 'prod', 'real', 'reciprocal', 'remainder', 'reshape', 'result_type', 'roll', 'round', 'sign', 'signbit', 'sin', 'sinh', 'sort', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'tan', 'tanh', 'tensordot', 'tile', 'tril', 'triu', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unstack', 'var', 'vecdot', 'where', 'zeros', 'zeros_like']
 
 __version__: str
 bool: np.dtype[np.bool]
@@ -62,6 +62,8 @@ uint32: np.dtype[np.uint32]
 uint64: np.dtype[np.uint64]
 float32: np.dtype[np.float32]
 float64: np.dtype[np.float64]
+complex64: np.dtype[np.complex64]
+complex128: np.dtype[np.complex128]
 bool_: np.dtype[np.bool_]
 
 @final
@@ -157,6 +159,8 @@ class Array:
         """Computes the values, keeps them, and returns the array itself."""
     def conj(self, /) -> Array:
         """The complex conjugate: real numbers stay as they are."""
+    def conjugate(self, /) -> Array:
+        """The same as `conj`."""
     def copy(self, /, order: str | None = None) -> Array:
         """The array in memory of its own."""
     def cumprod(self, /, axis: int | None = None, dtype: _DType | None = None) -> Array:
@@ -177,7 +181,7 @@ class Array:
     def imag(self) -> Array:
         """The imaginary part: zeros for real numbers."""
     def item(self, /, *index: SupportsIndex) -> _Scalar:
-        """The one element of an array of size 1, or the one at an index, as a Python _Bool, int or float."""
+        """The one element of an array of size 1, or the one at an index, as a Python _Bool, int, float or complex."""
     @property
     def itemsize(self) -> int:
         """Bytes of one element."""
@@ -403,7 +407,7 @@ def hypot(x1: _Operand, x2: _Operand, /) -> Array:
     """Length of the vector (a, b), without overflow."""
 
 def imag(x: _Operand, /) -> Array:
-    """The imaginary part: zeros for real numbers."""
+    """The imaginary part: 0 for real numbers."""
 
 def isfinite(x: _Operand, /) -> Array:
     """Neither infinite nor NaN?"""
