@@ -175,7 +175,11 @@ def stub() -> Iterator[str]:
     """Yield the stub's text."""
     yield HEADER
     # A line a name: two changes that each add one do not meet.
-    yield "\n__all__ = [\n" + "".join(f"    {name!r},\n" for name in sorted(_fusewire.__all__)) + "]\n\n__version__: str\n"
+    yield (
+        "\n__all__ = [\n"
+        + "".join(f"    {name!r},\n" for name in sorted(_fusewire.__all__))
+        + "]\n\n__version__: str\n"
+    )
     dtypes = [name for name in _fusewire.__all__ if type(getattr(_fusewire, name)).__module__ == "numpy.dtypes"]
     for name in dtypes:
         yield f"{name}: np.dtype[np.{name}]\n"
