@@ -77,7 +77,8 @@ PARAMETERS = {
     "start": "_Operand", "stop": "_Operand | None", "step": "_Operand", "num": "int", "endpoint": "bool",
     "axis": "_Integers | None", "axes": "_Integers", "source": "_Integers", "destination": "_Integers",
     "shape": "_Integers", "shift": "_Integers", "repetitions": "_Integers", "axis1": "int", "axis2": "int",
-    "keepdims": "bool", "correction": "float", "ddof": "float | None", "include_initial": "bool", "invert": "bool", "descending": "bool", "stable": "bool",
+    "keepdims": "bool", "correction": "float", "ddof": "float | None", "include_initial": "bool", "invert": "bool",
+    "descending": "bool", "stable": "bool",
     "dtype": "_DType | None", "device": "_Device | None", "copy": "bool | None", "stream": "None",
     "indices": "_Operand", "n": "int", "k": "int", "n_rows": "int", "n_cols": "int | None", "order": "str | None",
     "indexing": 'Literal["xy", "ij"]', "obj": "Any", "arrays": "Array | Sequence[_Operand]",
@@ -89,7 +90,8 @@ PARAMETERS = {
 EXCEPTIONS = {
     ("concat", "axis"): "int | None", ("stack", "axis"): "int", ("unstack", "axis"): "int", ("diff", "axis"): "int",
     ("take", "axis"): "int | None", ("take_along_axis", "axis"): "int",
-    ("vecdot", "axis"): "int", ("sort", "axis"): "int", ("argsort", "axis"): "int", ("argmax", "axis"): "int | None", ("argmin", "axis"): "int | None",
+    ("vecdot", "axis"): "int", ("sort", "axis"): "int", ("argsort", "axis"): "int",
+    ("argmax", "axis"): "int | None", ("argmin", "axis"): "int | None",
     ("cumsum", "axis"): "int | None",
     ("cumulative_sum", "axis"): "int | None", ("cumulative_prod", "axis"): "int | None",
     ("cumprod", "axis"): "int | None", ("expand_dims", "axis"): "_Integers", ("squeeze", "axis"): "_Integers",
@@ -101,6 +103,7 @@ EXCEPTIONS = {
     ("Array.reshape", "shape"): "_Integers", ("Array.transpose", "axes"): "_Integers | None",
     ("Array.std", "correction"): "float | None", ("Array.var", "correction"): "float | None",
     ("to_device", "device"): "_Device",
+    ("Array.argsort", "axis"): "int | None", ("Array.argsort", "stable"): "bool | None",
 }  # fmt: skip
 
 RESULTS = {

@@ -295,6 +295,8 @@ class Array:
         """The first position of the largest element, as the function `argmax`."""
     def argmin(self, /, axis: int | None = None, *, keepdims: _Bool = False) -> Array:
         """The first position of the smallest element, as the function `argmin`."""
+    def argsort(self, axis: int | None = -1, *, descending: _Bool = False, stable: _Bool | None = None) -> Array:
+        """The positions of the elements in order along an axis, as the function `argsort`; of the flattened array for `None`."""
     def astype(self, dtype: _DType, /, *, copy: _Bool = True, device: _Device | None = None) -> Array:
         """The array converted to a dtype, as the function `astype`."""
     def clip(self, /, min: _Operand | None = None, max: _Operand | None = None) -> Array:
