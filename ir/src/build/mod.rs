@@ -4,6 +4,7 @@
 //! One leniency is left to capture: an element-wise op's operands may have fewer or unit axes, and capture makes the
 //! broadcast explicit. That keeps recording `x * 2` at two nodes.
 
+mod complex;
 mod create;
 mod elementwise;
 mod index;
@@ -162,7 +163,7 @@ fn number(value: Weak, dtype: DType, structural: bool) -> Recorded<Arc<Lazy>> {
         Weak::Complex(re, im) => (Weak::Float(re), leaf(Scalar::from_f64(dtype.component(), im))?),
         real => (real, constant(Scalar::from_f64(dtype.component(), 0.0))?),
     };
-    complex(&leaf(scalar(re, dtype.component())?)?, &im)
+    of_parts(&leaf(scalar(re, dtype.component())?)?, &im)
 }
 
 /// A small integer of any dtype, as part of the structure.
@@ -171,7 +172,7 @@ fn integer(value: i64, dtype: DType) -> Recorded<Arc<Lazy>> {
 }
 
 /// The complex number with these parts, floats of one dtype.
-fn complex(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+fn of_parts(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     elementwise::map2(ScalarOp::Complex, re, im)
 }
 
