@@ -5,6 +5,7 @@
 //! broadcast explicit. That keeps recording `x * 2` at two nodes.
 
 mod call;
+mod complex;
 mod create;
 mod elementwise;
 mod gather;
@@ -167,7 +168,7 @@ fn number(value: Weak, dtype: DType, structural: bool) -> Recorded<Arc<Lazy>> {
         Weak::Complex(re, im) => (Weak::Float(re), leaf(Scalar::from_f64(dtype.component(), im))?),
         real => (real, constant(Scalar::from_f64(dtype.component(), 0.0))?),
     };
-    complex(&leaf(scalar(re, dtype.component())?)?, &im)
+    of_parts(&leaf(scalar(re, dtype.component())?)?, &im)
 }
 
 /// A small integer of any dtype, as part of the structure.
@@ -176,7 +177,7 @@ fn integer(value: i64, dtype: DType) -> Recorded<Arc<Lazy>> {
 }
 
 /// The complex number with these parts, floats of one dtype.
-fn complex(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+fn of_parts(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     elementwise::map2(ScalarOp::Complex, re, im)
 }
 
