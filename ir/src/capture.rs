@@ -294,7 +294,9 @@ impl<'a> Capture<'a> {
                     key.extend(starts.iter().map(|&s| code(symbols.start(s))));
                     key.extend(steps.iter().map(|&s| code(symbols.step(s))));
                 }
-                Some(Op::Map(_) | Op::Cast | Op::View(View::Reshape | View::Expand) | Op::Gather | Op::Dot | Op::Call(_)) => {}
+                Some(
+                    Op::Map(_) | Op::Cast | Op::View(View::Reshape | View::Expand) | Op::Gather | Op::Dot | Op::Call(_),
+                ) => {}
             }
             let shape = node.lazy.shape.as_slice();
             key.push(shape.len() as u32);
