@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fusewire as xp
-from support import DTYPES, INTEGERS, sample, same
+from support import DTYPES, INTEGERS, same, sample
 
-I = np.array([1, 0, -1, 1])
+I = np.array([1, 0, -1, 1])  # noqa: E741
 KEYS: list[Any] = [
     I,
     I.tolist(),
