@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.requirements
 
-.PHONY: help demo test test-rust test-python lint build stubs conformance exhaustive bench tools clean
+.PHONY: help demo test test-rust test-python lint build stubs conformance exhaustive figures bench tools clean
 
 help:  ## What there is to make.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -52,8 +52,13 @@ exhaustive: tools  ## The worst error of each function over all 2^32 float32 inp
 	cargo rustc --release --package fusewire-lowering --example exhaustive -- -C target-cpu=native
 	$${CARGO_TARGET_DIR:-target}/release/examples/exhaustive
 
-bench: build  ## The figures of benches/README.md.
+figures: build  ## The figures of benches/README.md.
 	$(BIN)/python benches/python/main_figures.py
+
+# Each peer by itself: one that cannot be installed is absent.
+bench: build  ## Every workload beside the peers, which are installed first; tables, JSON and plots.
+	-grep -v '^#' benches/requirements.txt | xargs -n 1 $(BIN)/pip install -q
+	$(BIN)/python benches/python/compare.py --write local
 
 # The requirements decide whether the environment is new, not its age.
 $(READY): requirements-dev.txt | tools

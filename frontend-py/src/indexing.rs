@@ -56,7 +56,7 @@ impl Array {
         let pair = [Operand::Array(self.node().clone()), argument(value, "in")?];
         let equal = build::elementwise(ScalarOp::Equal, &pair).map_err(crate::errors::recording)?;
         let any = build::any(&equal, &build::Axis::All, false).map_err(crate::errors::recording)?;
-        Ok(element(py, &any, "in")?.as_bool())
+        Ok(element(py, &any, "in")?.is_true())
     }
 }
 

@@ -40,7 +40,7 @@ mod _fusewire {
                 arange, asarray, empty, empty_like, eye, from_dlpack, full, full_like, linspace, meshgrid, ones,
                 ones_like, tril, triu, zeros, zeros_like,
             },
-            elementwise::{clip, conj, imag, isin, real},
+            elementwise::{clip, isin},
             indexing::{nonzero, take, take_along_axis},
             inspection::{astype, can_cast, result_type},
             linear::{matmul, matrix_transpose, tensordot, vecdot},

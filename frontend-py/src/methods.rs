@@ -290,21 +290,35 @@ impl Array {
     }
 
     /// The complex conjugate: real numbers stay as they are.
-    fn conj<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
-        slf.clone()
+    fn conj<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        of_complex(slf, ScalarOp::Conj)
+    }
+
+    /// The same as `conj`.
+    fn conjugate<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        of_complex(slf, ScalarOp::Conj)
     }
 
     /// The real part: real numbers stay as they are.
     #[getter]
-    fn real<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
-        slf.clone()
+    fn real<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        of_complex(slf, ScalarOp::Real)
     }
 
     /// The imaginary part: zeros for real numbers.
     #[getter]
     fn imag(&self, py: Python<'_>) -> PyResult<Array> {
-        recorded(py, build::zeros(self.node().shape.clone(), self.node().dtype))
+        recorded(py, build::elementwise(ScalarOp::Imag, &[Operand::Array(self.node().clone())]))
     }
+}
+
+/// What an op makes of complex numbers; real arrays themselves.
+fn of_complex<'py>(array: &Bound<'py, Array>, op: ScalarOp) -> PyResult<Bound<'py, Array>> {
+    let node = array.get().node();
+    if !node.dtype.is_complex() {
+        return Ok(array.clone());
+    }
+    Bound::new(array.py(), recorded(array.py(), build::elementwise(op, &[Operand::Array(node.clone())]))?)
 }
 
 impl Array {

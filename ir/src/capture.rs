@@ -307,6 +307,7 @@ impl<'a> Capture<'a> {
                 key.extend(shape.iter().map(|&d| match symbols.dim(d) {
                     Dim::Zero => 0,
                     Dim::One => 1,
+                    Dim::Two => unreachable!("a user's extent of 2 is a symbol"),
                     Dim::Sym(s) => s.0 + 2,
                 }));
             }

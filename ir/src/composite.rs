@@ -54,6 +54,7 @@ pub(crate) fn sign(b: &mut B<'_>, a: &[V]) -> V {
             let rest = b.select(negative, minus_one, rest);
             b.select(positive, one, rest)
         }
+        Kind::Complex => unreachable!("bodies are on real parts"),
     }
 }
 
@@ -178,6 +179,7 @@ pub(crate) fn floor_divide(b: &mut B<'_>, a: &[V]) -> V {
             let finite = b.bin(S::And, finite_quotient, finite_divisor);
             b.select(finite, result, direct)
         }
+        Kind::Complex => unreachable!("bodies are on real parts"),
     }
 }
 

@@ -82,7 +82,10 @@ pub fn check<F: Form, D: Extent>(
             want(value.dtype() == dtype, "a constant has its value's dtype")?;
             want(shape.is_empty(), "a constant has no axes")
         }
-        Op::Param(_) => want(shape.is_empty(), "a parameter has no axes"),
+        Op::Param(_) => {
+            want(!dtype.is_complex(), "a parameter is not complex")?;
+            want(shape.is_empty(), "a parameter has no axes")
+        }
         Op::Iota { axis } => {
             want(dtype == DType::I64, "an iota is int64")?;
             want((*axis as usize) < shape.len(), "the axis is outside the rank")
@@ -122,13 +125,13 @@ pub fn check<F: Form, D: Extent>(
         }
         Op::Reduce { op, axes } => {
             same_dtype()?;
-            want(op.unit(dtype).is_some(), "the op cannot reduce this dtype")?;
+            want(op.folds(dtype), "the op cannot reduce this dtype")?;
             want(ascending(axes, shape.len()), "the axes must be ascending and inside the rank")?;
             want(reduced(operands[0].1, axes).as_slice() == shape, "reduced axes have extent 1, the others stay")
         }
         Op::Scan { op, axis } => {
             same_dtype()?;
-            want(op.unit(dtype).is_some(), "the op cannot scan this dtype")?;
+            want(op.folds(dtype), "the op cannot scan this dtype")?;
             want((*axis as usize) < shape.len() && operands[0].1 == shape, "a scan keeps the shape")
         }
         Op::Concat { axis } => {
@@ -154,7 +157,7 @@ pub fn check<F: Form, D: Extent>(
         }
         Op::Dot => {
             same_dtype()?;
-            want(dtype.is_float(), "a product is of floats")?;
+            want(dtype.is_float() || dtype.is_complex(), "a product is of floats")?;
             let (left, right, rank) = (operands[0].1, operands[1].1, shape.len());
             want(rank >= 2 && left.len() == rank && right.len() == rank, "the ranks must agree and be at least 2")?;
             let batch = rank - 2;

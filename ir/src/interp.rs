@@ -1,5 +1,6 @@
 //! The graph interpreter: the meaning of each node, on `ndarray`, slow and obvious. The oracle of every test; nothing a
-//! user runs goes through it. Float32 sums and products accumulate in float64, so that it is more accurate than what it judges.
+//! user runs goes through it. What ops do to complex numbers is the pass that splits them, which runs first: complex inputs and
+//! results are real tensors with a last axis of extent 2. Float32 sums and products accumulate in float64, so that it is more accurate than what it judges.
 
 pub mod routines;
 
@@ -8,6 +9,7 @@ use crate::{
     graph::{Graph, Node},
     node::{Op, View},
     ops::ScalarOp,
+    passes::split_complex,
     reference::cast,
     scalar::Scalar,
     shape::{Dim, Int},
@@ -49,6 +51,8 @@ pub fn evaluate(graph: &Graph, binding: &Binding) -> Result<Vec<Tensor>, String>
     if binding.symbols.len() < graph.symbols as usize {
         return Err(format!("the graph has {} symbols, bound are {}", graph.symbols, binding.symbols.len()));
     }
+    let split = split_complex::split(graph);
+    let graph = &split;
     let mut values: Vec<Option<Elements>> = vec![None; graph.len()];
     for id in graph.reached() {
         let node = graph.node(id);
@@ -70,6 +74,7 @@ pub fn extents(shape: &[Dim], symbols: &[i64]) -> Result<Vec<usize>, String> {
     let extent = |dim: &Dim| match dim {
         Dim::Zero => Ok(0),
         Dim::One => Ok(1),
+        Dim::Two => Ok(2),
         Dim::Sym(symbol) => match symbols.get(symbol.0 as usize) {
             Some(&extent) if extent >= 2 => Ok(extent as usize),
             found => Err(format!("symbol {} is an extent, bound to {found:?}", symbol.0)),

@@ -70,6 +70,10 @@ impl Checker<'_> {
                 return Err(format!("i{i} is the stride of b{}, which is no input", buffer.0));
             }
         }
+        let mut dtypes = self.kernel.buffers.iter().map(|b| b.dtype).chain(self.kernel.values.iter().map(|v| v.dtype));
+        if let Some(dtype) = dtypes.find(|dtype| dtype.is_complex()) {
+            return Err(format!("{dtype} is of graphs only"));
+        }
         for (i, buffer) in self.kernel.buffers.iter().enumerate() {
             match buffer.length {
                 Some(length) => self.int(length)?,
@@ -349,6 +353,7 @@ impl Checker<'_> {
             Class::Primitive | Class::Maths if self.maths || !math::expands(op, dtypes[0]) => Ok(dtype),
             Class::Primitive | Class::Maths => Err(format!("{} of {dtype} is not expanded", op.row().name)),
             Class::Composite(_) => Err(format!("{} is a composite", op.row().name)),
+            Class::Parts => Err(format!("{} is of graphs only", op.row().name)),
         }
     }
 

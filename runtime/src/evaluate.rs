@@ -60,7 +60,13 @@ pub fn evaluate_on(
             unknown.plan(backend, device, plans, interrupted)?
         }
     };
-    let inputs: SmallVec<[&Buffer; 8]> = values.inputs.iter().filter_map(|input| input.buffer()).collect();
+    let pairs: Vec<Buffer> = values.inputs.iter().filter_map(|input| pair(input)).collect();
+    let mut unused = pairs.iter();
+    let inputs: SmallVec<[&Buffer; 8]> = values
+        .inputs
+        .iter()
+        .filter_map(|input| if input.dtype.is_complex() { unused.next() } else { input.buffer() })
+        .collect();
     debug_assert_eq!(inputs.len(), values.inputs.len(), "inputs have buffers");
     let results = match plan.run(&values.symbols, &values.params, &inputs, backend, interrupted) {
         Err(Error::OutOfBounds(_)) => return Err(out_of_bounds(backend, device, plans, roots, interrupted)),
@@ -68,9 +74,25 @@ pub fn evaluate_on(
     };
     debug_assert_eq!(results.len(), values.outputs.len(), "a result a root");
     for (output, result) in values.outputs.iter().zip(results) {
-        output.fill(result);
+        output.fill(if output.dtype.is_complex() { unpaired(result)? } else { result });
     }
     Ok(())
+}
+
+/// The memory of a complex array as plans see it: of the parts, with an axis more. `None` for real arrays.
+fn pair(node: &Lazy) -> Option<Buffer> {
+    let buffer = node.buffer().filter(|_| node.dtype.is_complex())?;
+    let strides = buffer.strides.iter().map(|stride| stride * 2).chain([1]).collect();
+    Some(Buffer { storage: buffer.storage.clone(), offset: buffer.offset, strides })
+}
+
+/// The inverse of [`pair`].
+fn unpaired(mut buffer: Buffer) -> Result<Buffer, Error> {
+    if buffer.strides.pop() != Some(1) || buffer.strides.iter().any(|stride| stride % 2 != 0) {
+        return Err(Error::Internal("the parts of complex numbers do not lie side by side".into()));
+    }
+    buffer.strides.iter_mut().for_each(|stride| *stride /= 2);
+    Ok(buffer)
 }
 
 /// A captured graph that has no plan yet.

@@ -151,7 +151,7 @@ def test_buffers_and_scalars_of_other_libraries():
     same(xp.asarray(memoryview(b"ab")), np.array([97, 98], np.uint8))
 
 
-@pytest.mark.parametrize("value", [1j, "text", None, [None], np.zeros(2, complex), np.zeros(2, "M8[s]"), {1, 2}])
+@pytest.mark.parametrize("value", ["text", None, [None], np.zeros(2, np.clongdouble), np.zeros(2, "M8[s]"), {1, 2}])
 def test_what_has_no_dtype_here_is_refused(value):
     with pytest.raises(TypeError):
         xp.asarray(value)

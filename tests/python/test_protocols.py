@@ -144,7 +144,12 @@ def test_inspection():
     info = xp.__array_namespace_info__()
     assert info.default_device() == "cpu"
     assert info.devices() == ("cpu",)
-    assert info.default_dtypes() == {"real floating": np.float64, "integral": np.int64, "indexing": np.int64}
+    assert info.default_dtypes() == {
+        "real floating": np.float64,
+        "complex floating": np.complex128,
+        "integral": np.int64,
+        "indexing": np.int64,
+    }
     assert info.dtypes(kind="real floating") == {"float32": np.float32, "float64": np.float64}
     assert set(info.dtypes()) == {*info.dtypes(kind="bool"), *info.dtypes(kind="numeric")}
     assert set(info.dtypes(kind=("signed integer", "bool"))) == {"int8", "int16", "int32", "int64", "bool"}

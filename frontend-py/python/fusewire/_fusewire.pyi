@@ -62,6 +62,8 @@ uint32: np.dtype[np.uint32]
 uint64: np.dtype[np.uint64]
 float32: np.dtype[np.float32]
 float64: np.dtype[np.float64]
+complex64: np.dtype[np.complex64]
+complex128: np.dtype[np.complex128]
 bool_: np.dtype[np.bool_]
 
 @final
@@ -171,6 +173,8 @@ class Array:
         """Computes the values, keeps them, and returns the array itself."""
     def conj(self, /) -> Array:
         """The complex conjugate: real numbers stay as they are."""
+    def conjugate(self, /) -> Array:
+        """The same as `conj`."""
     def copy(self, /, order: str | None = None) -> Array:
         """The array in memory of its own."""
     def cumprod(self, /, axis: int | None = None, dtype: _DType | None = None) -> Array:
@@ -191,7 +195,7 @@ class Array:
     def imag(self) -> Array:
         """The imaginary part: zeros for real numbers."""
     def item(self, /, *index: SupportsIndex) -> _Scalar:
-        """The one element of an array of size 1, or the one at an index, as a Python _Bool, int or float."""
+        """The one element of an array of size 1, or the one at an index, as a Python _Bool, int, float or complex."""
     @property
     def itemsize(self) -> int:
         """Bytes of one element."""
@@ -417,7 +421,7 @@ def hypot(x1: _Operand, x2: _Operand, /) -> Array:
     """Length of the vector (a, b), without overflow."""
 
 def imag(x: _Operand, /) -> Array:
-    """The imaginary part: zeros for real numbers."""
+    """The imaginary part: 0 for real numbers."""
 
 def isfinite(x: _Operand, /) -> Array:
     """Neither infinite nor NaN?"""

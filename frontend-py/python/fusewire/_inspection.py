@@ -14,7 +14,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "signed integer": ("int8", "int16", "int32", "int64"),
     "unsigned integer": ("uint8", "uint16", "uint32", "uint64"),
     "real floating": ("float32", "float64"),
-    "complex floating": (),
+    "complex floating": ("complex64", "complex128"),
 }
 _KINDS["integral"] = _KINDS["signed integer"] + _KINDS["unsigned integer"]
 _KINDS["numeric"] = _KINDS["integral"] + _KINDS["real floating"] + _KINDS["complex floating"]
@@ -101,7 +101,7 @@ class __array_namespace_info__:  # noqa: N801 (the standard's name)
     def default_dtypes(self, *, device: str | None = None) -> dict[str, np.dtype[Any]]:
         """Return the dtypes of numbers without one."""
         _check_device(device)
-        names = {"real floating": "float64", "integral": "int64", "indexing": "int64"}
+        names = {"real floating": "float64", "complex floating": "complex128", "integral": "int64", "indexing": "int64"}
         return {kind: getattr(_fusewire, name) for kind, name in names.items()}
 
     def dtypes(

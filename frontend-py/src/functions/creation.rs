@@ -128,6 +128,7 @@ fn default_dtype(number: Weak) -> DType {
         Weak::Int(value) if i64::try_from(value).is_err() && u64::try_from(value).is_ok() => DType::U64,
         Weak::Int(_) => DType::I64,
         Weak::Float(_) => DType::F64,
+        Weak::Complex(..) => DType::C128,
     }
 }
 
@@ -164,23 +165,9 @@ fn number(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Weak> {
         return Ok(number);
     }
     if is_numpy_scalar(object) || object.is_exact_instance_of::<Array>() || object.is_instance_of::<PyUntypedArray>() {
-        let scalar = element(object.py(), &array(object, function)?, function)?;
-        return Ok(match scalar.dtype() {
-            DType::Bool => Weak::Bool(scalar.as_bool()),
-            DType::F32 | DType::F64 => Weak::Float(scalar.as_f64()),
-            DType::U8 | DType::U16 | DType::U32 | DType::U64 => Weak::Int(scalar.bits().into()),
-            DType::I8 | DType::I16 | DType::I32 | DType::I64 => Weak::Int(scalar.as_i64().into()),
-        });
+        return element(object.py(), &array(object, function)?, function);
     }
     Err(PyTypeError::new_err(format!("{function}: expected a number, got {}", type_name(object))))
-}
-
-fn as_float(number: Weak) -> f64 {
-    match number {
-        Weak::Bool(value) => f64::from(value),
-        Weak::Int(value) => value as f64,
-        Weak::Float(value) => value,
-    }
 }
 
 /// `start`, `start + step`, ... below `stop` (from 0 where only one bound is given).
@@ -211,7 +198,8 @@ pub fn arange(
 
 /// `num` evenly spaced numbers from `start` to `stop`, which is the last one with `endpoint`.
 ///
-/// float64 unless `dtype` says otherwise. Raises ValueError for a negative `num`.
+/// float64, or complex128 where a bound is complex, unless `dtype` says otherwise. Raises ValueError for a negative `num`,
+/// TypeError for complex bounds and a real `dtype`.
 #[pyfunction]
 #[pyo3(signature = (start, stop, /, num, *, dtype=None, device=None, endpoint=true))]
 pub fn linspace(
@@ -224,8 +212,8 @@ pub fn linspace(
 ) -> PyResult<Array> {
     check_device(device)?;
     let count = usize::try_from(num).map_err(|_| PyValueError::new_err(format!("linspace: num={num} is negative")))?;
-    let (first, last) = (as_float(number(start, "linspace")?), as_float(number(stop, "linspace")?));
-    recorded(start.py(), build::linspace(first, last, count, dtype.map_or(DType::F64, |d| d.0), endpoint))
+    let (first, last) = (number(start, "linspace")?, number(stop, "linspace")?);
+    recorded(start.py(), build::linspace(first, last, count, dtype.map(|d| d.0), endpoint))
 }
 
 /// An array of zeros, float64 unless `dtype` says otherwise. (Memory that is not set cannot be told from zeros.)

@@ -20,7 +20,7 @@ pub const GATHER: u32 = 8;
 pub fn op(op: ScalarOp, dtype: DType) -> u32 {
     match op.row().class {
         // About twenty primitive ops each; composites do not reach fusion as such.
-        Class::Maths | Class::Composite(_) => 20,
+        Class::Maths | Class::Composite(_) | Class::Parts => 20,
         Class::Primitive => match op {
             ScalarOp::Divide if !dtype.is_float() => 10,
             ScalarOp::Divide | ScalarOp::Sqrt => 4,

@@ -159,6 +159,7 @@ impl Display for Dim {
         match self {
             Dim::Zero => f.write_str("0"),
             Dim::One => f.write_str("1"),
+            Dim::Two => f.write_str("2"),
             Dim::Sym(symbol) => f.write_str(&symbol_name(*symbol)),
         }
     }

@@ -43,7 +43,7 @@ impl Emit for Evaluator {
         match row.class {
             _ if expands(op, dtype) => expand(op, self, operands),
             Class::Composite(body) => body(self, operands),
-            Class::Primitive | Class::Maths => {
+            Class::Primitive | Class::Maths | Class::Parts => {
                 let dtypes: Vec<DType> = operands.iter().map(|&v| self.dtype(v)).collect();
                 assert!(op.result_dtype(&dtypes).is_some(), "{} does not accept {dtypes:?}", row.name);
                 let operands: Vec<Scalar> = operands.iter().map(|&v| self.value(v)).collect();
