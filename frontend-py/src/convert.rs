@@ -125,7 +125,7 @@ pub fn array(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Arc<Lazy>> {
 /// A sequence of arrays.
 pub fn arrays(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Vec<Arc<Lazy>>> {
     if let Ok(stack) = object.cast_exact::<Array>() {
-        let rows = fusewire_ir::build::unstack(stack.get().node(), 0).map_err(crate::errors::recording)?;
+        let rows = fusewire_ir::build::unstack(&stack.get().node(), 0).map_err(crate::errors::recording)?;
         return Ok(rows);
     }
     object.try_iter()?.map(|item| array(&item?, function)).collect()

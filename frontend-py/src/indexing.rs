@@ -26,7 +26,7 @@ impl Array {
     /// the axes it stands for; it is computed at once. Raises IndexError for what is out of range, at the call where the
     /// values of the index are known then, else when the elements are computed.
     fn __getitem__<'py>(slf: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<Array> {
-        let node = slf.get().node();
+        let node = &slf.get().node();
         match Index::read(key)? {
             Index::Basic(items) => match element_view(node, &items) {
                 Some(single) => Ok(Array::new(single)),

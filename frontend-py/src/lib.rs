@@ -4,6 +4,7 @@
 //! the way out (`export`, `text`) and what Python sees: `Array` and the functions of the namespace.
 
 mod array;
+mod assignment;
 mod convert;
 mod diagnostics;
 mod dtype;

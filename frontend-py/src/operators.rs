@@ -43,7 +43,7 @@ fn matrix_product<'py>(
     let Operand::Array(other) = other else {
         return Err(PyTypeError::new_err("matmul: a number cannot be multiplied as a matrix; use *"));
     };
-    let own = array.get().node();
+    let own = &array.get().node();
     let result = if reflected { build::matmul(&other, own) } else { build::matmul(own, &other) };
     Ok(Bound::new(py, recorded(py, result)?)?.into_any())
 }

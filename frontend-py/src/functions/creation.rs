@@ -79,7 +79,7 @@ pub fn asarray<'py>(
 
 /// An array of ours in another dtype or memory.
 fn convert<'py>(array: &Bound<'py, Array>, dtype: Option<DType>, policy: Copy) -> PyResult<Bound<'py, Array>> {
-    let node = array.get().node();
+    let node = &array.get().node();
     match dtype.filter(|&d| d != node.dtype) {
         Some(other) if policy == Copy::Never => Err(PyValueError::new_err(format!(
             "copy=False, but a copy is needed to make {} of {}",
