@@ -10,8 +10,8 @@ import numpy.typing as npt
 _Bool: TypeAlias = builtins.bool
 _Device: TypeAlias = Literal["cpu"]
 _DType: TypeAlias = npt.DTypeLike
-_Scalar: TypeAlias = _Bool | int | float
-_Operand: TypeAlias = Array | npt.NDArray[Any] | np.generic | _Bool | int | float | Sequence[Any]
+_Scalar: TypeAlias = _Bool | int | float | complex
+_Operand: TypeAlias = Array | npt.NDArray[Any] | np.generic | _Bool | int | float | complex | Sequence[Any]
 _Integers: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 _IndexItem: TypeAlias = _Operand | SupportsIndex | slice | EllipsisType | None
 _Index: TypeAlias = _IndexItem | tuple[_IndexItem, ...]

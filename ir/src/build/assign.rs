@@ -4,12 +4,12 @@
 
 use super::{
     IndexItem, Key, Operand, Outside, cast, check_size, common_shape,
-    create::iota,
+    create::{full, iota},
     elementwise, expanded, flip,
     gather::gathered,
     index::{Part, Picked, part, pick},
     manipulate::{joined, permuted},
-    parameter, reshaped, scalar, sliced, tuple, where_,
+    parameter, reshaped, sliced, tuple, where_,
 };
 use crate::{
     dtype::DType,
@@ -17,7 +17,6 @@ use crate::{
     lazy::Lazy,
     ops::ScalarOp,
     promote::Weak,
-    reference,
     scalar::Scalar,
     shape::Shape,
 };
@@ -28,11 +27,7 @@ use std::sync::Arc;
 pub fn fit(value: &Operand, dtype: DType) -> Recorded<Arc<Lazy>> {
     match value {
         Operand::Array(value) => cast(value, dtype),
-        // A float to an integer dtype converts as astype does.
-        Operand::Scalar(Weak::Float(value)) if !dtype.is_float() => {
-            parameter(reference::cast(Scalar::f64(*value), dtype))
-        }
-        Operand::Scalar(value) => parameter(scalar(*value, dtype)?),
+        Operand::Scalar(value) => full(Shape::new(), *value, dtype),
     }
 }
 
