@@ -14,7 +14,7 @@ use fusewire_ir::{
     promote::Weak,
     shape::element_count,
 };
-use numpy::{PyArrayDescr, PyUntypedArray};
+use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     ffi, intern,
@@ -183,21 +183,29 @@ impl Array {
         buffer_protocol(slf, view, flags)
     }
 
+    /// A DLPack capsule that shares the memory, computed first where it is not; versioned for who knows versions.
+    ///
+    /// Without `copy=False`, what the consumer could not take is copied: read-only memory when the capsule has no flag to say
+    /// so, and negative strides. Raises BufferError for other devices and where `copy=False` is impossible.
     #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
     fn __dlpack__<'py>(
         slf: &Bound<'py, Self>,
         stream: Option<&Bound<'py, PyAny>>,
-        max_version: Option<&Bound<'py, PyAny>>,
+        max_version: Option<(u32, u32)>,
         dl_device: Option<&Bound<'py, PyAny>>,
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        let array = to_numpy(slf)?;
+        let flagged = max_version.is_some_and(|version| version >= (1, 0));
+        let writable: bool = array.getattr(intern!(py, "flags"))?.getattr(intern!(py, "writeable"))?.extract()?;
+        let unfit = !(flagged || writable) || array.strides().iter().any(|&stride| stride < 0);
         let options = PyDict::new(py);
         options.set_item(intern!(py, "stream"), stream)?;
         options.set_item(intern!(py, "max_version"), max_version)?;
         options.set_item(intern!(py, "dl_device"), dl_device)?;
-        options.set_item(intern!(py, "copy"), copy)?;
-        to_numpy(slf)?.call_method(intern!(py, "__dlpack__"), (), Some(&options))
+        options.set_item(intern!(py, "copy"), copy.or(unfit.then_some(true)))?;
+        array.call_method(intern!(py, "__dlpack__"), (), Some(&options))
     }
 
     /// `(kDLCPU, 0)`.

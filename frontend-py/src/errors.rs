@@ -3,10 +3,11 @@
 use fusewire_ir::error::{Mistake, RecordError};
 use fusewire_runtime::error::Error;
 use pyo3::{
-    PyErr,
+    PyErr, Python,
     exceptions::{
         PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
     },
+    prelude::*,
 };
 
 /// A mistake found while recording.
@@ -25,6 +26,18 @@ pub fn computing(error: Error) -> PyErr {
     match error {
         Error::OutOfMemory { .. } => PyMemoryError::new_err(error.to_string()),
         Error::Interrupted => PyKeyboardInterrupt::new_err(()),
+        Error::LinearAlgebra(message) => linear_algebra(message),
         Error::Internal(_) => PyRuntimeError::new_err(error.to_string()),
     }
+}
+
+/// `fusewire.linalg.LinAlgError`, which is defined in Python, where NumPy's class is.
+fn linear_algebra(message: String) -> PyErr {
+    Python::attach(|py| {
+        let class = py.import("fusewire.linalg").and_then(|module| module.getattr("LinAlgError"));
+        match class.and_then(|class| class.call1((message,))) {
+            Ok(error) => PyErr::from_value(error),
+            Err(error) => error,
+        }
+    })
 }

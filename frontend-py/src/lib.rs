@@ -49,6 +49,7 @@ mod _fusewire {
                 all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std,
                 sum, var,
             },
+            sorting::{argsort, sort},
         },
     };
 

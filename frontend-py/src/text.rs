@@ -64,5 +64,6 @@ fn op_name(node: &Lazy) -> &'static str {
         Op::Scan { op, .. } => op.row().name,
         Op::Concat { .. } => "concat",
         Op::Dot => "matmul",
+        Op::Call(routine) => routine.name(),
     }
 }

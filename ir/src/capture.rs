@@ -246,7 +246,7 @@ impl<'a> Capture<'a> {
                     key.extend(starts.iter().map(|&s| code(symbols.start(s))));
                     key.extend(steps.iter().map(|&s| code(symbols.step(s))));
                 }
-                Some(Op::Map(_) | Op::Cast | Op::View(View::Reshape | View::Expand) | Op::Dot) => {}
+                Some(Op::Map(_) | Op::Cast | Op::View(View::Reshape | View::Expand) | Op::Dot | Op::Call(_)) => {}
             }
             let shape = node.lazy.shape.as_slice();
             key.push(shape.len() as u32);
@@ -339,6 +339,7 @@ fn add(graph: &mut Graph, op: &Op<LazyForm>, operands: &[NodeId], node: &Arc<Laz
             symbols.shape(&node.shape);
             graph.dot(operands[0], operands[1])
         }
+        Op::Call(routine) => graph.call(*routine, operands, node.dtype, symbols.shape(&node.shape)),
     }
 }
 
@@ -363,6 +364,7 @@ fn opcode(op: Option<&Op<LazyForm>>) -> u32 {
         Some(Op::Scan { op, .. }) => scalar(11, op),
         Some(Op::Concat { .. }) => 12,
         Some(Op::Dot) => 13,
+        Some(Op::Call(routine)) => 14 | routine.code() << 8,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     infer,
     node::{GraphForm, InputId, Op, ParamId, View},
     ops::ScalarOp,
+    routine::Routine,
     scalar::Scalar,
     shape::{Axes, Dim, SymShape},
 };
@@ -217,5 +218,10 @@ impl Graph {
         let shape = infer::product(&self.node(left).shape, &self.node(right).shape);
         let dtype = self.node(left).dtype;
         self.typed(Op::Dot, &[left, right], dtype, shape)
+    }
+
+    /// A call; the caller says the result array's dtype and shape.
+    pub fn call(&mut self, routine: Routine, operands: &[NodeId], dtype: DType, shape: SymShape) -> NodeId {
+        self.typed(Op::Call(routine), operands, dtype, shape)
     }
 }

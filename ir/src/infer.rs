@@ -4,6 +4,7 @@
 use crate::{
     dtype::DType,
     node::{Form, Op, View},
+    routine::Routine,
     shape::{Axes, Dim},
 };
 use smallvec::SmallVec;
@@ -13,14 +14,18 @@ use std::fmt::Debug;
 pub trait Extent: Copy + Eq + Debug {
     /// The extent that broadcasts.
     const ONE: Self;
+    /// The extent of the parts of complex numbers; lazy nodes have complex dtypes instead.
+    const PAIR: Option<Self>;
 }
 
 impl Extent for usize {
     const ONE: usize = 1;
+    const PAIR: Option<usize> = None;
 }
 
 impl Extent for Dim {
     const ONE: Dim = Dim::One;
+    const PAIR: Option<Dim> = Some(Dim::Two);
 }
 
 /// Extents of either kind.
@@ -45,6 +50,14 @@ pub fn product<D: Extent>(left: &[D], right: &[D]) -> Extents<D> {
     shape
 }
 
+/// What an array in memory holds: pairs of floats are complex numbers.
+fn held<D: Extent>((dtype, shape): (DType, &[D])) -> (DType, &[D]) {
+    match shape.split_last() {
+        Some((&last, rest)) if Some(last) == D::PAIR => (dtype.complex(), rest),
+        _ => (dtype, shape),
+    }
+}
+
 /// Is the axis list ascending and inside the rank?
 fn ascending(axes: &Axes, rank: usize) -> bool {
     axes.windows(2).all(|w| w[0] < w[1]) && axes.last().is_none_or(|&a| (a as usize) < rank)
@@ -63,6 +76,7 @@ pub fn check<F: Form, D: Extent>(
         Op::Map(op) => op.row().arity,
         Op::Cast | Op::View(_) | Op::Reduce { .. } | Op::Scan { .. } => 1,
         Op::Dot => 2,
+        Op::Call(routine) => routine.arity(),
         Op::Concat { .. } => operands.len().max(1),
     };
     if operands.len() != arity {
@@ -145,6 +159,23 @@ pub fn check<F: Form, D: Extent>(
             want(left[..batch] == right[..batch], "the batch extents must agree")?;
             want(left[rank - 1] == right[rank - 2], "the summed extents must agree")?;
             want(product(left, right).as_slice() == shape, "the result is [batch..., m, n]")
+        }
+        Op::Call(routine) => {
+            let operands: SmallVec<[(DType, &[D]); 2]> = operands.iter().map(|&operand| held(operand)).collect();
+            let (dtype, shape) = held((dtype, shape));
+            let takes = operands[0].0;
+            want(operands.iter().all(|o| o.0 == takes), "the operands must have one dtype")?;
+            let Some(result) = routine.result_dtype(takes) else {
+                return Err(format!("{} does not take {takes}", routine.name()));
+            };
+            want(result == dtype, &format!("the result of {} is {result}", routine.name()))?;
+            let core = routine.core_rank();
+            want(operands.iter().all(|o| o.1.len() >= core), "an operand has too few axes")?;
+            match routine {
+                Routine::Sort { .. } | Routine::Argsort { .. } => {
+                    want(operands[0].1 == shape, "the result has the operand's shape")
+                }
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 //! user runs goes through it. What ops do to complex numbers is the pass that splits them, which runs first: complex inputs and
 //! results are real tensors with a last axis of extent 2. Float32 sums and products accumulate in float64, so that it is more accurate than what it judges.
 
+pub mod routines;
+
 use crate::{
     dtype::DType,
     graph::{Graph, Node},
@@ -151,6 +153,11 @@ fn evaluate_node(node: &Node, shape: &[usize], operands: &[Elements], binding: &
                 }
                 fold.result()
             }))
+        }
+        Op::Call(routine) => {
+            let operands: Vec<ArrayD<Scalar>> = operands.iter().map(|o| o.to_owned()).collect();
+            let result = routines::call(*routine, &operands, node.dtype)?;
+            if result.shape() == shape { Ok(result.into_shared()) } else { Err(format!("gives {:?}", result.shape())) }
         }
     }
 }

@@ -87,6 +87,7 @@ impl Lazy {
         let own = match (&op, inputs.first()) {
             (Op::Reduce { .. }, Some(operand)) => elements(&operand.shape),
             (Op::Dot, Some(left)) => elements(&shape).saturating_mul(left.shape.last().map_or(1, |&k| k as u64)),
+            (Op::Call(routine), Some(operand)) => routine.work(&operand.shape),
             _ => elements(&shape),
         };
         let pending = inputs.iter().filter(|i| i.buffer().is_none());

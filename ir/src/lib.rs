@@ -21,6 +21,7 @@ pub mod pass;
 pub mod passes;
 pub mod promote;
 pub mod reference;
+pub mod routine;
 pub mod rules;
 pub mod scalar;
 pub mod shape;

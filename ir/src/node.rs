@@ -3,6 +3,7 @@
 
 use crate::{
     ops::ScalarOp,
+    routine::Routine,
     scalar::Scalar,
     shape::{Axes, Int},
 };
@@ -86,6 +87,8 @@ pub enum Op<F: Form> {
     },
     /// Batched matrix product `[b..., m, k] x [b..., k, n] -> [b..., m, n]` of floats; equal batch extents.
     Dot,
+    /// A routine of a library; operands of one dtype. See `routine.rs` for what its result array is.
+    Call(Routine),
 }
 
 /// How a view arranges its operand. The result's extents are the node's shape.

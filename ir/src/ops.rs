@@ -323,7 +323,7 @@ op_table! {
     IsInf "isinf" 1 Float Bool Composite(c::isinf), r::isinf, promotion: IntegerConstant(false), complex: Some(Truth(z::isinf));
     /// Not a number?
     IsNan "isnan" 1 Float Bool Composite(c::isnan), r::isnan, promotion: IntegerConstant(false), complex: Some(Truth(z::isnan));
-    /// Quotient rounded down, NumPy's results for zero divisors and for MIN // -1.
+    /// Quotient rounded down, NumPy's results for zero divisors and for MIN // -1; of or by an infinity as `divide`.
     FloorDivide "floor_divide" 2 Numeric Same Composite(c::floor_divide), r::floor_divide, operator: Some("floordiv");
     /// Remainder with the divisor's sign, NumPy's results for zero divisors.
     Remainder "remainder" 2 Numeric Same Composite(c::remainder), r::remainder, operator: Some("mod");

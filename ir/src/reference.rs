@@ -313,16 +313,14 @@ pub(crate) fn isnan(a: &[Scalar]) -> Scalar {
 }
 
 fn floor_divide_f64(x: f64, y: f64) -> f64 {
-    let mut remainder = x % y;
-    if y == 0.0 {
+    let remainder = x % y;
+    if y == 0.0 || x.is_infinite() || y.is_infinite() {
         return x / y;
     }
     let mut quotient = (x - remainder) / y;
     if remainder != 0.0 && (y < 0.0) != (remainder < 0.0) {
-        remainder += y;
         quotient -= 1.0;
     }
-    let _ = remainder;
     if quotient == 0.0 {
         return 0f64.copysign(x / y);
     }
@@ -331,7 +329,7 @@ fn floor_divide_f64(x: f64, y: f64) -> f64 {
 }
 fn floor_divide_f32(x: f32, y: f32) -> f32 {
     let remainder = x % y;
-    if y == 0.0 {
+    if y == 0.0 || x.is_infinite() || y.is_infinite() {
         return x / y;
     }
     let mut quotient = (x - remainder) / y;

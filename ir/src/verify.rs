@@ -73,7 +73,8 @@ pub fn check_node(graph: &Graph, node: &Node) -> Result<(), String> {
         | Op::Reduce { .. }
         | Op::Scan { .. }
         | Op::Concat { .. }
-        | Op::Dot => Ok(()),
+        | Op::Dot
+        | Op::Call(_) => Ok(()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! The CPU as a back end of the runtime.
 
-use crate::{compile, launch, product, threads::Threads};
+use crate::{compile, launch, product, routines, threads::Threads};
 use fusewire_ir::value::Storage;
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
-    backend::{Backend, Executable, Launch, MatrixProduct},
+    backend::{Backend, Executable, Launch, LibraryCall, MatrixProduct},
     error::Error,
     pool,
 };
@@ -64,5 +64,9 @@ impl Backend for CpuBackend {
 
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
         product::matrix_product(&self.threads, product)
+    }
+
+    fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {
+        routines::call(&self.threads, call)
     }
 }

@@ -12,6 +12,7 @@ mod isa;
 mod launch;
 mod native;
 mod product;
+mod routines;
 mod scalar;
 mod threads;
 mod vector;

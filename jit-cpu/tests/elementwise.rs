@@ -12,6 +12,7 @@ use fusewire_lowering::{
     builder::KernelBuilder,
     interp::TypedBuffer,
     kernel::{Affine, Coefficient, Kernel, LoopKind, Range, Role},
+    math::expands,
 };
 use support::{Random, agree, edges, symbol};
 
@@ -150,8 +151,7 @@ fn operand_dtypes(op: ScalarOp, dtype: DType) -> Vec<DType> {
 fn kernel_ops() -> impl Iterator<Item = (ScalarOp, DType)> {
     OPS.iter().flat_map(|row| {
         let on = move |dtype: &DType| match row.class {
-            Class::Primitive => row.domain.contains(*dtype),
-            Class::Maths => row.op == ScalarOp::Pow && dtype.is_integer(),
+            Class::Primitive | Class::Maths => row.domain.contains(*dtype) && !expands(row.op, *dtype),
             Class::Composite(_) | Class::Parts => false,
         };
         DType::REAL.into_iter().filter(on).map(move |dtype| (row.op, dtype))

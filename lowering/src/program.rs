@@ -5,8 +5,10 @@ use crate::kernel::{IntExpr, IntId, Kernel};
 use fusewire_ir::{
     dtype::DType,
     node::{InputId, ParamId},
+    routine::Routine,
     shape::SymShape,
 };
+use smallvec::SmallVec;
 
 /// Index into [`Program::arrays`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -66,6 +68,15 @@ pub enum Step {
         /// `[b..., k, n]`.
         right: StridedView,
         /// `[b..., m, n]`, allocated, dense.
+        destination: ArrayId,
+    },
+    /// A routine of a library into a dense array.
+    Call {
+        /// Which.
+        routine: Routine,
+        /// What it takes.
+        operands: SmallVec<[StridedView; 2]>,
+        /// Its result array.
         destination: ArrayId,
     },
 }

@@ -10,7 +10,7 @@ use crate::{
 use fusewire_ir::{
     dtype::DType,
     graph::{Graph, Layout, Stride},
-    interp::{Binding, Tensor, extents},
+    interp::{Binding, Tensor, extents, routines},
     ops::ScalarOp,
     scalar::Scalar,
 };
@@ -86,6 +86,15 @@ impl Memory {
                 let product = product(&a, &b)?;
                 let shape = self.shapes[destination.0 as usize].clone();
                 self.arrays[destination.0 as usize] = TypedBuffer::new(a.dtype, product).strided(0, &dense(&shape));
+                Ok(())
+            }
+            Step::Call { routine, operands, destination } => {
+                let operands = operands.iter().map(|view| Ok(self.tensor(view, binding)?.array));
+                let dtype = self.arrays[destination.0 as usize].dtype;
+                let array = routines::call(*routine, &operands.collect::<Result<Vec<_>, String>>()?, dtype)?;
+                let shape = self.shapes[destination.0 as usize].clone();
+                let elements: Vec<Scalar> = array.into_iter().collect();
+                self.arrays[destination.0 as usize] = TypedBuffer::new(dtype, elements).strided(0, &dense(&shape));
                 Ok(())
             }
         }

@@ -5,14 +5,14 @@
 use crate::kernel::{
     Affine, BufferId, Coefficient, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Range, Role, Stmt, ValueId, VarId,
 };
-use crate::walk::for_each_stmt;
+use crate::{math, walk::for_each_stmt};
 use fusewire_ir::{
     dtype::DType,
     ops::{Class, ScalarOp},
 };
 use smallvec::SmallVec;
 
-/// Checks a kernel that may still have float maths ops: between the kernel passes.
+/// Checks a kernel that may still have ops that are expanded: between the kernel passes.
 pub fn verify(kernel: &Kernel) -> Result<(), String> {
     check(kernel, true)
 }
@@ -325,9 +325,8 @@ impl Checker<'_> {
             return Err(format!("{} does not accept {}", op.row().name, dtypes.join(", ")));
         };
         match op.row().class {
-            Class::Primitive => Ok(dtype),
-            Class::Maths if self.maths || dtype.is_integer() => Ok(dtype),
-            Class::Maths => Err(format!("{} of {dtype} is not expanded", op.row().name)),
+            Class::Primitive | Class::Maths if self.maths || !math::expands(op, dtypes[0]) => Ok(dtype),
+            Class::Primitive | Class::Maths => Err(format!("{} of {dtype} is not expanded", op.row().name)),
             Class::Composite(_) => Err(format!("{} is a composite", op.row().name)),
             Class::Parts => Err(format!("{} is of graphs only", op.row().name)),
         }

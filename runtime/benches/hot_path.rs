@@ -21,7 +21,7 @@ use fusewire_lowering::{
     program::{ArrayId, Step},
 };
 use fusewire_runtime::{
-    backend::{Backend, Executable, Launch, MatrixProduct},
+    backend::{Backend, Executable, Launch, LibraryCall, MatrixProduct},
     cache::{LIMITS, PlanCache},
     compile,
     error::Error,
@@ -59,6 +59,9 @@ impl Backend for Idle {
         Ok(())
     }
     fn matrix_product(&self, _: &MatrixProduct<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+    fn call(&self, _: &LibraryCall<'_>) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -121,7 +124,7 @@ fn main() {
     let program = lower::program(&optimized);
     let kernel = program.steps.iter().find_map(|step| match step {
         Step::Launch { kernel, .. } => Some(kernel.clone()),
-        Step::Product { .. } => None,
+        Step::Product { .. } | Step::Call { .. } => None,
     });
     let kernel = kernel.unwrap();
     measure_slow("plan: capture and graph", || drop(black_box(graph_of(&roots))));

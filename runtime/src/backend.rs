@@ -1,7 +1,7 @@
 //! What a device must offer. One implementation per JIT; no method per op. Plans, caches and pools above it are shared.
 
 use crate::error::Error;
-use fusewire_ir::{dtype::DType, value::Storage};
+use fusewire_ir::{dtype::DType, routine::Routine, value::Storage};
 use fusewire_lowering::kernel::Kernel;
 use std::{any::Any, sync::Arc};
 
@@ -56,6 +56,31 @@ pub struct MatrixProduct<'a> {
     pub interrupted: &'a dyn Fn() -> bool,
 }
 
+/// A strided array somewhere in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrayView<'a> {
+    /// Its dtype.
+    pub dtype: DType,
+    /// Element `[0, 0, ...]`.
+    pub pointer: *mut u8,
+    /// Its extents.
+    pub shape: &'a [usize],
+    /// Elements from one index to the next, an entry an axis.
+    pub strides: &'a [isize],
+}
+
+/// A call of a library's routine.
+pub struct LibraryCall<'a> {
+    /// Which.
+    pub routine: Routine,
+    /// What it takes.
+    pub operands: &'a [ArrayView<'a>],
+    /// Its result array: dense, of the shape that the routine gives for these operands, and apart from them.
+    pub destination: ArrayView<'a>,
+    /// As [`Launch::interrupted`].
+    pub interrupted: &'a dyn Fn() -> bool,
+}
+
 /// A device's back end.
 pub trait Backend: Send + Sync {
     /// For texts and errors: `cpu`.
@@ -70,4 +95,6 @@ pub trait Backend: Send + Sync {
     fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error>;
     /// Runs a batch of matrix products to its end.
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error>;
+    /// Runs a routine to its end. [`Error::LinearAlgebra`] where the operands' values have no result.
+    fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error>;
 }

@@ -13,6 +13,8 @@ pub enum Error {
     },
     /// The caller asked to stop (KeyboardInterrupt).
     Interrupted,
+    /// A routine of linear algebra has no result for these values, in words (LinAlgError).
+    LinearAlgebra(String),
     /// A mistake of ours, in words (RuntimeError).
     Internal(String),
 }
@@ -22,6 +24,7 @@ impl fmt::Display for Error {
         match self {
             Error::OutOfMemory { bytes } => write!(f, "could not allocate {bytes} bytes"),
             Error::Interrupted => f.write_str("interrupted"),
+            Error::LinearAlgebra(message) => f.write_str(message),
             Error::Internal(message) => write!(f, "internal error, please report it: {message}"),
         }
     }

@@ -2,17 +2,18 @@
 //! tests hold the other back ends, with the plans, lifetimes and reuse in place that those get.
 
 use crate::{
-    backend::{Backend, Executable, Launch, Matrix, MatrixProduct},
+    backend::{ArrayView, Backend, Executable, Launch, LibraryCall, Matrix, MatrixProduct},
     error::Error,
     pool,
 };
-use fusewire_ir::{dtype::DType, ops::ScalarOp, scalar::Scalar, value::Storage};
+use fusewire_ir::{dtype::DType, interp::routines, ops::ScalarOp, scalar::Scalar, value::Storage};
 use fusewire_lowering::{
     interp::{Memory, run_on},
     kernel::{BufferId, Kernel, Role},
     text,
     verify::verify_lowered,
 };
+use ndarray::ArrayD;
 use std::{any::Any, sync::Arc};
 
 /// The back end. Memory comes from the host's pool.
@@ -83,6 +84,25 @@ impl Backend for Interpreter {
         }
         Ok(())
     }
+
+    fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {
+        let operands: Vec<ArrayD<Scalar>> = call.operands.iter().map(tensor).collect();
+        let dtype = call.destination.dtype;
+        let result = routines::call(call.routine, &operands, dtype).map_err(Error::LinearAlgebra)?;
+        for (number, &value) in result.iter().enumerate() {
+            // SAFETY: the plan has checked that the destination has the routine's shape, and it is dense.
+            unsafe { write(call.destination.pointer.add(number * dtype.size()), value) };
+        }
+        Ok(())
+    }
+}
+
+fn tensor(view: &ArrayView<'_>) -> ArrayD<Scalar> {
+    ArrayD::from_shape_fn(view.shape, |index| {
+        let offset: isize = (0..view.shape.len()).map(|axis| index[axis] as isize * view.strides[axis]).sum();
+        // SAFETY: the plan gives views that lie inside their arrays.
+        unsafe { read(view.pointer.wrapping_offset(offset * view.dtype.size() as isize), view.dtype) }
+    })
 }
 
 fn element(matrix: &Matrix, dtype: DType, row: isize, column: isize) -> *mut u8 {

@@ -11,7 +11,7 @@ use crate::{
     in_place::may_overwrite,
     int_table::{IntTable, IntTableBuilder, RowId, StrideSource},
 };
-use fusewire_ir::dtype::DType;
+use fusewire_ir::{dtype::DType, routine::Routine};
 use fusewire_lowering::{
     kernel::{BufferId, Kernel, Role},
     program::{Argument, ArrayId, Program, Step, StridedView},
@@ -61,6 +61,7 @@ pub(crate) struct Provision {
 pub(crate) enum Work {
     Launch(PlannedLaunch),
     Product(PlannedProduct),
+    Call(PlannedCall),
 }
 
 pub(crate) struct PlannedLaunch {
@@ -86,6 +87,12 @@ pub(crate) enum PlannedArgument {
 pub(crate) struct PlannedProduct {
     pub(crate) left: PlannedView,
     pub(crate) right: PlannedView,
+    pub(crate) destination: ArrayId,
+}
+
+pub(crate) struct PlannedCall {
+    pub(crate) routine: Routine,
+    pub(crate) operands: SmallVec<[PlannedView; 2]>,
     pub(crate) destination: ArrayId,
 }
 
@@ -129,6 +136,10 @@ impl Plan {
                     let (left, right) = (view(&mut ints, &rows, &left), view(&mut ints, &rows, &right));
                     Work::Product(PlannedProduct { left, right, destination })
                 }
+                Step::Call { routine, operands, destination } => {
+                    let operands = operands.iter().map(|operand| view(&mut ints, &rows, operand)).collect();
+                    Work::Call(PlannedCall { routine, operands, destination })
+                }
             });
         }
         let results: Vec<PlannedView> = program.results.iter().map(|v| view(&mut ints, &rows, v)).collect();
@@ -140,7 +151,7 @@ impl Plan {
     pub fn kernel_names(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().filter_map(|step| match &step.work {
             Work::Launch(launch) => Some(launch.compiled.kernel.name.as_str()),
-            Work::Product(_) => None,
+            Work::Product(_) | Work::Call(_) => None,
         })
     }
 
@@ -148,7 +159,7 @@ impl Plan {
     pub fn code_bytes(&self) -> usize {
         let bytes = |step: &PlannedStep| match &step.work {
             Work::Launch(launch) => launch.compiled.executable.code_bytes(),
-            Work::Product(_) => 0,
+            Work::Product(_) | Work::Call(_) => 0,
         };
         self.steps.iter().map(bytes).sum()
     }
@@ -157,7 +168,7 @@ impl Plan {
     pub fn table_bytes(&self) -> usize {
         let launch = |step: &PlannedStep| match &step.work {
             Work::Launch(launch) => launch.arguments.len() * 24 + (launch.ints.len() + launch.params.len()) * 4,
-            Work::Product(_) => 0,
+            Work::Product(_) | Work::Call(_) => 0,
         };
         let steps: usize = self.steps.iter().map(|step| size_of::<PlannedStep>() + launch(step)).sum();
         steps + self.arrays.len() * size_of::<PlannedArray>() + self.results.len() * size_of::<PlannedView>()
@@ -270,7 +281,7 @@ fn schedule_memory(
                     .copied()
                     .filter(|&dying| !first(dying) && same_size(arrays, dying, array))
                     .find(|&dying| overwrites(table, launch, dying, array)),
-                Work::Product(_) => None,
+                Work::Product(_) | Work::Call(_) => None,
             };
             if let Some(over) = over {
                 // Its memory goes on under another name.
@@ -297,6 +308,10 @@ fn for_each_array(work: &Work, visit: &mut dyn FnMut(ArrayId)) {
             visit(product.left.array);
             visit(product.right.array);
             visit(product.destination);
+        }
+        Work::Call(call) => {
+            call.operands.iter().for_each(|operand| visit(operand.array));
+            visit(call.destination);
         }
     }
 }

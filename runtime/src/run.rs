@@ -4,15 +4,17 @@
 //! Invariant: whatever fails, everything allocated here is freed and nothing else has changed.
 
 use crate::{
-    backend::{Backend, Launch, Matrix, MatrixProduct},
+    backend::{ArrayView, Backend, Launch, LibraryCall, Matrix, MatrixProduct},
     counters,
     error::Error,
     int_table::Values,
-    plan::{Plan, PlannedArgument, PlannedArray, PlannedLaunch, PlannedProduct, PlannedView, Work},
+    plan::{Plan, PlannedArgument, PlannedArray, PlannedCall, PlannedLaunch, PlannedProduct, PlannedView, Work},
 };
 use fusewire_ir::{
+    dtype::DType,
     scalar::Scalar,
-    value::{Buffer, Storage},
+    shape::Shape,
+    value::{Buffer, Storage, Strides, dense_strides},
 };
 use fusewire_lowering::program::ArrayId;
 use smallvec::SmallVec;
@@ -46,6 +48,7 @@ impl Plan {
             match &step.work {
                 Work::Launch(launch) => run.launch(launch)?,
                 Work::Product(product) => run.product(product)?,
+                Work::Call(call) => run.call(call)?,
             }
             for array in &step.free {
                 run.arrays[array.0 as usize] = Live::default();
@@ -62,6 +65,20 @@ struct Live {
     storage: Option<Arc<dyn Storage>>,
     /// Element `[0, 0, ...]`.
     pointer: Option<ptr::NonNull<u8>>,
+}
+
+/// A view with the sizes of the moment.
+struct Placed {
+    dtype: DType,
+    pointer: *mut u8,
+    shape: Shape,
+    strides: Strides,
+}
+
+impl Placed {
+    fn view(&self) -> ArrayView<'_> {
+        ArrayView { dtype: self.dtype, pointer: self.pointer, shape: &self.shape, strides: &self.strides }
+    }
 }
 
 struct Run<'a> {
@@ -191,7 +208,7 @@ impl<'a> Run<'a> {
             let mut axis = rank - 2;
             loop {
                 let Some(next) = axis.checked_sub(1) else {
-                    return self.call(product, (m, k, n), &batch);
+                    return self.multiply(product, (m, k, n), &batch);
                 };
                 axis = next;
                 let steps = [&product.left, &product.right].map(|view| self.values[view.strides[axis]] as isize * size);
@@ -219,7 +236,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn call(
+    fn multiply(
         &self,
         product: &PlannedProduct,
         (m, k, n): (usize, usize, usize),
@@ -231,6 +248,38 @@ impl<'a> Run<'a> {
         counters::BYTES_MOVED.add(bytes);
         let dtype = self.plan.arrays[product.destination.0 as usize].dtype;
         self.backend.matrix_product(&MatrixProduct { dtype, m, n, k, batch, interrupted: self.interrupted })
+    }
+
+    fn call(&self, call: &PlannedCall) -> Result<(), Error> {
+        let operands: SmallVec<[Placed; 2]> = call.operands.iter().map(|view| self.placed(view)).collect();
+        let array = &self.plan.arrays[call.destination.0 as usize];
+        let shape: Shape = array.extents.iter().map(|&row| self.values[row] as usize).collect();
+        // What a routine writes follows from its operands; that it fits is not left to the graph.
+        let taken: SmallVec<[&[usize]; 2]> = operands.iter().map(|operand| operand.shape.as_slice()).collect();
+        if call.routine.result_shape(&taken).as_ref() != Some(&shape) {
+            let name = call.routine.name();
+            return Err(Error::Internal(format!("the result of {name} of {taken:?} was recorded as {shape:?}")));
+        }
+        let strides = dense_strides(&shape);
+        let pointer = self.pointer(call.destination);
+        let destination = ArrayView { dtype: array.dtype, pointer, shape: &shape, strides: &strides };
+        let views: SmallVec<[ArrayView<'_>; 2]> = operands.iter().map(Placed::view).collect();
+        counters::LIBRARY_CALLS.add(1);
+        let arrays = call.operands.iter().map(|operand| operand.array).chain([call.destination]);
+        counters::BYTES_MOVED.add(arrays.map(|array| self.traffic(&self.plan.arrays[array.0 as usize])).sum());
+        let interrupted = self.interrupted;
+        self.backend.call(&LibraryCall { routine: call.routine, operands: &views, destination, interrupted })
+    }
+
+    fn placed(&self, view: &PlannedView) -> Placed {
+        let dtype = self.plan.arrays[view.array.0 as usize].dtype;
+        let offset = view.offset.map_or(0, |row| self.values[row] as isize) * dtype.size() as isize;
+        Placed {
+            dtype,
+            pointer: self.pointer(view.array).wrapping_offset(offset),
+            shape: view.extents.iter().map(|&row| self.values[row] as usize).collect(),
+            strides: view.strides.iter().map(|&row| self.values[row] as isize).collect(),
+        }
     }
 
     fn result(&self, view: &PlannedView) -> Result<Buffer, Error> {

@@ -116,6 +116,8 @@ fn random_call(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
             let y = pick(random, arrays);
             build::concat(&[x, y], if keep { None } else { Some(axis) })
         }
+        26 if keep => build::sort(&x, axis, random.bool()),
+        26 if rank > 1 => build::argsort(&x, axis, random.bool()),
         26 => build::reshape(&x, &[-1]),
         27 => random_index(random, &x),
         28 if keep => build::expand_dims(&x, &[axis]),

@@ -69,7 +69,7 @@ fn check(seed: u64) -> Result<(), String> {
 fn shown_program(graph: &Graph, program: &Program) -> String {
     let kernels = program.steps.iter().filter_map(|step| match step {
         Step::Launch { kernel, arguments, .. } => Some(format!("{}{arguments:?}\n", text::print(kernel))),
-        Step::Product { .. } => None,
+        Step::Product { .. } | Step::Call { .. } => None,
     });
     format!("{graph}\n{}{}", partition(graph).text(graph), kernels.collect::<String>())
 }

@@ -74,7 +74,7 @@ fn kernel_of(graph: &Graph) -> Kernel {
     let optimized = compile::optimize_graph(graph, &mut |_, _| {}).expect("the passes hold their invariants");
     let mut kernels = lower::program(&optimized).steps.into_iter().filter_map(|step| match step {
         Step::Launch { kernel, .. } => Some(kernel),
-        Step::Product { .. } => None,
+        Step::Product { .. } | Step::Call { .. } => None,
     });
     let kernel = kernels.next().expect("the graph computes something");
     assert!(kernels.next().is_none(), "the graph is one kernel");

@@ -26,6 +26,7 @@ pub fn label(graph: &Graph, id: NodeId) -> String {
         Op::Scan { op, axis } => with_scalars(graph, node, &format!("running {} along {axis}", op.row().name)),
         Op::Concat { axis } => with_scalars(graph, node, &format!("concat along {axis}")),
         Op::Dot => "dot".to_owned(),
+        Op::Call(routine) => routine.name().to_owned(),
     }
 }
 
@@ -44,7 +45,7 @@ pub fn class(op: &Op<GraphForm>) -> Class {
         Op::Reduce { .. } => Class::Reduce,
         Op::Scan { .. } => Class::Scan,
         Op::Concat { .. } => Class::Concat,
-        Op::Dot => Class::Product,
+        Op::Dot | Op::Call(_) => Class::Product,
     }
 }
 

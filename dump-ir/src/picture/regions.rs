@@ -71,13 +71,19 @@ impl Drawing<'_> {
                     None => (output.node, output.node, format!("store {}", self.name(output.node))),
                 })
                 .collect(),
-            Body::Product { node, .. } => vec![(*node, *node, format!("store {}", self.name(*node)))],
+            Body::Call { node, .. } => vec![(*node, *node, format!("store {}", self.name(*node)))],
         };
         let read = region.reads.iter().fold(Poly::zero(), |sum, &id| sum.plus(&self.bytes(id)));
         let written = stores.iter().fold(Poly::zero(), |sum, (_, source, _)| sum.plus(&self.bytes(*source)));
         let (title, loops) = match &region.body {
             Body::Nest(nest) => (format!("region {number}: kernel"), Some(loops(nest))),
-            Body::Product { .. } => (format!("region {number}: matrix product"), None),
+            Body::Call { node, .. } => {
+                let called = match &self.graph.node(*node).op {
+                    Op::Call(routine) => routine.name(),
+                    _ => "matrix product",
+                };
+                (format!("region {number}: {called}"), None)
+            }
         };
         let traffic = format!("{} read, {} written", self.sizes.bytes(&read), self.sizes.bytes(&written));
         self.picture.frames.push(Frame { title, notes: loops.into_iter().chain([traffic]).collect() });
@@ -107,7 +113,7 @@ impl Drawing<'_> {
     fn is_loaded(&self, region: &Region, id: NodeId) -> bool {
         let in_memory =
             matches!(self.graph.node(id).op, Op::Input(_)) || !self.partition.homes[id.0 as usize].is_empty();
-        in_memory && !region.members.contains(&id) && !matches!(region.body, Body::Product { node, .. } if node == id)
+        in_memory && !region.members.contains(&id) && !matches!(region.body, Body::Call { node, .. } if node == id)
     }
 
     /// What the region draws: all that leads to what it stores, down to what it loads. Scalars are written, not drawn.

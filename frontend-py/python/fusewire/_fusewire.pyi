@@ -48,7 +48,7 @@ class _Engine:
 
 engine: _Engine
 
-__all__ = ['Array', '__version__', 'abs', 'acos', 'acosh', 'add', 'all', 'any', 'arange', 'argmax', 'argmin', 'asarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'bool_', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'ceil', 'clip', 'complex128', 'complex64', 'compute', 'concat', 'conj', 'copysign', 'cos', 'cosh', 'count_nonzero', 'cumulative_prod', 'cumulative_sum', 'diff', 'divide', 'empty', 'empty_like', 'equal', 'exp', 'expand_dims', 'expm1', 'eye', 'flip', 'float32', 'float64', 'floor', 'floor_divide', 'from_dlpack', 'full', 'full_like', 'greater', 'greater_equal', 'hypot', 'imag', 'int16', 'int32', 'int64', 'int8', 'isfinite', 'isin', 'isinf', 'isnan', 'less', 'less_equal', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'matmul', 'matrix_transpose', 'max', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'moveaxis', 'multiply', 'negative', 'nextafter', 'not_equal', 'ones', 'ones_like', 'permute_dims', 'positive', 'pow', 'prod', 'real', 'reciprocal', 'remainder', 'reshape', 'result_type', 'roll', 'round', 'sign', 'signbit', 'sin', 'sinh', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'tan', 'tanh', 'tensordot', 'tile', 'tril', 'triu', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unstack', 'var', 'vecdot', 'where', 'zeros', 'zeros_like']
+__all__ = ['Array', '__version__', 'abs', 'acos', 'acosh', 'add', 'all', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'asarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'bool_', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'ceil', 'clip', 'complex128', 'complex64', 'compute', 'concat', 'conj', 'copysign', 'cos', 'cosh', 'count_nonzero', 'cumulative_prod', 'cumulative_sum', 'diff', 'divide', 'empty', 'empty_like', 'equal', 'exp', 'expand_dims', 'expm1', 'eye', 'flip', 'float32', 'float64', 'floor', 'floor_divide', 'from_dlpack', 'full', 'full_like', 'greater', 'greater_equal', 'hypot', 'imag', 'int16', 'int32', 'int64', 'int8', 'isfinite', 'isin', 'isinf', 'isnan', 'less', 'less_equal', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'matmul', 'matrix_transpose', 'max', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'moveaxis', 'multiply', 'negative', 'nextafter', 'not_equal', 'ones', 'ones_like', 'permute_dims', 'positive', 'pow', 'prod', 'real', 'reciprocal', 'remainder', 'reshape', 'result_type', 'roll', 'round', 'sign', 'signbit', 'sin', 'sinh', 'sort', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'tan', 'tanh', 'tensordot', 'tile', 'tril', 'triu', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unstack', 'var', 'vecdot', 'where', 'zeros', 'zeros_like']
 
 __version__: str
 bool: np.dtype[np.bool]
@@ -263,6 +263,9 @@ def argmax(x: _Operand, /, *, axis: int | None = None, keepdims: _Bool = False) 
 def argmin(x: _Operand, /, *, axis: int | None = None, keepdims: _Bool = False) -> Array:
     """The first position of the smallest element along an axis (in the flattened array without one); int64. NaN is smallest."""
 
+def argsort(x: _Operand, /, *, axis: int = -1, descending: _Bool = False, stable: _Bool = True) -> Array:
+    """The positions (int64) of the elements in order along an axis, those of NaN last."""
+
 def asarray(obj: Any, /, *, dtype: _DType | None = None, device: _Device | None = None, copy: _Bool | None = None) -> Array:
     """An array of anything that NumPy can make one of: NumPy arrays, Python numbers, nested sequences (of arrays too),"""
 
@@ -349,7 +352,7 @@ def cumulative_prod(x: _Operand, /, *, axis: int | None = None, dtype: _DType | 
 def cumulative_sum(x: _Operand, /, *, axis: int | None = None, dtype: _DType | None = None, include_initial: _Bool = False) -> Array:
     """Sums of the elements up to each one, along an axis that a 1-d array need not name."""
 
-def diff(x: _Operand, /, n: int = 1, *, axis: int = -1, prepend: _Operand | None = None, append: _Operand | None = None) -> Array:
+def diff(x: _Operand, /, *, axis: int = -1, n: int = 1, prepend: _Operand | None = None, append: _Operand | None = None) -> Array:
     """The differences of neighbours along an axis, taken `n` times; `prepend` and `append` are joined on first."""
 
 def divide(x1: _Operand, x2: _Operand, /) -> Array:
@@ -383,10 +386,10 @@ def floor(x: _Operand, /) -> Array:
     """Largest integer not above."""
 
 def floor_divide(x1: _Operand, x2: _Operand, /) -> Array:
-    """Quotient rounded down, NumPy's results for zero divisors and for MIN // -1."""
+    """Quotient rounded down, NumPy's results for zero divisors and for MIN // -1; of or by an infinity as `divide`."""
 
 def from_dlpack(x: Any, /, *, device: _Device | None = None, copy: _Bool | None = None) -> Array:
-    """An array that shares the memory of any object with DLPack support."""
+    """An array that shares the memory of any object with DLPack support, which moves it to the device if asked for."""
 
 def full(shape: _Integers, fill_value: _Operand, *, dtype: _DType | None = None, device: _Device | None = None) -> Array:
     """An array whose elements are all one value, by default of the value's dtype."""
@@ -543,6 +546,9 @@ def sin(x: _Operand, /) -> Array:
 
 def sinh(x: _Operand, /) -> Array:
     """Hyperbolic sine."""
+
+def sort(x: _Operand, /, *, axis: int = -1, descending: _Bool = False, stable: _Bool = True) -> Array:
+    """The elements in order along an axis. NaN comes last, whichever way."""
 
 def sqrt(x: _Operand, /) -> Array:
     """Square root, correctly rounded."""

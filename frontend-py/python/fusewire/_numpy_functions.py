@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 import fusewire._fusewire as xp
+from fusewire import _beyond
 from fusewire._inspection import finfo, iinfo
 
 # Functions of one name in both, and NumPy's names of the parameters that go by position here.
@@ -63,6 +64,20 @@ _SAME_NAME = {
     "round": ("a",),
     "result_type": ("arrays_and_dtypes",),
     "can_cast": ("from_", "to"),
+    "sort": ("a",),
+    "argsort": ("a",),
+    **{name: ("a",) for name in _beyond.__all__ if name.startswith("nan")},
+    "nan_to_num": ("x",),
+    "atleast_1d": ("arys",),
+    "atleast_2d": ("arys",),
+    "atleast_3d": ("arys",),
+    "convolve": ("a", "v"),
+    "diag": ("v",),
+    "einsum": ("operands",),
+    "isclose": ("a", "b"),
+    "kron": ("a", "b"),
+    "pad": ("array",),
+    "unravel_index": ("indices", "shape"),
 }
 _OTHER_NAME = {"amax": "max", "amin": "min", "around": "round", "concatenate": "concat", "transpose": "permute_dims"}
 _RENAMED = {"ddof": "correction", "a_min": "min", "a_max": "max"}
@@ -152,7 +167,7 @@ def _refuse_unless(known: bool, function: Callable[..., Any], key: str, value: o
 
 def _target(name: str) -> Callable[..., Any]:
     lenient: dict[str, Callable[..., Any]] = {"round": _rounded, "permute_dims": _permuted, "squeeze": _squeezed}
-    return lenient.get(name) or getattr(xp, name)
+    return lenient.get(name) or getattr(xp, name, None) or getattr(_beyond, name)
 
 
 def _rounded(x: xp.Array, decimals: int = 0) -> xp.Array:
@@ -198,6 +213,7 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "cumsum": _cumsum,
     "cumprod": _cumprod,
     "meshgrid": lambda *xi, indexing="xy", copy=True, sparse=False: _meshgrid(xi, indexing, sparse),
+    "cov": _beyond.cov,
     "finfo": finfo,
     "iinfo": iinfo,
 }

@@ -132,9 +132,10 @@ fn default_dtype(number: Weak) -> DType {
     }
 }
 
-/// An array that shares the memory of any object with DLPack support.
+/// An array that shares the memory of any object with DLPack support, which moves it to the device if asked for.
 ///
-/// `copy=True` copies. Raises BufferError when the object's device or dtype is not supported.
+/// `copy=True` copies, `copy=False` raises ValueError or BufferError where a copy would be needed. Raises TypeError for what has
+/// no `__dlpack__` and for dtypes that are not supported, BufferError for what the object cannot give.
 #[pyfunction]
 #[pyo3(signature = (x, /, *, device=None, copy=None))]
 pub fn from_dlpack<'py>(
@@ -147,10 +148,15 @@ pub fn from_dlpack<'py>(
     if let Ok(array) = x.cast_exact::<Array>() {
         return convert(array, None, if copy == Some(true) { Copy::Always } else { Copy::IfNeeded });
     }
+    if !x.hasattr(intern!(py, "__dlpack__"))? {
+        return Err(PyTypeError::new_err(format!("from_dlpack: {} has no __dlpack__", type_name(x))));
+    }
     let options = PyDict::new(py);
+    options.set_item(intern!(py, "device"), device)?;
     options.set_item(intern!(py, "copy"), copy)?;
     let array = crate::dtype::numpy_module(py)?.call_method(intern!(py, "from_dlpack"), (x,), Some(&options))?;
-    Bound::new(py, Array::new(from_numpy(array.cast::<PyUntypedArray>()?, None, Copy::IfNeeded)?))
+    let policy = if copy == Some(false) { Copy::Never } else { Copy::IfNeeded };
+    Bound::new(py, Array::new(from_numpy(array.cast::<PyUntypedArray>()?, None, policy)?))
 }
 
 /// A Python number, or the value of a 0-d array or NumPy scalar.

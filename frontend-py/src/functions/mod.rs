@@ -7,3 +7,4 @@ pub mod inspection;
 pub mod linear;
 pub mod manipulation;
 pub mod reductions;
+pub mod sorting;

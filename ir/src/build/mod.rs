@@ -4,6 +4,7 @@
 //! One leniency is left to capture: an element-wise op's operands may have fewer or unit axes, and capture makes the
 //! broadcast explicit. That keeps recording `x * 2` at two nodes.
 
+mod call;
 mod complex;
 mod create;
 mod elementwise;
@@ -11,6 +12,7 @@ mod index;
 mod linear;
 mod manipulate;
 mod reduce;
+mod sort;
 
 pub use create::{arange, eye, full, linspace, ones, tri, zeros};
 pub use elementwise::{astype, cast, clip, elementwise, where_};
@@ -23,6 +25,7 @@ pub use manipulate::{
 pub use reduce::{
     Axis, all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std, sum, var,
 };
+pub use sort::{argsort, sort};
 
 use crate::{
     dtype::DType,

@@ -29,8 +29,8 @@ pub(super) struct Draft {
     pub reads: BTreeSet<NodeId>,
     /// Nodes with demands of this region that wait to be placed; may name some twice.
     pub waiting: Vec<NodeId>,
-    /// The matrix product that the region is.
-    pub product: Option<NodeId>,
+    /// The library call that the region is.
+    pub call: Option<NodeId>,
 }
 
 impl Draft {
@@ -97,7 +97,7 @@ impl Draft {
     /// The ways in which the variables of `other` can be taken for variables of this draft: the new name of each.
     pub fn correspondences(&self, other: &Draft) -> SmallVec<[SmallVec<[Var; 4]>; 2]> {
         let mut found = SmallVec::new();
-        if self.product.is_some() || other.product.is_some() {
+        if self.call.is_some() || other.call.is_some() {
             return found;
         }
         let (items, other_items) = (self.items(), other.items());

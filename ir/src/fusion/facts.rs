@@ -120,7 +120,7 @@ impl Facts {
                 }
             }
             let base = chain[chain.len() - 1];
-            let in_memory = matches!(graph.node(base).op, Op::Input(_) | Op::Concat { .. } | Op::Dot)
+            let in_memory = matches!(graph.node(base).op, Op::Input(_) | Op::Concat { .. } | Op::Dot | Op::Call(_))
                 || self.required[base.0 as usize].is_some();
             if !in_memory {
                 // The outermost view that has to be stored itself, if any; else the base is.
@@ -166,10 +166,11 @@ impl Facts {
                 self.access[id.0 as usize] = Some(Access { base: id, strided });
             }
             Op::Concat { .. } => self.access[id.0 as usize] = dense(),
-            Op::Dot => {
+            Op::Dot | Op::Call(_) => {
                 self.access[id.0 as usize] = dense();
+                let why = if node.op == Op::Dot { Why::ProductOperand } else { Why::CallOperand };
                 for &operand in &node.inputs {
-                    self.make_addressable(graph, operand);
+                    self.make_addressable(graph, operand, why);
                 }
             }
             Op::View(_) if !self.uniform[id.0 as usize] => {
@@ -200,7 +201,7 @@ impl Facts {
     }
 
     /// Sees to it that a node is in memory or a strided view of what is.
-    fn make_addressable(&mut self, graph: &Graph, id: NodeId) {
+    fn make_addressable(&mut self, graph: &Graph, id: NodeId, why: Why) {
         // The views between the node and what is addressable already or will be stored, outermost first.
         let mut chain = Vec::new();
         let mut at = id;
@@ -215,7 +216,7 @@ impl Facts {
                     at = node.inputs[0];
                 }
                 _ => {
-                    self.require(graph, at, Why::ProductOperand);
+                    self.require(graph, at, why);
                     break;
                 }
             }
@@ -223,7 +224,7 @@ impl Facts {
         for &view in chain.iter().rev() {
             let operand = graph.node(view).inputs[0];
             if self.access[operand.0 as usize].is_none() {
-                self.require(graph, operand, Why::ProductOperand);
+                self.require(graph, operand, why);
             }
             self.access[view.0 as usize] = self.viewed(graph, view);
         }
@@ -259,7 +260,7 @@ impl Facts {
                 extents if extents.is_empty() => (operands(self), below(self)),
                 extents => (Cost::load(node.dtype), rows(&graph.node(node.inputs[0]).shape, axes, extents)),
             },
-            Op::Scan { .. } | Op::Concat { .. } | Op::Dot => (Cost::load(node.dtype), Below::Nothing),
+            Op::Scan { .. } | Op::Concat { .. } | Op::Dot | Op::Call(_) => (Cost::load(node.dtype), Below::Nothing),
         };
         self.cost.push(cost);
         self.below.push(needs);

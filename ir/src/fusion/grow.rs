@@ -32,8 +32,8 @@ pub(super) struct Grown {
     pub access: Vec<Option<Access>>,
     pub uniform: Vec<bool>,
     pub results: Vec<ResultView>,
-    /// The operands of the matrix products, by node.
-    pub operands: Vec<(NodeId, Access, Access)>,
+    /// The operands of the calls, by node.
+    pub operands: Vec<(NodeId, SmallVec<[Access; 2]>)>,
 }
 
 /// Grows the regions of a graph.
@@ -71,7 +71,7 @@ struct Grower<'a> {
     demands: Vec<Vec<Demand>>,
     homes: Vec<SmallVec<[usize; 1]>>,
     why: Vec<Option<Why>>,
-    operands: Vec<(NodeId, Access, Access)>,
+    operands: Vec<(NodeId, SmallVec<[Access; 2]>)>,
 }
 
 impl Grower<'_> {
@@ -86,9 +86,9 @@ impl Grower<'_> {
         let node = graph.node(id);
         match &node.op {
             Op::Input(_) => self.read_by(id, &demands),
-            Op::Dot => {
+            Op::Dot | Op::Call(_) => {
                 self.read_by(id, &demands);
-                self.place_product(id);
+                self.place_call(id);
             }
             Op::Concat { .. } => {
                 self.read_by(id, &demands);
@@ -203,7 +203,13 @@ impl Grower<'_> {
                 }
                 self.demand(operand, Demand { at, outside: false, ..demand.clone() });
             }
-            Op::Const(_) | Op::Param(_) | Op::Iota { .. } | Op::Input(_) | Op::Concat { .. } | Op::Dot => {}
+            Op::Const(_)
+            | Op::Param(_)
+            | Op::Iota { .. }
+            | Op::Input(_)
+            | Op::Concat { .. }
+            | Op::Dot
+            | Op::Call(_) => {}
         }
     }
 
@@ -271,25 +277,22 @@ impl Grower<'_> {
         self.compute_in(id, region, plan, &[Demand { region, at, outside: false, loads: false }]);
     }
 
-    fn place_product(&mut self, id: NodeId) {
-        self.why[id.0 as usize] = Some(Why::Product);
+    fn place_call(&mut self, id: NodeId) {
+        let product = self.graph.node(id).op == Op::Dot;
+        self.why[id.0 as usize] = Some(if product { Why::Product } else { Why::Call });
         let (region, _) = self.new_draft(&SymShape::new());
-        self.drafts[region].product = Some(id);
+        self.drafts[region].call = Some(id);
         self.drafts[region].members.insert(id);
         self.homes[id.0 as usize].push(region);
-        let mut resolved = Vec::new();
+        let mut resolved = SmallVec::new();
         for &operand in &self.graph.node(id).inputs {
-            let access =
-                self.facts.resolve(self.graph, operand).expect("facts made the operands of products addressable");
+            let access = self.facts.resolve(self.graph, operand).expect("facts made the operands of calls addressable");
             // What is read is a matter of the library; only that it is read counts.
             let demand = Demand { region, at: Indices::new(), outside: false, loads: true };
             self.push(access.base, demand);
             resolved.push(access);
         }
-        let mut resolved = resolved.into_iter();
-        if let (Some(left), Some(right)) = (resolved.next(), resolved.next()) {
-            self.operands.push((id, left, right));
-        }
+        self.operands.push((id, resolved));
     }
 
     /// Each operand of a concatenation is stored at its offset by a region of its own, to begin with.
@@ -443,7 +446,7 @@ impl Grower<'_> {
                 Some(node) => o.node == node,
                 None => o.part.is_none() && grower.why[o.node.0 as usize] == Some(Why::Root),
             };
-            let joinable = draft.joined.is_none() && draft.row.is_empty() && draft.product.is_none();
+            let joinable = draft.joined.is_none() && draft.row.is_empty() && draft.call.is_none();
             (joinable && !draft.outputs.is_empty() && draft.outputs.iter().all(fits)).then_some(concat)
         };
         let mut heads: Vec<(Option<NodeId>, SymShape, usize)> = Vec::new();

@@ -92,14 +92,12 @@ pub struct Region {
 pub enum Body {
     /// Loops: a kernel.
     Nest(Nest),
-    /// A matrix product: a library call.
-    Product {
+    /// A library call: a matrix product or another routine.
+    Call {
         /// The node.
         node: NodeId,
-        /// Its left operand.
-        left: Access,
-        /// Its right operand.
-        right: Access,
+        /// Its operands.
+        operands: SmallVec<[Access; 2]>,
     },
 }
 
@@ -136,6 +134,10 @@ pub enum Why {
     Product,
     /// It is an operand of a matrix product.
     ProductOperand,
+    /// It is the result of a routine.
+    Call,
+    /// It is an operand of a routine.
+    CallOperand,
     /// It is a concatenation.
     Concat,
     /// This many regions use it, and computing it in each would cost more.

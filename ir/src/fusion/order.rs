@@ -22,7 +22,7 @@ pub(super) fn finish(grown: Grown) -> Partition {
         before.into_iter().for_each(|home| readers[home].push(reader));
     }
     let key = |d: usize| -> Reverse<(Option<NodeId>, usize)> {
-        let first = drafts[d].outputs.iter().map(|o| o.node).chain(drafts[d].product).min();
+        let first = drafts[d].outputs.iter().map(|o| o.node).chain(drafts[d].call).min();
         Reverse((first, d))
     };
     let mut ready: BinaryHeap<_> = alive.iter().copied().filter(|&d| waits_for[d] == 0).map(key).collect();
@@ -51,11 +51,11 @@ pub(super) fn finish(grown: Grown) -> Partition {
     let mut regions = Vec::with_capacity(order.len());
     for draft in order {
         let draft = std::mem::take(&mut drafts[draft]);
-        let product = draft.product.and_then(|node| operands.iter().position(|(n, ..)| *n == node));
-        let body = match product {
+        let call = draft.call.and_then(|node| operands.iter().position(|(n, _)| *n == node));
+        let body = match call {
             Some(at) => {
-                let (node, left, right) = operands.swap_remove(at);
-                Body::Product { node, left, right }
+                let (node, operands) = operands.swap_remove(at);
+                Body::Call { node, operands }
             }
             None => {
                 let mut outputs = draft.outputs;

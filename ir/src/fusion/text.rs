@@ -75,7 +75,10 @@ impl Text<'_> {
                     write!(f, " row [{}]", Separated(extents(&mut nest.row.iter().copied()).iter()))?;
                 }
             }
-            Body::Product { .. } => f.write_str("product")?,
+            Body::Call { node, .. } => match &self.graph.node(*node).op {
+                Op::Call(routine) => f.write_str(routine.name())?,
+                _ => f.write_str("product")?,
+            },
         }
         f.write_str(" {\n")?;
         for &read in &region.reads {
@@ -91,9 +94,11 @@ impl Text<'_> {
         }
         match &region.body {
             Body::Nest(nest) => nest.outputs.iter().try_for_each(|output| self.output(f, output))?,
-            Body::Product { node, left, right } => {
-                writeln!(f, "  of {} and {}", self.operand(left), self.operand(right))?;
-                writeln!(f, "  stores {}, {}", self.array(*node), Why::Product)?;
+            Body::Call { node, operands } => {
+                let operands: Vec<String> = operands.iter().map(|operand| self.operand(operand)).collect();
+                let why = self.partition.why[node.0 as usize].unwrap_or(Why::Call);
+                writeln!(f, "  of {}", operands.join(" and "))?;
+                writeln!(f, "  stores {}, {why}", self.array(*node))?;
             }
         }
         f.write_str("}\n")
@@ -123,6 +128,8 @@ impl Display for Why {
             Why::Reshape => f.write_str("because a reshape of it is not affine"),
             Why::Product => f.write_str("a product"),
             Why::ProductOperand => f.write_str("because a product takes it"),
+            Why::Call => f.write_str("the result of a call"),
+            Why::CallOperand => f.write_str("because a call takes it"),
             Why::Concat => f.write_str("a concatenation"),
             Why::Regions(count) => write!(f, "because {count} regions need it"),
             Why::Shifts(count) => write!(f, "because a region needs it at {count} places"),

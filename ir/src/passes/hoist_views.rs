@@ -84,7 +84,7 @@ impl Hoister<'_> {
     fn strides(&self, node: &Node) -> Option<Strided> {
         match &node.op {
             Op::Input(input) => Some(Strided::input(*input, &self.graph.inputs[input.0 as usize])),
-            Op::Concat { .. } | Op::Dot => Some(Strided::dense(&node.shape)),
+            Op::Concat { .. } | Op::Dot | Op::Call(_) => Some(Strided::dense(&node.shape)),
             Op::View(view) => {
                 let operand = node.inputs[0];
                 let strided = self.strided[operand.0 as usize].as_ref()?;
@@ -147,7 +147,8 @@ impl Hoister<'_> {
             | Op::Reduce { .. }
             | Op::Scan { .. }
             | Op::Concat { .. }
-            | Op::Dot => Step::No,
+            | Op::Dot
+            | Op::Call(_) => Step::No,
         }
     }
 

@@ -424,7 +424,8 @@ pub fn constant_of(g: &Graph, mut id: NodeId) -> Option<Scalar> {
             | Op::Reduce { .. }
             | Op::Scan { .. }
             | Op::Concat { .. }
-            | Op::Dot => return None,
+            | Op::Dot
+            | Op::Call(_) => return None,
         }
     }
 }

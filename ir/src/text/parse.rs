@@ -6,6 +6,7 @@ use crate::{
     graph::{Graph, InputDecl, Layout, Node, NodeId, Stride},
     node::{GraphForm, InputId, Op, ParamId, View},
     ops::ScalarOp,
+    routine::Routine,
     shape::{Dim, Int, SymId, SymShape},
     text::{
         cursor::{Cursor, ParseError},
@@ -220,11 +221,15 @@ impl<'t> Parser<'t> {
         let mut start = self.at.mark();
         let name = self.at.word("an op")?;
         let folded = if matches!(name, "reduce" | "scan") { Some(self.scalar_op()?) } else { None };
+        let called = if name == "call" { Some(self.routine()?) } else { None };
         while self.at.rest().starts_with('%') {
             inputs.push(self.operand()?);
             if !self.at.eat(",") {
                 break;
             }
+        }
+        if let Some(routine) = called {
+            return Ok(Op::Call(routine));
         }
         Ok(match (name, folded) {
             ("reduce", Some(op)) => Op::Reduce { op, axes: SmallVec::from_vec(self.attributes("axes", Cursor::axis)?) },
@@ -282,6 +287,12 @@ impl<'t> Parser<'t> {
         let mut start = self.at.mark();
         let name = self.at.word("a scalar op")?;
         ScalarOp::from_name(name).ok_or_else(|| start.error(format!("unknown op `{name}`")))
+    }
+
+    fn routine(&mut self) -> Result<Routine, ParseError> {
+        let mut start = self.at.mark();
+        let name = self.at.word("a routine")?;
+        Routine::from_name(name).ok_or_else(|| start.error(format!("unknown routine `{name}`")))
     }
 
     fn operand(&mut self) -> Result<NodeId, ParseError> {

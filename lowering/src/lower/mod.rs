@@ -16,7 +16,7 @@ use crate::{
 };
 use fusewire_ir::{
     fusion::{Access, Body, Partition, partition},
-    graph::{Graph, NodeId},
+    graph::{Graph, Node, NodeId},
     node::Op,
     shape::SymShape,
 };
@@ -38,10 +38,17 @@ pub fn program_of(graph: &Graph, partition: &Partition) -> Program {
                 let arguments = lowered.arguments(|node| arrays.of(node));
                 Step::Launch { kernel: lowered.kernel, arguments, params: lowered.params }
             }
-            Body::Product { node, left, right } => {
-                let [a, b] = [0, 1].map(|i| &graph.node(graph.node(*node).inputs[i]).shape);
-                let (left, right) = (arrays.view(left, a), arrays.view(right, b));
-                Step::Product { left, right, destination: arrays.of(*node) }
+            Body::Call { node, operands } => {
+                let Node { op, inputs, .. } = graph.node(*node);
+                let mut operands = inputs.iter().zip(operands).map(|(&i, o)| arrays.view(o, &graph.node(i).shape));
+                match (op, operands.next(), operands.next()) {
+                    (Op::Call(routine), first, second) => {
+                        let operands = first.into_iter().chain(second).collect();
+                        Step::Call { routine: *routine, operands, destination: arrays.of(*node) }
+                    }
+                    (_, Some(left), Some(right)) => Step::Product { left, right, destination: arrays.of(*node) },
+                    (op, ..) => unreachable!("{op:?} is no call"),
+                }
             }
         });
     }

@@ -221,7 +221,7 @@ impl Builder<'_> {
                 Inst::Op(*op, smallvec![unit, operands[0]])
             }
             Op::Scan { op, .. } => return self.running(*op, level, operands[0], node.dtype),
-            Op::Input(_) | Op::View(_) | Op::Reduce { .. } | Op::Concat { .. } | Op::Dot => {
+            Op::Input(_) | Op::View(_) | Op::Reduce { .. } | Op::Concat { .. } | Op::Dot | Op::Call(_) => {
                 unreachable!("{:?} is not computed from its operands' elements", node.op)
             }
         };
@@ -352,7 +352,9 @@ fn name(graph: &Graph, members: &[NodeId]) -> String {
             Op::Scan { op, .. } => format!("scan_{}", op.row().name),
             Op::Cast => "cast".to_owned(),
             Op::Iota { .. } => "iota".to_owned(),
-            Op::Input(_) | Op::Const(_) | Op::Param(_) | Op::View(_) | Op::Concat { .. } | Op::Dot => continue,
+            Op::Input(_) | Op::Const(_) | Op::Param(_) | Op::View(_) | Op::Concat { .. } | Op::Dot | Op::Call(_) => {
+                continue;
+            }
         };
         if !names.contains(&name) {
             names.push(name.replace('-', "_"));

@@ -109,7 +109,8 @@ impl Pull<'_> {
             | Op::Reduce { .. }
             | Op::Scan { .. }
             | Op::Concat { .. }
-            | Op::Dot => Source::Computed(node.inputs.iter().map(|&i| self.element(i, at.into())).collect()),
+            | Op::Dot
+            | Op::Call(_) => Source::Computed(node.inputs.iter().map(|&i| self.element(i, at.into())).collect()),
         }
     }
 

@@ -6,6 +6,7 @@
 //!   array1: f32[m]
 //!   launch @add_sum(array0, array1, temporary; param 0)
 //!   product array1 = array0[m, p] at 4 by (p, 1), array2[p, n] by (n, 1)
+//!   call sort array2 = array1[m] by (1)
 //!   return array1[m] by (1)
 //! }
 //! ```
@@ -48,6 +49,10 @@ fn write(program: &Program, out: &mut String) -> fmt::Result {
             Step::Product { left, right, destination } => {
                 let (left, right) = (view_text(program, left), view_text(program, right));
                 writeln!(out, "  product array{} = {left}, {right}", destination.0)?;
+            }
+            Step::Call { routine, operands, destination } => {
+                let operands: Vec<String> = operands.iter().map(|view| view_text(program, view)).collect();
+                writeln!(out, "  call {} array{} = {}", routine.name(), destination.0, operands.join(", "))?;
             }
         }
     }

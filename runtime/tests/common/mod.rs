@@ -15,7 +15,7 @@ use fusewire_lowering::{
     program::{Argument, ArrayDecl, ArrayId, Program, Step, StridedView},
 };
 use fusewire_runtime::{
-    backend::{Backend, Executable, Launch, MatrixProduct},
+    backend::{Backend, Executable, Launch, LibraryCall, MatrixProduct},
     error::Error,
     interpreter::Interpreter,
     plan::CompiledKernel,
@@ -86,6 +86,10 @@ impl Backend for TestBackend {
 
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
         Interpreter.matrix_product(product)
+    }
+
+    fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {
+        Interpreter.call(call)
     }
 }
 

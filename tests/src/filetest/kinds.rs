@@ -119,7 +119,7 @@ pub const KINDS: &[Kind] = &[
             values::agree_lowered(&graph, &program, &case.settings)?;
             let kernel = |step: &Step| match step {
                 Step::Launch { kernel, .. } => format!("\n{}", text::print(kernel)),
-                Step::Product { .. } => String::new(),
+                Step::Product { .. } | Step::Call { .. } => String::new(),
             };
             Ok(text::print_program(&program) + &program.steps.iter().map(kernel).collect::<String>())
         },
