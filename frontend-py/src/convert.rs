@@ -155,6 +155,18 @@ impl<'a, 'py> FromPyObject<'a, 'py> for ShapeArgument {
     }
 }
 
+/// An integer of any size where those past 64 bits mean what the largest do: which diagonal.
+#[derive(Clone, Copy)]
+pub struct IntegerArgument(pub i64);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for IntegerArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        index(&object).map(IntegerArgument)
+    }
+}
+
 /// An integer or a sequence of integers: axes, shifts, repetitions, a shape that may hold -1.
 pub struct IntegersArgument(pub SmallVec<[i64; 4]>);
 

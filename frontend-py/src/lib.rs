@@ -14,6 +14,7 @@ mod export;
 mod functions;
 mod import;
 mod indexing;
+mod keys;
 mod methods;
 mod operators;
 mod protocols;
@@ -39,6 +40,7 @@ mod _fusewire {
                 ones_like, tril, triu, zeros, zeros_like,
             },
             elementwise::{clip, isin},
+            indexing::{nonzero, take, take_along_axis},
             inspection::{astype, can_cast, result_type},
             linear::{matmul, matrix_transpose, tensordot, vecdot},
             manipulation::{

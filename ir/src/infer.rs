@@ -14,17 +14,21 @@ use std::fmt::Debug;
 pub trait Extent: Copy + Eq + Debug {
     /// The extent that broadcasts.
     const ONE: Self;
+    /// The extent of no elements.
+    const ZERO: Self;
     /// The extent of the parts of complex numbers; lazy nodes have complex dtypes instead.
     const PAIR: Option<Self>;
 }
 
 impl Extent for usize {
     const ONE: usize = 1;
+    const ZERO: usize = 0;
     const PAIR: Option<usize> = None;
 }
 
 impl Extent for Dim {
     const ONE: Dim = Dim::One;
+    const ZERO: Dim = Dim::Zero;
     const PAIR: Option<Dim> = Some(Dim::Two);
 }
 
@@ -78,6 +82,7 @@ pub fn check<F: Form, D: Extent>(
         Op::Dot => 2,
         Op::Call(routine) => routine.arity(),
         Op::Concat { .. } => operands.len().max(1),
+        Op::Gather => operands.len().max(2),
     };
     if operands.len() != arity {
         return Err(format!("expected {arity} operands, found {}", operands.len()));
@@ -149,6 +154,18 @@ pub fn check<F: Form, D: Extent>(
                 o.len() == shape.len() && o.iter().zip(shape).enumerate().all(|(i, (a, b))| i == axis || a == b)
             };
             want(operands.iter().all(|o| fits(o.1)), "the operands must agree but for the axis")
+        }
+        Op::Gather => {
+            let ((array_dtype, array), indices) = (operands[0], &operands[1..]);
+            want(array_dtype == dtype, "the array must have the result's dtype")?;
+            want(
+                indices.iter().all(|i| i.0 == DType::I64 && i.1 == shape),
+                "an index is int64 and has the result's shape",
+            )?;
+            let fits = array.len() == shape.len() + indices.len() && array.starts_with(shape);
+            want(fits, "the array has the result's axes, and then one for each index")?;
+            let empty = array[shape.len()..].contains(&D::ZERO) && !shape.contains(&D::ZERO);
+            want(!empty, "nothing can be at an index of an axis without elements")
         }
         Op::Dot => {
             same_dtype()?;

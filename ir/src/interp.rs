@@ -14,7 +14,7 @@ use crate::{
     scalar::Scalar,
     shape::{Dim, Int},
 };
-use ndarray::{ArcArray, ArrayD, Axis, IxDyn, Slice};
+use ndarray::{ArcArray, ArrayD, Axis, Dimension, IxDyn, Slice};
 
 /// An array of scalars of one dtype.
 #[derive(Clone, PartialEq, Debug)]
@@ -139,6 +139,24 @@ fn evaluate_node(node: &Node, shape: &[usize], operands: &[Elements], binding: &
             let views: Vec<_> = operands.iter().map(|o| o.view()).collect();
             let whole = ndarray::concatenate(Axis(*axis as usize), &views).map_err(|e| e.to_string())?;
             if whole.shape() == shape { Ok(whole.into_shared()) } else { Err(format!("joins to {:?}", whole.shape())) }
+        }
+        Op::Gather => {
+            let (array, indices) = (&operands[0], &operands[1..]);
+            let mut outside = None;
+            let gathered = Elements::from_shape_fn(shape_of(), |index| {
+                let mut at = index.slice().to_vec();
+                for (picked, &extent) in indices.iter().zip(&array.shape()[shape.len()..]) {
+                    let wanted = picked[&index].as_i64();
+                    let counted = if wanted < 0 { wanted.saturating_add(extent as i64) } else { wanted };
+                    if !(0..extent as i64).contains(&counted) {
+                        outside.get_or_insert_with(|| format!("index {wanted} is out of bounds for size {extent}"));
+                        return Scalar::from_i64(node.dtype, 0);
+                    }
+                    at.push(counted as usize);
+                }
+                array[IxDyn(&at)]
+            });
+            outside.map_or(Ok(gathered), Err)
         }
         Op::Dot => {
             let (left, right) = (&operands[0], &operands[1]);

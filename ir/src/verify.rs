@@ -73,6 +73,7 @@ pub fn check_node(graph: &Graph, node: &Node) -> Result<(), String> {
         | Op::Reduce { .. }
         | Op::Scan { .. }
         | Op::Concat { .. }
+        | Op::Gather
         | Op::Dot
         | Op::Call(_) => Ok(()),
     }

@@ -303,6 +303,31 @@ impl Checker<'_> {
                 }
                 decl.dtype
             }
+            Inst::Position { index, extent } => {
+                self.int(*extent)?;
+                self.operand(*index)?
+            }
+            Inst::Gather { buffer, at, positions, strides } => {
+                let decl = self.buffer(*buffer)?;
+                self.affine(at)?;
+                if decl.role != Role::Input {
+                    return Err(format!("%{} gathers from b{}, which is no input", id.0, buffer.0));
+                }
+                if positions.is_empty() || positions.len() != strides.len() {
+                    return Err(format!("%{} has a stride for each position", id.0));
+                }
+                for &position in positions {
+                    if self.operand(position)? != DType::I64 {
+                        return Err(format!("%{} gathers at %{}, which is no position", id.0, position.0));
+                    }
+                }
+                for stride in strides {
+                    if let Coefficient::Int(int) = stride {
+                        self.int(*int)?;
+                    }
+                }
+                decl.dtype
+            }
             Inst::Op(op, operands) => self.op(*op, operands)?,
             Inst::Cast(operand) => {
                 self.operand(*operand)?;

@@ -13,7 +13,7 @@ _DType: TypeAlias = npt.DTypeLike
 _Scalar: TypeAlias = _Bool | int | float
 _Operand: TypeAlias = Array | npt.NDArray[Any] | np.generic | _Bool | int | float | Sequence[Any]
 _Integers: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
-_IndexItem: TypeAlias = SupportsIndex | slice | EllipsisType | None
+_IndexItem: TypeAlias = _Operand | SupportsIndex | slice | EllipsisType | None
 _Index: TypeAlias = _IndexItem | tuple[_IndexItem, ...]
 
 class _Engine:
@@ -48,7 +48,151 @@ class _Engine:
 
 engine: _Engine
 
-__all__ = ['Array', '__version__', 'abs', 'acos', 'acosh', 'add', 'all', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'asarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'bool_', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'ceil', 'clip', 'complex128', 'complex64', 'compute', 'concat', 'conj', 'copysign', 'cos', 'cosh', 'count_nonzero', 'cumulative_prod', 'cumulative_sum', 'diff', 'divide', 'empty', 'empty_like', 'equal', 'exp', 'expand_dims', 'expm1', 'eye', 'flip', 'float32', 'float64', 'floor', 'floor_divide', 'from_dlpack', 'full', 'full_like', 'greater', 'greater_equal', 'hypot', 'imag', 'int16', 'int32', 'int64', 'int8', 'isfinite', 'isin', 'isinf', 'isnan', 'less', 'less_equal', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'matmul', 'matrix_transpose', 'max', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'moveaxis', 'multiply', 'negative', 'nextafter', 'not_equal', 'ones', 'ones_like', 'permute_dims', 'positive', 'pow', 'prod', 'real', 'reciprocal', 'remainder', 'reshape', 'result_type', 'roll', 'round', 'sign', 'signbit', 'sin', 'sinh', 'sort', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'tan', 'tanh', 'tensordot', 'tile', 'tril', 'triu', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unstack', 'var', 'vecdot', 'where', 'zeros', 'zeros_like']
+__all__ = [
+    'Array',
+    '__version__',
+    'abs',
+    'acos',
+    'acosh',
+    'add',
+    'all',
+    'any',
+    'arange',
+    'argmax',
+    'argmin',
+    'argsort',
+    'asarray',
+    'asin',
+    'asinh',
+    'astype',
+    'atan',
+    'atan2',
+    'atanh',
+    'bitwise_and',
+    'bitwise_invert',
+    'bitwise_left_shift',
+    'bitwise_or',
+    'bitwise_right_shift',
+    'bitwise_xor',
+    'bool',
+    'bool_',
+    'broadcast_arrays',
+    'broadcast_shapes',
+    'broadcast_to',
+    'can_cast',
+    'ceil',
+    'clip',
+    'complex128',
+    'complex64',
+    'compute',
+    'concat',
+    'conj',
+    'copysign',
+    'cos',
+    'cosh',
+    'count_nonzero',
+    'cumulative_prod',
+    'cumulative_sum',
+    'diff',
+    'divide',
+    'empty',
+    'empty_like',
+    'equal',
+    'exp',
+    'expand_dims',
+    'expm1',
+    'eye',
+    'flip',
+    'float32',
+    'float64',
+    'floor',
+    'floor_divide',
+    'from_dlpack',
+    'full',
+    'full_like',
+    'greater',
+    'greater_equal',
+    'hypot',
+    'imag',
+    'int16',
+    'int32',
+    'int64',
+    'int8',
+    'isfinite',
+    'isin',
+    'isinf',
+    'isnan',
+    'less',
+    'less_equal',
+    'linspace',
+    'log',
+    'log10',
+    'log1p',
+    'log2',
+    'logaddexp',
+    'logical_and',
+    'logical_not',
+    'logical_or',
+    'logical_xor',
+    'matmul',
+    'matrix_transpose',
+    'max',
+    'maximum',
+    'mean',
+    'meshgrid',
+    'min',
+    'minimum',
+    'moveaxis',
+    'multiply',
+    'negative',
+    'nextafter',
+    'nonzero',
+    'not_equal',
+    'ones',
+    'ones_like',
+    'permute_dims',
+    'positive',
+    'pow',
+    'prod',
+    'real',
+    'reciprocal',
+    'remainder',
+    'reshape',
+    'result_type',
+    'roll',
+    'round',
+    'sign',
+    'signbit',
+    'sin',
+    'sinh',
+    'sort',
+    'sqrt',
+    'square',
+    'squeeze',
+    'stack',
+    'std',
+    'subtract',
+    'sum',
+    'take',
+    'take_along_axis',
+    'tan',
+    'tanh',
+    'tensordot',
+    'tile',
+    'tril',
+    'triu',
+    'trunc',
+    'uint16',
+    'uint32',
+    'uint64',
+    'uint8',
+    'unstack',
+    'var',
+    'vecdot',
+    'where',
+    'zeros',
+    'zeros_like',
+]
 
 __version__: str
 bool: np.dtype[np.bool]
@@ -151,6 +295,8 @@ class Array:
         """The first position of the largest element, as the function `argmax`."""
     def argmin(self, /, axis: int | None = None, *, keepdims: _Bool = False) -> Array:
         """The first position of the smallest element, as the function `argmin`."""
+    def argsort(self, axis: int | None = -1, *, descending: _Bool = False, stable: _Bool | None = None) -> Array:
+        """The positions of the elements in order along an axis, as the function `argsort`; of the flattened array for `None`."""
     def astype(self, dtype: _DType, /, *, copy: _Bool = True, device: _Device | None = None) -> Array:
         """The array converted to a dtype, as the function `astype`."""
     def clip(self, /, min: _Operand | None = None, max: _Operand | None = None) -> Array:
@@ -493,6 +639,9 @@ def negative(x: _Operand, /) -> Array:
 def nextafter(x1: _Operand, x2: _Operand, /) -> Array:
     """The next float after the first operand towards the second."""
 
+def nonzero(x: _Operand, /) -> tuple[Array, ...]:
+    """The indices of the elements that are not zero, in row-major order: a tuple with an int64 array for each axis."""
+
 def not_equal(x1: _Operand, x2: _Operand, /) -> Array:
     """`a != b`."""
 
@@ -570,6 +719,12 @@ def subtract(x1: _Operand, x2: _Operand, /) -> Array:
 
 def sum(x: _Operand, /, *, axis: _Integers | None = None, dtype: _DType | None = None, keepdims: _Bool = False) -> Array:
     """Sum over all axes, one or several."""
+
+def take(x: _Operand, indices: _Operand, /, *, axis: int | None = None) -> Array:
+    """The elements of `x` along an axis at these indices; negative ones count from the end."""
+
+def take_along_axis(x: _Operand, indices: _Operand, /, *, axis: int = -1) -> Array:
+    """The elements of `x` along an axis at indices given for each position of the other axes; negative ones count from the end."""
 
 def tan(x: _Operand, /) -> Array:
     """Tangent of x radians."""

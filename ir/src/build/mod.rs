@@ -8,6 +8,7 @@ mod call;
 mod complex;
 mod create;
 mod elementwise;
+mod gather;
 mod index;
 mod linear;
 mod manipulate;
@@ -16,7 +17,8 @@ mod sort;
 
 pub use create::{arange, eye, full, linspace, ones, tri, zeros};
 pub use elementwise::{astype, cast, clip, elementwise, where_};
-pub use index::{IndexItem, index};
+pub use gather::{Outside, out_of_bounds, take, take_along_axis};
+pub use index::{IndexItem, Key, index, index_arrays};
 pub use linear::{matmul, matrix_transpose, tensordot, vecdot};
 pub use manipulate::{
     broadcast_arrays, broadcast_shapes, broadcast_to, concat, diff, expand_dims, flip, meshgrid, moveaxis,
@@ -174,8 +176,9 @@ fn integer(value: i64, dtype: DType) -> Recorded<Arc<Lazy>> {
     number(Weak::Int(value.into()), dtype, true)
 }
 
-/// The complex number with these parts, floats of one dtype.
-fn of_parts(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+/// The complex numbers with these parts, floats of one dtype. Fails with TypeError for other dtypes, ValueError when the shapes do
+/// not broadcast.
+pub fn of_parts(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     elementwise::map2(ScalarOp::Complex, re, im)
 }
 

@@ -93,6 +93,10 @@ impl Split<'_> {
                 let pairs: SmallVec<[NodeId; 3]> = node.inputs.iter().map(|&i| self.pair(i)).collect();
                 Value::Pair(self.new.concat(*axis, &pairs, paired(&node.shape)))
             }
+            Op::Gather => {
+                let indices: SmallVec<[NodeId; 3]> = node.inputs[1..].iter().map(|&i| self.real(i)).collect();
+                Value::Parts(self.parts(node.inputs[0]).map(|part| self.new.gather(part, &indices)))
+            }
             // A routine works in memory, hence on pairs.
             Op::Call(_) => {
                 let inputs = node.inputs.iter().map(|&i| self.in_memory(i)).collect();

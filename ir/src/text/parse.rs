@@ -250,6 +250,7 @@ impl<'t> Parser<'t> {
                 Op::View(View::Slice { starts, steps })
             }
             ("cast", _) => Op::Cast,
+            ("gather", _) => Op::Gather,
             ("dot", _) => Op::Dot,
             (name, _) => match ScalarOp::from_name(name) {
                 Some(op) => Op::Map(op),
