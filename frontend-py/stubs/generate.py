@@ -68,6 +68,30 @@ class _Engine:
     def op_table() -> list[tuple[str, list[str], str]]: ...
 
 engine: _Engine
+
+class _Routines:
+    @staticmethod
+    def cholesky(x: _Operand, upper: bool) -> Array: ...
+    @staticmethod
+    def slogdet(x: _Operand) -> tuple[Array, Array]: ...
+    @staticmethod
+    def det(x: _Operand) -> Array: ...
+    @staticmethod
+    def inv(x: _Operand) -> Array: ...
+    @staticmethod
+    def solve(x1: _Operand, x2: _Operand) -> Array: ...
+    @staticmethod
+    def qr(x: _Operand, complete: bool) -> tuple[Array, Array]: ...
+    @staticmethod
+    def svd(x: _Operand, full: bool) -> tuple[Array, Array, Array]: ...
+    @staticmethod
+    def svdvals(x: _Operand) -> Array: ...
+    @staticmethod
+    def eigh(x: _Operand) -> tuple[Array, Array]: ...
+    @staticmethod
+    def eigvalsh(x: _Operand) -> Array: ...
+
+routines: _Routines
 """
 
 PARAMETERS = {
@@ -77,7 +101,8 @@ PARAMETERS = {
     "start": "_Operand", "stop": "_Operand | None", "step": "_Operand", "num": "int", "endpoint": "bool",
     "axis": "_Integers | None", "axes": "_Integers", "source": "_Integers", "destination": "_Integers",
     "shape": "_Integers", "shift": "_Integers", "repetitions": "_Integers", "axis1": "int", "axis2": "int",
-    "keepdims": "bool", "correction": "float", "ddof": "float | None", "include_initial": "bool", "invert": "bool", "descending": "bool", "stable": "bool",
+    "keepdims": "bool", "correction": "float", "ddof": "float | None", "include_initial": "bool", "invert": "bool",
+    "descending": "bool", "stable": "bool",
     "dtype": "_DType | None", "device": "_Device | None", "copy": "bool | None", "stream": "None",
     "n": "int", "k": "int", "n_rows": "int", "n_cols": "int | None", "order": "str | None",
     "indexing": 'Literal["xy", "ij"]', "obj": "Any", "arrays": "Array | Sequence[_Operand]",
@@ -88,7 +113,8 @@ PARAMETERS = {
 
 EXCEPTIONS = {
     ("concat", "axis"): "int | None", ("stack", "axis"): "int", ("unstack", "axis"): "int", ("diff", "axis"): "int",
-    ("vecdot", "axis"): "int", ("sort", "axis"): "int", ("argsort", "axis"): "int", ("argmax", "axis"): "int | None", ("argmin", "axis"): "int | None",
+    ("vecdot", "axis"): "int", ("sort", "axis"): "int", ("argsort", "axis"): "int",
+    ("argmax", "axis"): "int | None", ("argmin", "axis"): "int | None",
     ("cumsum", "axis"): "int | None",
     ("cumulative_sum", "axis"): "int | None", ("cumulative_prod", "axis"): "int | None",
     ("cumprod", "axis"): "int | None", ("expand_dims", "axis"): "_Integers", ("squeeze", "axis"): "_Integers",

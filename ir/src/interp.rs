@@ -1,6 +1,7 @@
 //! The graph interpreter: the meaning of each node, on `ndarray`, slow and obvious. The oracle of every test; nothing a
 //! user runs goes through it. Float32 sums and products accumulate in float64, so that it is more accurate than what it judges.
 
+mod linear;
 pub mod routines;
 
 use crate::{

@@ -4,6 +4,7 @@
 pub mod creation;
 pub mod elementwise;
 pub mod inspection;
+pub mod linalg;
 pub mod linear;
 pub mod manipulation;
 pub mod reductions;

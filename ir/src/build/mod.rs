@@ -8,6 +8,7 @@ mod call;
 mod create;
 mod elementwise;
 mod index;
+pub mod linalg;
 mod linear;
 mod manipulate;
 mod reduce;
