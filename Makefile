@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.requirements
 
-.PHONY: help demo test test-rust test-python lint build stubs exhaustive bench tools clean
+.PHONY: help demo test test-rust test-python lint build stubs conformance exhaustive figures bench tools clean
 
 help:  ## What there is to make.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -40,12 +40,25 @@ build: $(READY)  ## The package in .venv, release build.
 stubs: build  ## The type stubs, from the compiled module.
 	$(BIN)/python frontend-py/stubs/generate.py
 
+# The suite is data-apis/array-api-tests, with its submodule. Its time limit a test would measure the machine's other work.
+EXAMPLES ?= 100
+conformance: build  ## The standard's suite: make conformance SUITE=<its checkout> [EXAMPLES=100] [TESTS=<files or ids>].
+	@test -f "$(SUITE)/array_api_tests/__init__.py" || { echo "SUITE=<a checkout of data-apis/array-api-tests>"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(SUITE)/requirements.txt
+	cd $(SUITE) && ARRAY_API_TESTS_MODULE=fusewire $(abspath $(BIN))/pytest -p no:cacheprovider --tb=short \
+		--max-examples $(EXAMPLES) --disable-deadline $(or $(TESTS),array_api_tests)
+
 exhaustive: tools  ## The worst error of each function over all 2^32 float32 inputs. Takes long.
 	cargo rustc --release --package fusewire-lowering --example exhaustive -- -C target-cpu=native
 	$${CARGO_TARGET_DIR:-target}/release/examples/exhaustive
 
-bench: build  ## The figures of benches/README.md.
+figures: build  ## The figures of benches/README.md.
 	$(BIN)/python benches/python/main_figures.py
+
+# Each peer by itself: one that cannot be installed is absent.
+bench: build  ## Every workload beside the peers, which are installed first; tables, JSON and plots.
+	-grep -v '^#' benches/requirements.txt | xargs -n 1 $(BIN)/pip install -q
+	$(BIN)/python benches/python/compare.py --write local
 
 # The requirements decide whether the environment is new, not its age.
 $(READY): requirements-dev.txt | tools

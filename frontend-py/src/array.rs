@@ -10,17 +10,16 @@ use crate::{
 };
 use fusewire_ir::{
     build,
-    dtype::{DType, Kind},
     lazy::{Device, Lazy},
-    scalar::Scalar,
+    promote::Weak,
     shape::element_count,
 };
-use numpy::{PyArrayDescr, PyUntypedArray};
+use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     ffi, intern,
     prelude::*,
-    types::{PyComplex, PyDict, PyFloat, PyInt, PyString, PyTuple, PyType},
+    types::{PyComplex, PyDict, PyInt, PyString, PyTuple, PyType},
 };
 use std::{slice, sync::Arc};
 
@@ -184,21 +183,29 @@ impl Array {
         buffer_protocol(slf, view, flags)
     }
 
+    /// A DLPack capsule that shares the memory, computed first where it is not; versioned for who knows versions.
+    ///
+    /// Without `copy=False`, what the consumer could not take is copied: read-only memory when the capsule has no flag to say
+    /// so, and negative strides. Raises BufferError for other devices and where `copy=False` is impossible.
     #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
     fn __dlpack__<'py>(
         slf: &Bound<'py, Self>,
         stream: Option<&Bound<'py, PyAny>>,
-        max_version: Option<&Bound<'py, PyAny>>,
+        max_version: Option<(u32, u32)>,
         dl_device: Option<&Bound<'py, PyAny>>,
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        let array = to_numpy(slf)?;
+        let flagged = max_version.is_some_and(|version| version >= (1, 0));
+        let writable: bool = array.getattr(intern!(py, "flags"))?.getattr(intern!(py, "writeable"))?.extract()?;
+        let unfit = !(flagged || writable) || array.strides().iter().any(|&stride| stride < 0);
         let options = PyDict::new(py);
         options.set_item(intern!(py, "stream"), stream)?;
         options.set_item(intern!(py, "max_version"), max_version)?;
         options.set_item(intern!(py, "dl_device"), dl_device)?;
-        options.set_item(intern!(py, "copy"), copy)?;
-        to_numpy(slf)?.call_method(intern!(py, "__dlpack__"), (), Some(&options))
+        options.set_item(intern!(py, "copy"), copy.or(unfit.then_some(true)))?;
+        array.call_method(intern!(py, "__dlpack__"), (), Some(&options))
     }
 
     /// `(kDLCPU, 0)`.
@@ -224,16 +231,24 @@ impl Array {
                 build::tuple(&self.node.shape)
             )));
         }
-        Ok(element(py, &self.node, "bool()")?.as_bool())
+        Ok(element(py, &self.node, "bool()")?.is_true())
     }
 
     fn __float__(&self, py: Python<'_>) -> PyResult<f64> {
-        Ok(element(py, &self.node, "float()")?.as_f64())
+        match element(py, &self.node, "float()")? {
+            Weak::Complex(..) => Err(complex_to_real(&self.node, "float()")),
+            number => Ok(number.parts().0),
+        }
     }
 
     fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let scalar = element(py, &self.node, "int()")?;
-        integer(py, scalar)
+        match element(py, &self.node, "int()")? {
+            Weak::Complex(..) => Err(complex_to_real(&self.node, "int()")),
+            // Floats are truncated, and NaN and infinities refused, by Python itself.
+            Weak::Float(value) => py.get_type::<PyInt>().call1((value,)),
+            Weak::Bool(value) => to_python_number(py, Weak::Int(value.into())),
+            value @ Weak::Int(_) => to_python_number(py, value),
+        }
     }
 
     fn __index__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -244,19 +259,22 @@ impl Array {
                 self.node.dtype.numpy_name()
             )));
         }
-        let scalar = element(py, &self.node, "an index")?;
-        to_python_number(py, scalar)
+        let number = element(py, &self.node, "an index")?;
+        to_python_number(py, number)
     }
 
     fn __complex__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyComplex>> {
-        let scalar = element(py, &self.node, "complex()")?;
-        Ok(PyComplex::from_doubles(py, scalar.as_f64(), 0.0))
+        let (re, im) = element(py, &self.node, "complex()")?.parts();
+        Ok(PyComplex::from_doubles(py, re, im))
     }
 
     #[pyo3(signature = (ndigits=None))]
     fn __round__<'py>(&self, py: Python<'py>, ndigits: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        let scalar = element(py, &self.node, "round()")?;
-        to_python_number(py, scalar)?.call_method1(intern!(py, "__round__"), (ndigits,))
+        let number = element(py, &self.node, "round()")?;
+        if matches!(number, Weak::Complex(..)) {
+            return Err(complex_to_real(&self.node, "round()"));
+        }
+        to_python_number(py, number)?.call_method1(intern!(py, "__round__"), (ndigits,))
     }
 
     fn __format__<'py>(slf: &Bound<'py, Self>, specification: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -271,8 +289,8 @@ impl Array {
                 build::tuple(&node.shape)
             )));
         }
-        let scalar = element(py, node, "format()")?;
-        to_python_number(py, scalar)?.call_method1(intern!(py, "__format__"), (specification,))
+        let number = element(py, node, "format()")?;
+        to_python_number(py, number)?.call_method1(intern!(py, "__format__"), (specification,))
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -310,7 +328,7 @@ impl Array {
         cls.clone()
     }
 
-    /// The one element of an array of size 1, or the one at an index, as a Python bool, int or float.
+    /// The one element of an array of size 1, or the one at an index, as a Python bool, int, float or complex.
     ///
     /// Raises ValueError when there are several elements and no index.
     #[pyo3(signature = (*index))]
@@ -322,8 +340,8 @@ impl Array {
                 let shape = fusewire_ir::build::tuple(&node.shape);
                 return Err(PyValueError::new_err(format!("item() of shape {shape} needs an index")));
             }
-            let scalar = element(py, node, "item()")?;
-            return to_python_number(py, scalar);
+            let number = element(py, node, "item()")?;
+            return to_python_number(py, number);
         }
         to_numpy(slf)?.call_method1(intern!(py, "item"), index)
     }
@@ -339,14 +357,6 @@ impl Array {
     }
 }
 
-/// `int()` of a scalar: floats are truncated, and NaN and infinities refused, by Python itself.
-fn integer(py: Python<'_>, scalar: Scalar) -> PyResult<Bound<'_, PyAny>> {
-    match scalar.dtype().kind() {
-        Kind::Float => {
-            let float = PyFloat::new(py, scalar.as_f64());
-            py.get_type::<PyInt>().call1((float,))
-        }
-        Kind::Bool => to_python_number(py, Scalar::from_i64(DType::I64, i64::from(scalar.as_bool()))),
-        Kind::Signed | Kind::Unsigned => to_python_number(py, scalar),
-    }
+fn complex_to_real(node: &Lazy, what: &str) -> PyErr {
+    PyTypeError::new_err(format!("{what} of a {} array; take real(), imag() or abs() first", node.dtype.numpy_name()))
 }

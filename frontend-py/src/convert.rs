@@ -36,13 +36,10 @@ pub fn operand(object: &Bound<'_, PyAny>) -> PyResult<Option<Operand>> {
     if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() {
         return nested(object).map(|node| Some(Operand::Array(node)));
     }
-    if object.is_instance_of::<PyComplex>() {
-        return Err(PyTypeError::new_err("complex numbers are not supported"));
-    }
     Ok(None)
 }
 
-/// A Python bool, int or float (NumPy's float64 is a float by inheritance, but not weak, hence not here).
+/// A Python bool, int, float or complex (NumPy's float64 is a float by inheritance, but not weak, hence not here).
 pub fn python_number(object: &Bound<'_, PyAny>) -> PyResult<Option<Weak>> {
     if let Ok(value) = object.cast_exact::<PyFloat>() {
         return Ok(Some(Weak::Float(value.value())));
@@ -53,6 +50,9 @@ pub fn python_number(object: &Bound<'_, PyAny>) -> PyResult<Option<Weak>> {
     if let Ok(value) = object.cast_exact::<PyBool>() {
         return Ok(Some(Weak::Bool(value.is_true())));
     }
+    if let Ok(value) = object.cast_exact::<PyComplex>() {
+        return Ok(Some(Weak::Complex(value.real(), value.imag())));
+    }
     if is_numpy_scalar(object) {
         return Ok(None);
     }
@@ -61,6 +61,9 @@ pub fn python_number(object: &Bound<'_, PyAny>) -> PyResult<Option<Weak>> {
     }
     if let Ok(value) = object.cast::<PyFloat>() {
         return Ok(Some(Weak::Float(value.value())));
+    }
+    if let Ok(value) = object.cast::<PyComplex>() {
+        return Ok(Some(Weak::Complex(value.real(), value.imag())));
     }
     Ok(None)
 }
@@ -149,6 +152,18 @@ impl<'a, 'py> FromPyObject<'a, 'py> for ShapeArgument {
             })
             .collect::<PyResult<Shape>>()
             .map(ShapeArgument)
+    }
+}
+
+/// An integer of any size where those past 64 bits mean what the largest do: which diagonal.
+#[derive(Clone, Copy)]
+pub struct IntegerArgument(pub i64);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for IntegerArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        index(&object).map(IntegerArgument)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use fusewire_ir::dtype::DType;
 use numpy::{
-    PyArrayDescr, PyArrayDescrMethods,
+    Complex32, Complex64, PyArrayDescr, PyArrayDescrMethods,
     npyffi::{NPY_TYPES, PyDataType_ELSIZE},
 };
 use pyo3::{exceptions::PyTypeError, prelude::*, sync::PyOnceLock};
@@ -24,6 +24,8 @@ fn descriptors(py: Python<'_>) -> &[Py<PyArrayDescr>; DType::ALL.len()] {
                 DType::U64 => numpy::dtype::<u64>(py),
                 DType::F32 => numpy::dtype::<f32>(py),
                 DType::F64 => numpy::dtype::<f64>(py),
+                DType::C64 => numpy::dtype::<Complex32>(py),
+                DType::C128 => numpy::dtype::<Complex64>(py),
             }
             .unbind()
         })
@@ -43,7 +45,7 @@ pub enum Layout {
     Native(DType),
     /// One of ours in the other byte order.
     Swapped(DType),
-    /// None of ours: complex, float16, strings, objects, records ...
+    /// None of ours: float16, strings, objects, records ...
     Foreign,
 }
 
@@ -54,6 +56,8 @@ pub fn layout(descriptor: &Bound<'_, PyArrayDescr>) -> Layout {
     const BOOL: i32 = NPY_TYPES::NPY_BOOL as i32;
     const FLOAT: i32 = NPY_TYPES::NPY_FLOAT as i32;
     const DOUBLE: i32 = NPY_TYPES::NPY_DOUBLE as i32;
+    const COMPLEX64: i32 = NPY_TYPES::NPY_CFLOAT as i32;
+    const COMPLEX128: i32 = NPY_TYPES::NPY_CDOUBLE as i32;
     const FIRST_INTEGER: i32 = NPY_TYPES::NPY_BYTE as i32;
     const LAST_INTEGER: i32 = NPY_TYPES::NPY_ULONGLONG as i32;
     let number = descriptor.num();
@@ -63,6 +67,8 @@ pub fn layout(descriptor: &Bound<'_, PyArrayDescr>) -> Layout {
         (BOOL, _) => DType::Bool,
         (FLOAT, _) => DType::F32,
         (DOUBLE, _) => DType::F64,
+        (COMPLEX64, _) => DType::C64,
+        (COMPLEX128, _) => DType::C128,
         (FIRST_INTEGER..=LAST_INTEGER, 1) => [DType::U8, DType::I8][signed as usize],
         (FIRST_INTEGER..=LAST_INTEGER, 2) => [DType::U16, DType::I16][signed as usize],
         (FIRST_INTEGER..=LAST_INTEGER, 4) => [DType::U32, DType::I32][signed as usize],

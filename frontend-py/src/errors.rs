@@ -26,6 +26,7 @@ pub fn computing(error: Error) -> PyErr {
     match error {
         Error::OutOfMemory { .. } => PyMemoryError::new_err(error.to_string()),
         Error::Interrupted => PyKeyboardInterrupt::new_err(()),
+        Error::OutOfBounds(_) => PyIndexError::new_err(error.to_string()),
         Error::LinearAlgebra(message) => linear_algebra(message),
         Error::Internal(_) => PyRuntimeError::new_err(error.to_string()),
     }

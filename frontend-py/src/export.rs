@@ -1,12 +1,18 @@
 //! Computed nodes as NumPy arrays, without a copy; and single elements as Python numbers.
 
 use crate::{array::Array, dtype::to_python, evaluate::computed, import::NumpyMemory};
-use fusewire_ir::{dtype::DType, lazy::Lazy, scalar::Scalar, value::Buffer};
+use fusewire_ir::{
+    dtype::{DType, Kind},
+    lazy::Lazy,
+    promote::Weak,
+    scalar::Scalar,
+    value::Buffer,
+};
 use numpy::{
     PyArrayDescrMethods, PyUntypedArray,
     npyffi::{NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API, get_type_object, npy_intp},
 };
-use pyo3::{exceptions::PyTypeError, ffi, prelude::*};
+use pyo3::{exceptions::PyTypeError, ffi, prelude::*, types::PyComplex};
 use smallvec::SmallVec;
 use std::{ptr, sync::Arc};
 
@@ -54,19 +60,24 @@ fn overlaps(node: &Lazy, buffer: &Buffer) -> bool {
 }
 
 /// The one element of an array of size 1, computed first where it is not. `what` asks, for the error.
-pub fn element(py: Python<'_>, node: &Arc<Lazy>, what: &str) -> PyResult<Scalar> {
+pub fn element(py: Python<'_>, node: &Arc<Lazy>, what: &str) -> PyResult<Weak> {
     if node.shape.iter().any(|&d| d != 1) {
         return Err(PyTypeError::new_err(format!(
             "{what} needs an array of one element, got shape {}",
             fusewire_ir::build::tuple(&node.shape)
         )));
     }
-    let buffer = computed(py, node)?;
-    Ok(read(node.dtype, buffer.pointer()))
+    let pointer = computed(py, node)?.pointer().cast_const();
+    if !node.dtype.is_complex() {
+        return Ok(number(read(node.dtype, pointer)));
+    }
+    let part = node.dtype.component();
+    let imaginary = pointer.wrapping_add(part.size());
+    Ok(Weak::Complex(read(part, pointer).as_f64(), read(part, imaginary).as_f64()))
 }
 
 fn read(dtype: DType, pointer: *const u8) -> Scalar {
-    // SAFETY: the pointer is to an element of that dtype inside a computed buffer, aligned to the element's size.
+    // SAFETY: the pointer is to an element of that dtype (or to a part of one) inside a computed buffer, aligned to its size.
     let bits = unsafe {
         match dtype.size() {
             1 => pointer.read() as u64,
@@ -78,13 +89,22 @@ fn read(dtype: DType, pointer: *const u8) -> Scalar {
     Scalar::from_bits(dtype, bits)
 }
 
-/// A scalar as a Python bool, int or float.
-pub fn to_python_number(py: Python<'_>, scalar: Scalar) -> PyResult<Bound<'_, PyAny>> {
-    Ok(match scalar.dtype() {
-        DType::Bool => scalar.as_bool().into_pyobject(py)?.to_owned().into_any(),
-        DType::F32 | DType::F64 => scalar.as_f64().into_pyobject(py)?.into_any(),
-        DType::I8 | DType::I16 | DType::I32 | DType::I64 => scalar.as_i64().into_pyobject(py)?.into_any(),
-        DType::U8 | DType::U16 | DType::U32 | DType::U64 => scalar.bits().into_pyobject(py)?.into_any(),
+fn number(scalar: Scalar) -> Weak {
+    match scalar.dtype().kind() {
+        Kind::Bool => Weak::Bool(scalar.as_bool()),
+        Kind::Signed => Weak::Int(scalar.as_i64().into()),
+        Kind::Unsigned => Weak::Int(scalar.bits().into()),
+        Kind::Float | Kind::Complex => Weak::Float(scalar.as_f64()),
+    }
+}
+
+/// A number as a Python bool, int, float or complex.
+pub fn to_python_number(py: Python<'_>, number: Weak) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match number {
+        Weak::Bool(value) => value.into_pyobject(py)?.to_owned().into_any(),
+        Weak::Int(value) => value.into_pyobject(py)?.into_any(),
+        Weak::Float(value) => value.into_pyobject(py)?.into_any(),
+        Weak::Complex(re, im) => PyComplex::from_doubles(py, re, im).into_any(),
     })
 }
 

@@ -101,7 +101,7 @@ pub fn from_numpy(array: &Bound<'_, PyUntypedArray>, dtype: Option<DType>, copy:
         .ok_or_else(|| PyValueError::new_err("NumPy made an array whose memory cannot be shared"))
 }
 
-/// The array's memory as it is, or `None` when its addresses are not multiples of the element's size.
+/// The array's memory as it is, or `None` when it is not aligned or its strides are not multiples of the element's size.
 fn shared(array: &Bound<'_, PyUntypedArray>, dtype: DType) -> Option<Arc<Lazy>> {
     // SAFETY: the array is alive and the thread attached, so its fields can be read.
     let fields = unsafe { &*_PyArray_GET_ITEM_DATA(array.as_array_ptr()) };
@@ -125,7 +125,7 @@ fn shared(array: &Bound<'_, PyUntypedArray>, dtype: DType) -> Option<Arc<Lazy>> 
     if empty {
         high = -size;
     }
-    if !(data as usize).is_multiple_of(dtype.size()) || strides.iter().any(|s| s % size != 0) {
+    if !(data as usize).is_multiple_of(dtype.component().size()) || strides.iter().any(|s| s % size != 0) {
         return None;
     }
     for stride in &mut strides {

@@ -1,10 +1,11 @@
-//! `x[...]`, `len`, iteration and `in`. What an index means is `fusewire_ir::build::index`; here it is read from Python.
+//! `x[...]`, `len`, iteration and `in`. What an index means is `fusewire_ir::build`; reading it from Python is `keys.rs`.
 
 use crate::{
     array::Array,
-    convert::{argument, try_index, type_name},
+    convert::argument,
     evaluate::{computed, recorded},
     export::element,
+    keys::{Index, Items, first_outside},
 };
 use fusewire_ir::{
     build::{self, IndexItem, Operand},
@@ -12,36 +13,27 @@ use fusewire_ir::{
     ops::ScalarOp,
     value::Buffer,
 };
-use numpy::PyUntypedArray;
 use parking_lot::Mutex;
-use pyo3::{
-    exceptions::{PyIndexError, PyTypeError, PyValueError},
-    ffi,
-    prelude::*,
-    types::{PyBool, PyList, PySlice, PyTuple},
-};
+use pyo3::{exceptions::PyTypeError, prelude::*};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-type Items = SmallVec<[IndexItem; 4]>;
-
 #[pymethods]
 impl Array {
+    /// The elements at an index: integers, slices, `...`, `None`, arrays of integers, boolean masks, or a tuple of them.
+    ///
+    /// Without arrays a view; with arrays, they broadcast, and their axes stand as in NumPy. A mask's shape must be that of
+    /// the axes it stands for; it is computed at once. Raises IndexError for what is out of range, at the call where the
+    /// values of the index are known then, else when the elements are computed.
     fn __getitem__<'py>(slf: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<Array> {
         let node = slf.get().node();
-        let mut items = Items::new();
-        match key.cast::<PyTuple>() {
-            Ok(keys) => {
-                for key in keys.iter_borrowed() {
-                    items.push(index_item(&key)?);
-                }
-            }
-            Err(_) => items.push(index_item(key)?),
+        match Index::read(key)? {
+            Index::Basic(items) => match element_view(node, &items) {
+                Some(single) => Ok(Array::new(single)),
+                None => recorded(slf.py(), build::index(node, &items)),
+            },
+            Index::Advanced(keys) => recorded(slf.py(), build::index_arrays(node, &keys, &first_outside)),
         }
-        if let Some(single) = element_view(node, &items) {
-            return Ok(Array::new(single));
-        }
-        recorded(slf.py(), build::index(node, &items))
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -64,7 +56,7 @@ impl Array {
         let pair = [Operand::Array(self.node().clone()), argument(value, "in")?];
         let equal = build::elementwise(ScalarOp::Equal, &pair).map_err(crate::errors::recording)?;
         let any = build::any(&equal, &build::Axis::All, false).map_err(crate::errors::recording)?;
-        Ok(element(py, &any, "in")?.as_bool())
+        Ok(element(py, &any, "in")?.is_true())
     }
 }
 
@@ -130,57 +122,4 @@ fn element_view(node: &Arc<Lazy>, items: &Items) -> Option<Arc<Lazy>> {
         positions.push(usize::try_from(position).ok().filter(|&p| p < extent)?);
     }
     Some(sub_array(node, buffer, &positions))
-}
-
-fn index_item(key: &Bound<'_, PyAny>) -> PyResult<IndexItem> {
-    if let Ok(slice) = key.cast::<PySlice>() {
-        return slice_item(slice);
-    }
-    if key.is_none() {
-        return Ok(IndexItem::NewAxis);
-    }
-    // SAFETY: `Py_Ellipsis` is a live singleton; only its address is compared.
-    if key.as_ptr() == unsafe { ffi::Py_Ellipsis() } {
-        return Ok(IndexItem::Ellipsis);
-    }
-    if key.is_instance_of::<PyBool>() || key.is_instance_of::<PyList>() {
-        return Err(advanced(key));
-    }
-    // Arrays of any rank have `__index__`; only 0-d integer ones mean a position.
-    let zero_dimensional = match (key.cast_exact::<Array>(), key.cast::<PyUntypedArray>()) {
-        (Ok(array), _) => array.get().node().shape.is_empty() && array.get().node().dtype.is_integer(),
-        (_, Ok(array)) => numpy::PyUntypedArrayMethods::ndim(array) == 0,
-        _ => true,
-    };
-    if !zero_dimensional {
-        return Err(advanced(key));
-    }
-    match try_index(key)? {
-        Some(position) => Ok(IndexItem::Int(position)),
-        None => Err(advanced(key)),
-    }
-}
-
-fn advanced(key: &Bound<'_, PyAny>) -> PyErr {
-    PyIndexError::new_err(format!(
-        "an index may hold integers, slices, ..., None and 0-d integer arrays; got {}",
-        type_name(key)
-    ))
-}
-
-fn slice_item(slice: &Bound<'_, PySlice>) -> PyResult<IndexItem> {
-    let part = |name: &str| -> PyResult<Option<i64>> {
-        let value = slice.getattr(name)?;
-        if value.is_none() {
-            return Ok(None);
-        }
-        try_index(&value)?.map(Some).ok_or_else(|| {
-            PyTypeError::new_err(format!("slice indices must be integers or None, got {}", type_name(&value)))
-        })
-    };
-    let (start, stop, step) = (part("start")?, part("stop")?, part("step")?);
-    if step == Some(0) {
-        return Err(PyValueError::new_err("slice step cannot be zero"));
-    }
-    Ok(IndexItem::Slice { start, stop, step })
 }

@@ -14,6 +14,7 @@ mod export;
 mod functions;
 mod import;
 mod indexing;
+mod keys;
 mod methods;
 mod operators;
 mod protocols;
@@ -38,7 +39,8 @@ mod _fusewire {
                 arange, asarray, empty, empty_like, eye, from_dlpack, full, full_like, linspace, meshgrid, ones,
                 ones_like, tril, triu, zeros, zeros_like,
             },
-            elementwise::{clip, conj, imag, isin, real},
+            elementwise::{clip, isin},
+            indexing::{nonzero, take, take_along_axis},
             inspection::{astype, can_cast, result_type},
             linear::{matmul, matrix_transpose, tensordot, vecdot},
             manipulation::{

@@ -19,12 +19,7 @@ use fusewire_ir::{
     promote::Weak,
 };
 use numpy::PyUntypedArray;
-use pyo3::{
-    exceptions::{PyNotImplementedError, PyValueError},
-    intern,
-    prelude::*,
-    types::PyTuple,
-};
+use pyo3::{exceptions::PyValueError, intern, prelude::*, types::PyTuple};
 use smallvec::SmallVec;
 
 /// An array with memory of its own. What is not computed yet has none that anybody could write to, so it is shared.
@@ -223,6 +218,14 @@ impl Array {
         recorded(py, build::argmin(self.node(), axis, keepdims))
     }
 
+    /// The positions of the elements in order along an axis, as the function `argsort`; of the flattened array for `None`.
+    #[pyo3(signature = (axis=-1, *, descending=false, stable=None), text_signature = "(self, axis=-1, *, descending=False, stable=None)")]
+    fn argsort(&self, py: Python<'_>, axis: Option<i64>, descending: bool, stable: Option<bool>) -> PyResult<Array> {
+        let _ = stable;
+        let (node, axis) = self.flat_unless(axis)?;
+        recorded(py, build::argsort(&node, axis, descending))
+    }
+
     /// Running sums along an axis, of the flattened array without one.
     #[pyo3(signature = (axis=None, dtype=None))]
     fn cumsum(&self, py: Python<'_>, axis: Option<i64>, dtype: Option<DTypeArgument>) -> PyResult<Array> {
@@ -254,10 +257,11 @@ impl Array {
         if decimals == 0 {
             return recorded(py, build::elementwise(ScalarOp::Round, &[own]));
         }
-        if self.node().dtype.is_integer() {
-            return Err(PyNotImplementedError::new_err("round: integers to decimals are not supported"));
+        let integers = self.node().dtype.is_integer();
+        if integers && decimals > 0 {
+            return Ok(Array::new(self.node().clone()));
         }
-        // As NumPy: scale by a power of ten, round, scale back.
+        // As NumPy: scale by a power of ten, round, scale back; integers through floats.
         let (scale, back) = match decimals {
             1.. => (ScalarOp::Multiply, ScalarOp::Divide),
             _ => (ScalarOp::Divide, ScalarOp::Multiply),
@@ -265,7 +269,11 @@ impl Array {
         let power = Operand::Scalar(Weak::Float(10f64.powi(decimals.saturating_abs())));
         let scaled = record(scale, &[own, power.clone()])?;
         let rounded = record(ScalarOp::Round, &[Operand::Array(scaled)])?;
-        recorded(py, build::elementwise(back, &[Operand::Array(rounded), power]))
+        let result = record(back, &[Operand::Array(rounded), power])?;
+        if !integers {
+            return recorded(py, Ok(result));
+        }
+        recorded(py, build::astype(&result, self.node().dtype))
     }
 
     /// The product with a number, or the sum of products with an array, as `numpy.dot`.
@@ -287,21 +295,35 @@ impl Array {
     }
 
     /// The complex conjugate: real numbers stay as they are.
-    fn conj<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
-        slf.clone()
+    fn conj<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        of_complex(slf, ScalarOp::Conj)
+    }
+
+    /// The same as `conj`.
+    fn conjugate<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        of_complex(slf, ScalarOp::Conj)
     }
 
     /// The real part: real numbers stay as they are.
     #[getter]
-    fn real<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
-        slf.clone()
+    fn real<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        of_complex(slf, ScalarOp::Real)
     }
 
     /// The imaginary part: zeros for real numbers.
     #[getter]
     fn imag(&self, py: Python<'_>) -> PyResult<Array> {
-        recorded(py, build::zeros(self.node().shape.clone(), self.node().dtype))
+        recorded(py, build::elementwise(ScalarOp::Imag, &[Operand::Array(self.node().clone())]))
     }
+}
+
+/// What an op makes of complex numbers; real arrays themselves.
+fn of_complex<'py>(array: &Bound<'py, Array>, op: ScalarOp) -> PyResult<Bound<'py, Array>> {
+    let node = array.get().node();
+    if !node.dtype.is_complex() {
+        return Ok(array.clone());
+    }
+    Bound::new(array.py(), recorded(array.py(), build::elementwise(op, &[Operand::Array(node.clone())]))?)
 }
 
 impl Array {

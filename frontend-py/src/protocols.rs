@@ -41,7 +41,6 @@ impl Array {
                 let (left, right) = (array(&inputs.get_item(0)?, &name)?, array(&inputs.get_item(1)?, &name)?);
                 if name == "matmul" { build::matmul(&left, &right) } else { build::vecdot(&left, &right, -1) }
             }
-            "conjugate" => return Ok(slf.clone().into_any()),
             _ => {
                 let operands = inputs
                     .iter_borrowed()

@@ -63,6 +63,7 @@ fn op_name(node: &Lazy) -> &'static str {
         Op::Reduce { op, .. } => op.row().name,
         Op::Scan { op, .. } => op.row().name,
         Op::Concat { .. } => "concat",
+        Op::Gather => "take",
         Op::Dot => "matmul",
         Op::Call(routine) => routine.name(),
     }

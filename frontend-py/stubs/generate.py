@@ -34,7 +34,7 @@ _DType: TypeAlias = npt.DTypeLike
 _Scalar: TypeAlias = bool | int | float
 _Operand: TypeAlias = Array | npt.NDArray[Any] | np.generic | bool | int | float | Sequence[Any]
 _Integers: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
-_IndexItem: TypeAlias = SupportsIndex | slice | EllipsisType | None
+_IndexItem: TypeAlias = _Operand | SupportsIndex | slice | EllipsisType | None
 _Index: TypeAlias = _IndexItem | tuple[_IndexItem, ...]
 
 class _Engine:
@@ -104,7 +104,7 @@ PARAMETERS = {
     "keepdims": "bool", "correction": "float", "ddof": "float | None", "include_initial": "bool", "invert": "bool",
     "descending": "bool", "stable": "bool",
     "dtype": "_DType | None", "device": "_Device | None", "copy": "bool | None", "stream": "None",
-    "n": "int", "k": "int", "n_rows": "int", "n_cols": "int | None", "order": "str | None",
+    "indices": "_Operand", "n": "int", "k": "int", "n_rows": "int", "n_cols": "int | None", "order": "str | None",
     "indexing": 'Literal["xy", "ij"]', "obj": "Any", "arrays": "Array | Sequence[_Operand]",
     "from_": "_DType | Array", "to": "_DType", "arrays_and_dtypes": "_Operand | _DType", "shapes": "Sequence[int]",
     "api_version": "str | None", "max_version": "tuple[int, int] | None", "dl_device": "tuple[int, int] | None",
@@ -113,6 +113,7 @@ PARAMETERS = {
 
 EXCEPTIONS = {
     ("concat", "axis"): "int | None", ("stack", "axis"): "int", ("unstack", "axis"): "int", ("diff", "axis"): "int",
+    ("take", "axis"): "int | None", ("take_along_axis", "axis"): "int",
     ("vecdot", "axis"): "int", ("sort", "axis"): "int", ("argsort", "axis"): "int",
     ("argmax", "axis"): "int | None", ("argmin", "axis"): "int | None",
     ("cumsum", "axis"): "int | None",
@@ -126,10 +127,12 @@ EXCEPTIONS = {
     ("Array.reshape", "shape"): "_Integers", ("Array.transpose", "axes"): "_Integers | None",
     ("Array.std", "correction"): "float | None", ("Array.var", "correction"): "float | None",
     ("to_device", "device"): "_Device",
+    ("Array.argsort", "axis"): "int | None", ("Array.argsort", "stable"): "bool | None",
 }  # fmt: skip
 
 RESULTS = {
     "meshgrid": "tuple[Array, ...]", "broadcast_arrays": "tuple[Array, ...]", "unstack": "tuple[Array, ...]",
+    "nonzero": "tuple[Array, ...]",
     "broadcast_shapes": "tuple[int, ...]", "can_cast": "bool", "result_type": "np.dtype[Any]",
     "Array.item": "_Scalar", "Array.tolist": "Any", "Array.tobytes": "bytes", "Array.compute": "Self",
     "Array.to_device": "Self", "Array.dtype": "np.dtype[Any]", "Array.shape": "tuple[int, ...]", "Array.ndim": "int",
@@ -198,7 +201,9 @@ def main() -> int:
 def stub() -> Iterator[str]:
     """Yield the stub's text."""
     yield HEADER
-    yield f"\n__all__ = {sorted(_fusewire.__all__)!r}\n\n__version__: str\n"
+    # A name a line, so that two changes seldom meet in one.
+    names = "".join(f"    {name!r},\n" for name in sorted(_fusewire.__all__))
+    yield f"\n__all__ = [\n{names}]\n\n__version__: str\n"
     dtypes = [name for name in _fusewire.__all__ if type(getattr(_fusewire, name)).__module__ == "numpy.dtypes"]
     for name in dtypes:
         yield f"{name}: np.dtype[np.{name}]\n"

@@ -48,6 +48,17 @@ pub struct Values {
     pub outputs: SmallVec<[Arc<Lazy>; 2]>,
 }
 
+/// Indices at which a node gathers.
+#[derive(Clone, Debug)]
+pub struct Pick {
+    /// The indices.
+    pub index: Arc<Lazy>,
+    /// The axis of the user's array, as far as it can be told.
+    pub axis: usize,
+    /// That axis' extent.
+    pub extent: usize,
+}
+
 /// A node that the walk met. Operands come before their users.
 struct Captured<'a> {
     lazy: &'a Arc<Lazy>,
@@ -216,6 +227,43 @@ impl<'a> Capture<'a> {
         self.values.outputs = self.roots.iter().map(|&root| self.nodes[root as usize].lazy.clone()).collect();
     }
 
+    /// The indices at which nodes gather, operands before their users.
+    pub fn picks(&self) -> Vec<Pick> {
+        let mut picks = Vec::new();
+        for node in &self.nodes {
+            let Some(Expression { op: Op::Gather, inputs }) = node.expression else { continue };
+            let (array, indices) = (self.operands(node)[0], &inputs[1..]);
+            let rank = inputs[0].shape.len() - indices.len();
+            for (number, index) in indices.iter().enumerate() {
+                let axis = self.gathered_axis(array, rank + number);
+                picks.push(Pick { index: index.clone(), axis, extent: inputs[0].shape[rank + number] });
+            }
+        }
+        picks
+    }
+
+    /// Of the array operand of a gather, the axis of the user's array that this axis of the operand is: recording moves the
+    /// axes to the end, and then inserts axes of extent 1.
+    fn gathered_axis(&self, array: u32, axis: usize) -> usize {
+        let viewed = |id: u32| {
+            let node = &self.nodes[id as usize];
+            node.expression.map(|expression| (&expression.op, self.operands(node).first().copied().unwrap_or(id)))
+        };
+        let shape = |id: u32| &self.nodes[id as usize].lazy.shape;
+        let long = |id: u32| shape(id).iter().filter(|&&d| d != 1);
+        let (mut array, mut axis) = (array, axis);
+        if let Some((Op::View(View::Reshape), below)) = viewed(array)
+            && long(array).eq(long(below))
+        {
+            axis = (axis + shape(below).len()).saturating_sub(shape(array).len());
+            array = below;
+        }
+        match viewed(array) {
+            Some((Op::View(View::Permute(axes)), _)) => axes.get(axis).map_or(axis, |&a| a as usize),
+            _ => axis,
+        }
+    }
+
     /// Numbers symbols, inputs and parameters in the order of the walk, and writes the key.
     fn encode(&mut self) {
         let mut symbols = Symbols::default();
@@ -246,7 +294,9 @@ impl<'a> Capture<'a> {
                     key.extend(starts.iter().map(|&s| code(symbols.start(s))));
                     key.extend(steps.iter().map(|&s| code(symbols.step(s))));
                 }
-                Some(Op::Map(_) | Op::Cast | Op::View(View::Reshape | View::Expand) | Op::Dot | Op::Call(_)) => {}
+                Some(
+                    Op::Map(_) | Op::Cast | Op::View(View::Reshape | View::Expand) | Op::Gather | Op::Dot | Op::Call(_),
+                ) => {}
             }
             let shape = node.lazy.shape.as_slice();
             key.push(shape.len() as u32);
@@ -257,6 +307,7 @@ impl<'a> Capture<'a> {
                 key.extend(shape.iter().map(|&d| match symbols.dim(d) {
                     Dim::Zero => 0,
                     Dim::One => 1,
+                    Dim::Two => unreachable!("a user's extent of 2 is a symbol"),
                     Dim::Sym(s) => s.0 + 2,
                 }));
             }
@@ -334,6 +385,15 @@ fn add(graph: &mut Graph, op: &Op<LazyForm>, operands: &[NodeId], node: &Arc<Laz
             graph.scan(*op, operands[0], *axis)
         }
         Op::Concat { axis } => graph.concat(*axis, operands, symbols.shape(&node.shape)),
+        Op::Gather => {
+            let shape = symbols.shape(&node.shape);
+            let mut whole = shape.clone();
+            whole.extend_from_slice(&graph.node(operands[0]).shape[shape.len()..]);
+            let array = graph.view(View::Expand, operands[0], whole);
+            let indices: SmallVec<[NodeId; 3]> =
+                operands[1..].iter().map(|&index| graph.broadcast(index, &shape)).collect();
+            graph.gather(array, &indices)
+        }
         Op::Dot => {
             symbols.shape(&node.shape);
             graph.dot(operands[0], operands[1])
@@ -363,6 +423,7 @@ fn opcode(op: Option<&Op<LazyForm>>) -> u32 {
         Some(Op::Scan { op, .. }) => scalar(11, op),
         Some(Op::Concat { .. }) => 12,
         Some(Op::Dot) => 13,
+        Some(Op::Gather) => 15,
         Some(Op::Call(routine)) => 14 | routine.code() << 8,
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn sign(b: &mut B<'_>, a: &[V]) -> V {
             let rest = b.select(negative, minus_one, rest);
             b.select(positive, one, rest)
         }
+        Kind::Complex => unreachable!("bodies are on real parts"),
     }
 }
 
@@ -170,9 +171,15 @@ pub(crate) fn floor_divide(b: &mut B<'_>, a: &[V]) -> V {
             let signed_zero = copysign(b, &[zero, direct]);
             let is_zero = b.bin(S::Equal, quotient, zero);
             let result = b.select(is_zero, signed_zero, rounded);
-            let by_zero = b.bin(S::Equal, y, zero);
-            b.select(by_zero, direct, result)
+            // Division by zero, of infinities and by infinities is what the standard's table says, not NumPy: the quotient.
+            let infinity = b.lit(x, f64::INFINITY);
+            let (quotient_size, divisor_size) = (b.abs(direct), b.abs(y));
+            let finite_quotient = b.bin(S::Less, quotient_size, infinity);
+            let finite_divisor = b.bin(S::Less, divisor_size, infinity);
+            let finite = b.bin(S::And, finite_quotient, finite_divisor);
+            b.select(finite, result, direct)
         }
+        Kind::Complex => unreachable!("bodies are on real parts"),
     }
 }
 

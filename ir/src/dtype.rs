@@ -4,7 +4,9 @@ use std::fmt;
 
 /// The type of one array element.
 ///
-/// The discriminants leave the places of float16 (9), bfloat16 (10), complex64 (13) and complex128 (14) open.
+/// The discriminants leave the places of float16 (9) and bfloat16 (10) open. Complex arrays are recorded, captured and held in
+/// memory; the first graph pass (`passes/split_complex.rs`) turns them into pairs of real ones, so no [`crate::scalar::Scalar`],
+/// rule, kernel or back end ever meets a complex dtype.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum DType {
@@ -30,6 +32,10 @@ pub enum DType {
     F32 = 11,
     /// IEEE binary64.
     F64 = 12,
+    /// Two binary32: the real part and the imaginary part.
+    C64 = 13,
+    /// Two binary64.
+    C128 = 14,
 }
 
 /// What family a dtype belongs to.
@@ -43,11 +49,25 @@ pub enum Kind {
     Unsigned,
     /// Real floating point.
     Float,
+    /// Complex floating point.
+    Complex,
 }
 
 impl DType {
     /// Every dtype, in the order of the standard.
-    pub const ALL: [DType; 11] = [
+    pub const ALL: [DType; 13] = {
+        let mut all = [DType::C64; 13];
+        let mut at = 0;
+        while at < DType::REAL.len() {
+            all[at] = DType::REAL[at];
+            at += 1;
+        }
+        all[12] = DType::C128;
+        all
+    };
+
+    /// Those that are not complex: what there is after the first graph pass.
+    pub const REAL: [DType; 11] = [
         DType::Bool,
         DType::I8,
         DType::I16,
@@ -68,6 +88,7 @@ impl DType {
             DType::I8 | DType::I16 | DType::I32 | DType::I64 => Kind::Signed,
             DType::U8 | DType::U16 | DType::U32 | DType::U64 => Kind::Unsigned,
             DType::F32 | DType::F64 => Kind::Float,
+            DType::C64 | DType::C128 => Kind::Complex,
         }
     }
 
@@ -77,7 +98,8 @@ impl DType {
             DType::Bool | DType::I8 | DType::U8 => 1,
             DType::I16 | DType::U16 => 2,
             DType::I32 | DType::U32 | DType::F32 => 4,
-            DType::I64 | DType::U64 | DType::F64 => 8,
+            DType::I64 | DType::U64 | DType::F64 | DType::C64 => 8,
+            DType::C128 => 16,
         }
     }
 
@@ -89,6 +111,28 @@ impl DType {
     /// Real floating point?
     pub const fn is_float(self) -> bool {
         matches!(self.kind(), Kind::Float)
+    }
+
+    /// Complex floating point?
+    pub const fn is_complex(self) -> bool {
+        matches!(self.kind(), Kind::Complex)
+    }
+
+    /// The dtype of a complex number's parts; other dtypes are their own.
+    pub const fn component(self) -> DType {
+        match self {
+            DType::C64 => DType::F32,
+            DType::C128 => DType::F64,
+            real => real,
+        }
+    }
+
+    /// The complex dtype whose parts are of this float; complex dtypes are their own. Integers: complex128.
+    pub const fn complex(self) -> DType {
+        match self {
+            DType::F32 | DType::C64 => DType::C64,
+            _ => DType::C128,
+        }
     }
 
     /// Signed or unsigned integer?
@@ -125,6 +169,8 @@ impl DType {
             DType::U64 => "uint64",
             DType::F32 => "float32",
             DType::F64 => "float64",
+            DType::C64 => "complex64",
+            DType::C128 => "complex128",
         }
     }
 
@@ -142,6 +188,8 @@ impl DType {
             DType::U64 => "u64",
             DType::F32 => "f32",
             DType::F64 => "f64",
+            DType::C64 => "c64",
+            DType::C128 => "c128",
         }
     }
 

@@ -213,6 +213,13 @@ impl Graph {
         self.typed(Op::Concat { axis }, operands, dtype, shape)
     }
 
+    /// Elements at computed positions: of an array `[s..., e...]` at indices `[s...]`, one for each of the axes `e`.
+    pub fn gather(&mut self, array: NodeId, indices: &[NodeId]) -> NodeId {
+        let (dtype, shape) = (self.node(array).dtype, self.node(indices[0]).shape.clone());
+        let inputs: SmallVec<[NodeId; 3]> = std::iter::once(array).chain(indices.iter().copied()).collect();
+        self.typed(Op::Gather, &inputs, dtype, shape)
+    }
+
     /// A batched matrix product.
     pub fn dot(&mut self, left: NodeId, right: NodeId) -> NodeId {
         let shape = infer::product(&self.node(left).shape, &self.node(right).shape);

@@ -14,14 +14,18 @@ use std::fmt::Debug;
 pub trait Extent: Copy + Eq + Debug {
     /// The extent that broadcasts.
     const ONE: Self;
+    /// The extent of no elements.
+    const ZERO: Self;
 }
 
 impl Extent for usize {
     const ONE: usize = 1;
+    const ZERO: usize = 0;
 }
 
 impl Extent for Dim {
     const ONE: Dim = Dim::One;
+    const ZERO: Dim = Dim::Zero;
 }
 
 /// Extents of either kind.
@@ -66,6 +70,7 @@ pub fn check<F: Form, D: Extent>(
         Op::Dot => 2,
         Op::Call(routine) => routine.arity(),
         Op::Concat { .. } => operands.len().max(1),
+        Op::Gather => operands.len().max(2),
     };
     if operands.len() != arity {
         return Err(format!("expected {arity} operands, found {}", operands.len()));
@@ -77,7 +82,10 @@ pub fn check<F: Form, D: Extent>(
             want(value.dtype() == dtype, "a constant has its value's dtype")?;
             want(shape.is_empty(), "a constant has no axes")
         }
-        Op::Param(_) => want(shape.is_empty(), "a parameter has no axes"),
+        Op::Param(_) => {
+            want(!dtype.is_complex(), "a parameter is not complex")?;
+            want(shape.is_empty(), "a parameter has no axes")
+        }
         Op::Iota { axis } => {
             want(dtype == DType::I64, "an iota is int64")?;
             want((*axis as usize) < shape.len(), "the axis is outside the rank")
@@ -117,13 +125,13 @@ pub fn check<F: Form, D: Extent>(
         }
         Op::Reduce { op, axes } => {
             same_dtype()?;
-            want(op.unit(dtype).is_some(), "the op cannot reduce this dtype")?;
+            want(op.folds(dtype), "the op cannot reduce this dtype")?;
             want(ascending(axes, shape.len()), "the axes must be ascending and inside the rank")?;
             want(reduced(operands[0].1, axes).as_slice() == shape, "reduced axes have extent 1, the others stay")
         }
         Op::Scan { op, axis } => {
             same_dtype()?;
-            want(op.unit(dtype).is_some(), "the op cannot scan this dtype")?;
+            want(op.folds(dtype), "the op cannot scan this dtype")?;
             want((*axis as usize) < shape.len() && operands[0].1 == shape, "a scan keeps the shape")
         }
         Op::Concat { axis } => {
@@ -135,9 +143,21 @@ pub fn check<F: Form, D: Extent>(
             };
             want(operands.iter().all(|o| fits(o.1)), "the operands must agree but for the axis")
         }
+        Op::Gather => {
+            let ((array_dtype, array), indices) = (operands[0], &operands[1..]);
+            want(array_dtype == dtype, "the array must have the result's dtype")?;
+            want(
+                indices.iter().all(|i| i.0 == DType::I64 && i.1 == shape),
+                "an index is int64 and has the result's shape",
+            )?;
+            let fits = array.len() == shape.len() + indices.len() && array.starts_with(shape);
+            want(fits, "the array has the result's axes, and then one for each index")?;
+            let empty = array[shape.len()..].contains(&D::ZERO) && !shape.contains(&D::ZERO);
+            want(!empty, "nothing can be at an index of an axis without elements")
+        }
         Op::Dot => {
             same_dtype()?;
-            want(dtype.is_float(), "a product is of floats")?;
+            want(dtype.is_float() || dtype.is_complex(), "a product is of floats")?;
             let (left, right, rank) = (operands[0].1, operands[1].1, shape.len());
             want(rank >= 2 && left.len() == rank && right.len() == rank, "the ranks must agree and be at least 2")?;
             let batch = rank - 2;

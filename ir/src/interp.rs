@@ -1,5 +1,6 @@
 //! The graph interpreter: the meaning of each node, on `ndarray`, slow and obvious. The oracle of every test; nothing a
-//! user runs goes through it. Float32 sums and products accumulate in float64, so that it is more accurate than what it judges.
+//! user runs goes through it. What ops do to complex numbers is the pass that splits them, which runs first: complex inputs and
+//! results are real tensors with a last axis of extent 2. Float32 sums and products accumulate in float64, so that it is more accurate than what it judges.
 
 mod linear;
 pub mod routines;
@@ -9,11 +10,12 @@ use crate::{
     graph::{Graph, Node},
     node::{Op, View},
     ops::ScalarOp,
+    passes::split_complex,
     reference::cast,
     scalar::Scalar,
     shape::{Dim, Int},
 };
-use ndarray::{ArcArray, ArrayD, Axis, IxDyn, Slice};
+use ndarray::{ArcArray, ArrayD, Axis, Dimension, IxDyn, Slice};
 
 /// An array of scalars of one dtype.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,6 +52,8 @@ pub fn evaluate(graph: &Graph, binding: &Binding) -> Result<Vec<Tensor>, String>
     if binding.symbols.len() < graph.symbols as usize {
         return Err(format!("the graph has {} symbols, bound are {}", graph.symbols, binding.symbols.len()));
     }
+    let split = split_complex::split(graph);
+    let graph = &split;
     let mut values: Vec<Option<Elements>> = vec![None; graph.len()];
     for id in graph.reached() {
         let node = graph.node(id);
@@ -71,6 +75,7 @@ pub fn extents(shape: &[Dim], symbols: &[i64]) -> Result<Vec<usize>, String> {
     let extent = |dim: &Dim| match dim {
         Dim::Zero => Ok(0),
         Dim::One => Ok(1),
+        Dim::Two => Ok(2),
         Dim::Sym(symbol) => match symbols.get(symbol.0 as usize) {
             Some(&extent) if extent >= 2 => Ok(extent as usize),
             found => Err(format!("symbol {} is an extent, bound to {found:?}", symbol.0)),
@@ -135,6 +140,24 @@ fn evaluate_node(node: &Node, shape: &[usize], operands: &[Elements], binding: &
             let views: Vec<_> = operands.iter().map(|o| o.view()).collect();
             let whole = ndarray::concatenate(Axis(*axis as usize), &views).map_err(|e| e.to_string())?;
             if whole.shape() == shape { Ok(whole.into_shared()) } else { Err(format!("joins to {:?}", whole.shape())) }
+        }
+        Op::Gather => {
+            let (array, indices) = (&operands[0], &operands[1..]);
+            let mut outside = None;
+            let gathered = Elements::from_shape_fn(shape_of(), |index| {
+                let mut at = index.slice().to_vec();
+                for (picked, &extent) in indices.iter().zip(&array.shape()[shape.len()..]) {
+                    let wanted = picked[&index].as_i64();
+                    let counted = if wanted < 0 { wanted.saturating_add(extent as i64) } else { wanted };
+                    if !(0..extent as i64).contains(&counted) {
+                        outside.get_or_insert_with(|| format!("index {wanted} is out of bounds for size {extent}"));
+                        return Scalar::from_i64(node.dtype, 0);
+                    }
+                    at.push(counted as usize);
+                }
+                array[IxDyn(&at)]
+            });
+            outside.map_or(Ok(gathered), Err)
         }
         Op::Dot => {
             let (left, right) = (&operands[0], &operands[1]);

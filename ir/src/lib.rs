@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod capture;
+pub mod complex;
 pub mod composite;
 pub mod dtype;
 pub mod emit;

@@ -85,6 +85,10 @@ pub enum Op<F: Form> {
         /// The axis.
         axis: u8,
     },
+    /// Elements at computed positions: operands are an array `[s..., e...]` and one int64 array `[s...]` for each of the
+    /// axes `e`; the result at `s` is the array's element at `s` and, along `e`, at these indices. Negative ones count from
+    /// the axis' end; one outside its axis is an IndexError when the element is computed, and reads nothing.
+    Gather,
     /// Batched matrix product `[b..., m, k] x [b..., k, n] -> [b..., m, n]` of floats; equal batch extents.
     Dot,
     /// A routine of a library; operands of one dtype. See `routine.rs` for what its result array is.

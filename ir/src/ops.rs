@@ -1,16 +1,26 @@
 //! The op table: every scalar op is one row of [`OPS`]. Printer, parser, inference, folding, interpreters, the Python
 //! functions, stubs, docs, sweep and fuzz all read the row; nothing else lists the ops.
 //!
+//! What an op does to complex numbers is the row's `complex`: a body on their parts (`complex/`), which the first graph pass puts
+//! in place of the op. Everything else in a row is about real operands.
+//!
 //! Three classes: a *primitive* is implemented by each back end; a *composite* has a body in terms of other ops
 //! (`composite.rs`) and a *maths* op an expansion (`fusewire-lowering`, `math/`), so that no back end ever sees either.
 
-use crate::{dtype::DType, emit, reference as r, scalar::Scalar};
+use crate::{
+    complex::{self as z, OnComplex},
+    dtype::DType,
+    emit, reference as r,
+    scalar::Scalar,
+};
 
-/// Which dtypes an op's operands may have (all operands the same one, but for `where`'s condition).
+/// Which real dtypes an op's operands may have (all operands the same one, but for `where`'s condition).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Domain {
     /// Every dtype.
     Any,
+    /// None: the op makes a complex number of two floats.
+    Parts,
     /// Integers and floats.
     Numeric,
     /// Integers.
@@ -27,7 +37,9 @@ impl Domain {
     /// Is the dtype in the domain?
     pub fn contains(self, dtype: DType) -> bool {
         match self {
+            _ if dtype.is_complex() => false,
             Domain::Any => true,
+            Domain::Parts => false,
             Domain::Numeric => dtype != DType::Bool,
             Domain::Integer => dtype.is_integer(),
             Domain::Bitwise => !dtype.is_float(),
@@ -50,6 +62,8 @@ pub enum Outcome {
     Bits,
     /// The float of the integer operand's width.
     FromBits,
+    /// The complex dtype whose parts the operands are.
+    Complex,
 }
 
 /// Who implements the op.
@@ -61,6 +75,8 @@ pub enum Class {
     Composite(fn(&mut dyn emit::Emit, &[emit::V]) -> emit::V),
     /// For floats, the expansion in `fusewire_lowering::math`; for integers, each back end.
     Maths,
+    /// The pass that splits complex numbers, which leaves none.
+    Parts,
 }
 
 /// Where an algebraic law holds bit for bit.
@@ -129,6 +145,8 @@ pub struct OpRow {
     pub unit: Option<fn(DType) -> Scalar>,
     /// The meaning, one element at a time.
     pub reference: fn(&[Scalar]) -> Scalar,
+    /// What it does to complex operands; `None` when it takes none.
+    pub complex: Option<OnComplex>,
     /// How the Python function promotes.
     pub promotion: Promotion,
     /// The Python operator, without underscores: `add` for `__add__`.
@@ -156,6 +174,12 @@ macro_rules! op_table {
 }
 
 impl OpRow {
+    /// Does the op take operands of this dtype?
+    pub fn accepts(&self, dtype: DType) -> bool {
+        let complex = || self.complex.is_some() || self.outcome == Outcome::Select;
+        self.domain.contains(dtype) || (dtype.is_complex() && complex())
+    }
+
     #[expect(clippy::too_many_arguments, reason = "called by the op table's macro only")]
     const fn new(
         op: ScalarOp,
@@ -180,6 +204,7 @@ impl OpRow {
             idempotent: Law::No,
             unit: None,
             reference,
+            complex: None,
             promotion: Promotion::Common,
             operator: None,
             samples: (-100.0, 100.0),
@@ -189,34 +214,35 @@ impl OpRow {
 }
 
 use crate::composite as c;
-use Class::{Composite, Maths, Primitive};
+use Class::{Composite, Maths, Parts, Primitive};
 use Law::{Exact, Integers};
+use OnComplex::{Number, Real, Truth};
 use Promotion::{Float, IntegerConstant, IntegerIdentity, Internal};
 
 op_table! {
     // Arithmetic.
     /// Sum; integers wrap.
-    Add "add" 2 Numeric Same Primitive, r::add, commutative: Exact, associative: Integers, unit: Some(r::zero), operator: Some("add");
+    Add "add" 2 Numeric Same Primitive, r::add, commutative: Exact, associative: Integers, unit: Some(r::zero), operator: Some("add"), complex: Some(Number(z::add));
     /// Difference; integers wrap.
-    Subtract "subtract" 2 Numeric Same Primitive, r::subtract, operator: Some("sub");
+    Subtract "subtract" 2 Numeric Same Primitive, r::subtract, operator: Some("sub"), complex: Some(Number(z::subtract));
     /// Product; integers wrap.
-    Multiply "multiply" 2 Numeric Same Primitive, r::multiply, commutative: Exact, associative: Integers, unit: Some(r::one), operator: Some("mul");
+    Multiply "multiply" 2 Numeric Same Primitive, r::multiply, commutative: Exact, associative: Integers, unit: Some(r::one), operator: Some("mul"), complex: Some(Number(z::multiply));
     /// Quotient; integers truncate, and `x / 0` is 0 and `MIN / -1` is MIN. (The Python function converts integers to floats first.)
-    Divide "divide" 2 Numeric Same Primitive, r::divide, promotion: Float, operator: Some("truediv");
+    Divide "divide" 2 Numeric Same Primitive, r::divide, promotion: Float, operator: Some("truediv"), complex: Some(Number(z::divide));
     /// Remainder of the truncated quotient (C's `fmod` and `%`); integer `x % 0` and `MIN % -1` are 0.
     TruncatedRemainder "truncated-remainder" 2 Numeric Same Primitive, r::truncated_remainder, promotion: Internal;
     /// `a * b + c`, rounded once.
     Fma "fma" 3 Float Same Primitive, r::fma, promotion: Internal;
     /// The operand with its sign flipped; integers wrap.
-    Negative "negative" 1 Numeric Same Primitive, r::negative, operator: Some("neg");
+    Negative "negative" 1 Numeric Same Primitive, r::negative, operator: Some("neg"), complex: Some(Number(z::negative));
     /// Absolute value; integers wrap.
-    Abs "abs" 1 Numeric Same Primitive, r::abs, idempotent: Exact, operator: Some("abs");
+    Abs "abs" 1 Numeric Same Primitive, r::abs, idempotent: Exact, operator: Some("abs"), complex: Some(Real(z::abs));
     /// The larger operand; NaN if either is NaN; 0.0 is larger than -0.0.
     Maximum "maximum" 2 Any Same Primitive, r::maximum, commutative: Exact, associative: Exact, idempotent: Exact, unit: Some(r::lowest);
     /// The smaller operand; NaN if either is NaN; -0.0 is smaller than 0.0.
     Minimum "minimum" 2 Any Same Primitive, r::minimum, commutative: Exact, associative: Exact, idempotent: Exact, unit: Some(r::highest);
     /// Square root, correctly rounded.
-    Sqrt "sqrt" 1 Float Same Primitive, r::sqrt, promotion: Float, samples: (0.0, 1e6);
+    Sqrt "sqrt" 1 Float Same Primitive, r::sqrt, promotion: Float, samples: (0.0, 1e6), complex: Some(Number(z::sqrt));
     /// Largest integer not above.
     Floor "floor" 1 Float Same Primitive, r::floor, idempotent: Exact, promotion: IntegerIdentity;
     /// Smallest integer not below.
@@ -224,7 +250,7 @@ op_table! {
     /// The integer part.
     Trunc "trunc" 1 Float Same Primitive, r::trunc, idempotent: Exact, promotion: IntegerIdentity;
     /// Nearest integer, halves to even.
-    Round "round" 1 Float Same Primitive, r::round, idempotent: Exact, promotion: IntegerIdentity;
+    Round "round" 1 Float Same Primitive, r::round, idempotent: Exact, promotion: IntegerIdentity, complex: Some(Number(z::round));
 
     // Bits.
     /// Bitwise (for bool: logical) and.
@@ -246,9 +272,9 @@ op_table! {
 
     // Comparison and choice.
     /// `a == b`.
-    Equal "equal" 2 Any Bool Primitive, r::equal, commutative: Exact, operator: Some("eq");
+    Equal "equal" 2 Any Bool Primitive, r::equal, commutative: Exact, operator: Some("eq"), complex: Some(Truth(z::equal));
     /// `a != b`.
-    NotEqual "not_equal" 2 Any Bool Primitive, r::not_equal, commutative: Exact, operator: Some("ne");
+    NotEqual "not_equal" 2 Any Bool Primitive, r::not_equal, commutative: Exact, operator: Some("ne"), complex: Some(Truth(z::not_equal));
     /// `a < b`.
     Less "less" 2 Any Bool Primitive, r::less, operator: Some("lt");
     /// `a <= b`.
@@ -266,15 +292,25 @@ op_table! {
     /// That n modulo 4, as 0.0 to 3.0.
     HugeTrigQuadrant "huge-trig-quadrant" 1 Float Same Primitive, r::huge_trig_quadrant, promotion: Internal, samples: (-1e9, 1e9);
 
+    // Parts of complex numbers.
+    /// The complex number with these parts.
+    Complex "complex" 2 Parts Complex Parts, |_| unreachable!("no scalar is complex"), promotion: Internal;
+    /// The real part; real numbers stay as they are.
+    Real "real" 1 Any Same Composite(c::positive), r::positive, complex: Some(Real(|_, a| a[0].re));
+    /// The imaginary part: 0 for real numbers.
+    Imag "imag" 1 Any Same Composite(|b, a| b.lit(a[0], 0.0)), |a| r::zero(a[0].dtype()), complex: Some(Real(|_, a| a[0].im));
+    /// The complex conjugate; real numbers stay as they are.
+    Conj "conj" 1 Any Same Composite(c::positive), r::positive, complex: Some(Number(z::conj));
+
     // Composites.
     /// The operand itself.
-    Positive "positive" 1 Numeric Same Composite(c::positive), r::positive, operator: Some("pos");
+    Positive "positive" 1 Numeric Same Composite(c::positive), r::positive, operator: Some("pos"), complex: Some(Number(|_, a| a[0]));
     /// `x * x`.
-    Square "square" 1 Numeric Same Composite(c::square), r::square;
+    Square "square" 1 Numeric Same Composite(c::square), r::square, complex: Some(Number(z::square));
     /// `1 / x`; integers truncate, and NumPy's results for 0.
-    Reciprocal "reciprocal" 1 Numeric Same Composite(c::reciprocal), r::reciprocal;
+    Reciprocal "reciprocal" 1 Numeric Same Composite(c::reciprocal), r::reciprocal, complex: Some(Number(z::reciprocal));
     /// -1, 0 or 1; NaN for NaN.
-    Sign "sign" 1 Numeric Same Composite(c::sign), r::sign;
+    Sign "sign" 1 Numeric Same Composite(c::sign), r::sign, complex: Some(Number(z::sign));
     /// Is the sign bit set?
     Signbit "signbit" 1 Numeric Bool Composite(c::signbit), r::signbit;
     /// The first operand with the sign bit of the second.
@@ -282,12 +318,12 @@ op_table! {
     /// The next float after the first operand towards the second.
     Nextafter "nextafter" 2 Float Same Composite(c::nextafter), r::nextafter, promotion: Float;
     /// Neither infinite nor NaN?
-    IsFinite "isfinite" 1 Float Bool Composite(c::isfinite), r::isfinite, promotion: IntegerConstant(true);
+    IsFinite "isfinite" 1 Float Bool Composite(c::isfinite), r::isfinite, promotion: IntegerConstant(true), complex: Some(Truth(z::isfinite));
     /// Infinite?
-    IsInf "isinf" 1 Float Bool Composite(c::isinf), r::isinf, promotion: IntegerConstant(false);
+    IsInf "isinf" 1 Float Bool Composite(c::isinf), r::isinf, promotion: IntegerConstant(false), complex: Some(Truth(z::isinf));
     /// Not a number?
-    IsNan "isnan" 1 Float Bool Composite(c::isnan), r::isnan, promotion: IntegerConstant(false);
-    /// Quotient rounded down, NumPy's results for zero divisors and for MIN // -1.
+    IsNan "isnan" 1 Float Bool Composite(c::isnan), r::isnan, promotion: IntegerConstant(false), complex: Some(Truth(z::isnan));
+    /// Quotient rounded down, NumPy's results for zero divisors and for MIN // -1; of or by an infinity as `divide`.
     FloorDivide "floor_divide" 2 Numeric Same Composite(c::floor_divide), r::floor_divide, operator: Some("floordiv");
     /// Remainder with the divisor's sign, NumPy's results for zero divisors.
     Remainder "remainder" 2 Numeric Same Composite(c::remainder), r::remainder, operator: Some("mod");
@@ -296,49 +332,49 @@ op_table! {
 
     // Maths.
     /// e to the power x.
-    Exp "exp" 1 Float Same Maths, r::exp, promotion: Float, samples: (-90.0, 90.0), ulps: 1;
+    Exp "exp" 1 Float Same Maths, r::exp, promotion: Float, samples: (-90.0, 90.0), ulps: 1, complex: Some(Number(z::exp));
     /// 2 to the power x.
     Exp2 "exp2" 1 Float Same Maths, r::exp2, promotion: Internal, samples: (-130.0, 130.0), ulps: 1;
     /// `exp(x) - 1`, accurate near 0.
-    Expm1 "expm1" 1 Float Same Maths, r::expm1, promotion: Float, samples: (-20.0, 90.0), ulps: 1;
+    Expm1 "expm1" 1 Float Same Maths, r::expm1, promotion: Float, samples: (-20.0, 90.0), ulps: 1, complex: Some(Number(z::expm1));
     /// Natural logarithm.
-    Log "log" 1 Float Same Maths, r::log, promotion: Float, samples: (0.0, 1e6), ulps: 1;
+    Log "log" 1 Float Same Maths, r::log, promotion: Float, samples: (0.0, 1e6), ulps: 1, complex: Some(Number(z::log));
     /// `log(1 + x)`, accurate near 0.
-    Log1p "log1p" 1 Float Same Maths, r::log1p, promotion: Float, samples: (-1.0, 1e6), ulps: 1;
+    Log1p "log1p" 1 Float Same Maths, r::log1p, promotion: Float, samples: (-1.0, 1e6), ulps: 1, complex: Some(Number(z::log1p));
     /// Binary logarithm.
-    Log2 "log2" 1 Float Same Maths, r::log2, promotion: Float, samples: (0.0, 1e6), ulps: 1;
+    Log2 "log2" 1 Float Same Maths, r::log2, promotion: Float, samples: (0.0, 1e6), ulps: 1, complex: Some(Number(z::log2));
     /// Decimal logarithm.
-    Log10 "log10" 1 Float Same Maths, r::log10, promotion: Float, samples: (0.0, 1e6), ulps: 1;
+    Log10 "log10" 1 Float Same Maths, r::log10, promotion: Float, samples: (0.0, 1e6), ulps: 1, complex: Some(Number(z::log10));
     /// Sine of x radians.
-    Sin "sin" 1 Float Same Maths, r::sin, promotion: Float, ulps: 2;
+    Sin "sin" 1 Float Same Maths, r::sin, promotion: Float, ulps: 2, complex: Some(Number(z::sin));
     /// Cosine of x radians.
-    Cos "cos" 1 Float Same Maths, r::cos, promotion: Float, ulps: 2;
+    Cos "cos" 1 Float Same Maths, r::cos, promotion: Float, ulps: 2, complex: Some(Number(z::cos));
     /// Tangent of x radians.
-    Tan "tan" 1 Float Same Maths, r::tan, promotion: Float, ulps: 2;
+    Tan "tan" 1 Float Same Maths, r::tan, promotion: Float, ulps: 2, complex: Some(Number(z::tan));
     /// Inverse sine, radians.
-    Asin "asin" 1 Float Same Maths, r::asin, promotion: Float, samples: (-1.0, 1.0), ulps: 2;
+    Asin "asin" 1 Float Same Maths, r::asin, promotion: Float, samples: (-1.0, 1.0), ulps: 2, complex: Some(Number(z::asin));
     /// Inverse cosine, radians.
-    Acos "acos" 1 Float Same Maths, r::acos, promotion: Float, samples: (-1.0, 1.0), ulps: 2;
+    Acos "acos" 1 Float Same Maths, r::acos, promotion: Float, samples: (-1.0, 1.0), ulps: 2, complex: Some(Number(z::acos));
     /// Inverse tangent, radians.
-    Atan "atan" 1 Float Same Maths, r::atan, promotion: Float, ulps: 2;
+    Atan "atan" 1 Float Same Maths, r::atan, promotion: Float, ulps: 2, complex: Some(Number(z::atan));
     /// Angle of the point (x = second, y = first operand), radians.
     Atan2 "atan2" 2 Float Same Maths, r::atan2, promotion: Float, ulps: 2;
     /// Hyperbolic sine.
-    Sinh "sinh" 1 Float Same Maths, r::sinh, promotion: Float, samples: (-90.0, 90.0), ulps: 2;
+    Sinh "sinh" 1 Float Same Maths, r::sinh, promotion: Float, samples: (-90.0, 90.0), ulps: 2, complex: Some(Number(z::sinh));
     /// Hyperbolic cosine.
-    Cosh "cosh" 1 Float Same Maths, r::cosh, promotion: Float, samples: (-90.0, 90.0), ulps: 2;
+    Cosh "cosh" 1 Float Same Maths, r::cosh, promotion: Float, samples: (-90.0, 90.0), ulps: 2, complex: Some(Number(z::cosh));
     /// Hyperbolic tangent.
-    Tanh "tanh" 1 Float Same Maths, r::tanh, promotion: Float, samples: (-20.0, 20.0), ulps: 2;
+    Tanh "tanh" 1 Float Same Maths, r::tanh, promotion: Float, samples: (-20.0, 20.0), ulps: 2, complex: Some(Number(z::tanh));
     /// Inverse hyperbolic sine.
-    Asinh "asinh" 1 Float Same Maths, r::asinh, promotion: Float, samples: (-1e6, 1e6), ulps: 2;
+    Asinh "asinh" 1 Float Same Maths, r::asinh, promotion: Float, samples: (-1e6, 1e6), ulps: 2, complex: Some(Number(z::asinh));
     /// Inverse hyperbolic cosine.
-    Acosh "acosh" 1 Float Same Maths, r::acosh, promotion: Float, samples: (1.0, 1e6), ulps: 2;
+    Acosh "acosh" 1 Float Same Maths, r::acosh, promotion: Float, samples: (1.0, 1e6), ulps: 2, complex: Some(Number(z::acosh));
     /// Inverse hyperbolic tangent.
-    Atanh "atanh" 1 Float Same Maths, r::atanh, promotion: Float, samples: (-1.0, 1.0), ulps: 2;
+    Atanh "atanh" 1 Float Same Maths, r::atanh, promotion: Float, samples: (-1.0, 1.0), ulps: 2, complex: Some(Number(z::atanh));
     /// Length of the vector (a, b), without overflow.
     Hypot "hypot" 2 Float Same Maths, r::hypot, promotion: Float, ulps: 2;
     /// a to the power b; integers wrap, and a negative exponent gives the truncated reciprocal (0 for base 0).
-    Pow "pow" 2 Numeric Same Maths, r::pow, operator: Some("pow"), samples: (0.0, 20.0), ulps: 2;
+    Pow "pow" 2 Numeric Same Maths, r::pow, operator: Some("pow"), samples: (0.0, 20.0), ulps: 2, complex: Some(Number(z::pow));
 }
 
 impl ScalarOp {
@@ -363,16 +399,29 @@ impl ScalarOp {
             _ => operands,
         };
         let dtype = operands[0];
-        if !row.domain.contains(dtype) || operands.iter().any(|&d| d != dtype) {
+        if operands.iter().any(|&d| d != dtype) {
+            return None;
+        }
+        if row.outcome == Outcome::Complex {
+            return dtype.is_float().then(|| dtype.complex());
+        }
+        if !row.accepts(dtype) {
             return None;
         }
         Some(match row.outcome {
-            Outcome::Same | Outcome::Select => dtype,
+            Outcome::Same if dtype.is_complex() && matches!(row.complex, Some(OnComplex::Real(_))) => dtype.component(),
+            Outcome::Same | Outcome::Select | Outcome::Complex => dtype,
             Outcome::Bool => DType::Bool,
             Outcome::Bits => dtype.same_width_signed(),
             Outcome::FromBits if dtype == DType::I32 => DType::F32,
             Outcome::FromBits => DType::F64,
         })
+    }
+
+    /// Can a reduction or a running fold of this dtype use the op?
+    pub fn folds(self, dtype: DType) -> bool {
+        // The parts of a complex sum are two sums; a product is not two of anything.
+        self.unit(dtype).is_some() || (self == ScalarOp::Add && dtype.is_complex())
     }
 
     /// The unit of a reduction with this op; `None` when the op cannot reduce this dtype.

@@ -3,7 +3,7 @@
 
 use crate::{
     graph::{Graph, Node, NodeId},
-    passes::{eliminate_dead, expand_composites, hoist_views, simplify},
+    passes::{eliminate_dead, expand_composites, hoist_views, simplify, split_complex},
     verify::verify,
 };
 
@@ -20,6 +20,8 @@ pub struct Pass {
 
 /// The passes that a captured graph goes through, in order. A name may stand here more than once.
 pub const PIPELINE: &[Pass] = &[
+    // First, so that nothing else has to know complex numbers.
+    split_complex::PASS,
     // Before the composites are taken apart, because their bodies hide what they are: `pow(x, 2)`, `x // 1`.
     simplify::PASS,
     // Before the second simplification, because bodies bring constants that meet constants of the graph.

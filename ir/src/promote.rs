@@ -12,16 +12,40 @@ pub enum Weak {
     Int(i128),
     /// A float.
     Float(f64),
+    /// A complex number: its real and its imaginary part.
+    Complex(f64, f64),
+}
+
+impl Weak {
+    /// The real and the imaginary part, as the nearest float64.
+    pub fn parts(self) -> (f64, f64) {
+        match self {
+            Weak::Bool(value) => (f64::from(value), 0.0),
+            Weak::Int(value) => (value as f64, 0.0),
+            Weak::Float(value) => (value, 0.0),
+            Weak::Complex(re, im) => (re, im),
+        }
+    }
+
+    /// Is it not 0?
+    pub fn is_true(self) -> bool {
+        match self {
+            Weak::Bool(value) => value,
+            Weak::Int(value) => value != 0,
+            Weak::Float(_) | Weak::Complex(..) => self.parts() != (0.0, 0.0),
+        }
+    }
 }
 
 /// The common dtype of two dtypes.
 pub fn common(a: DType, b: DType) -> DType {
-    use Kind::{Bool, Float, Signed, Unsigned};
+    use Kind::{Bool, Complex, Float, Signed, Unsigned};
     let wider = |x: DType, y: DType| if x.size() >= y.size() { x } else { y };
     match (a.kind(), b.kind()) {
         _ if a == b => a,
         (Bool, _) => b,
         (_, Bool) => a,
+        (Complex, _) | (_, Complex) => common(a.component(), b.component()).complex(),
         (Float, Float) | (Signed, Signed) | (Unsigned, Unsigned) => wider(a, b),
         (Signed, Unsigned) => signed_unsigned(a, b),
         (Unsigned, Signed) => signed_unsigned(b, a),
@@ -53,7 +77,7 @@ fn float_integer(float: DType, integer: DType) -> DType {
 pub fn common_of(dtypes: impl IntoIterator<Item = DType>) -> Option<DType> {
     let (mut floats, mut others) = (None, SmallVec::<[DType; 4]>::new());
     for dtype in dtypes {
-        if dtype.is_float() {
+        if dtype.is_float() || dtype.is_complex() {
             floats = Some(floats.map_or(dtype, |so_far| common(so_far, dtype)));
         } else {
             others.push(dtype);
@@ -75,8 +99,10 @@ fn with_weak(dtype: Option<DType>, scalar: Weak) -> DType {
         (Some(dtype), Weak::Bool(_)) => dtype,
         (None | Some(DType::Bool), Weak::Int(_)) => DType::I64,
         (Some(dtype), Weak::Int(_)) => dtype,
-        (Some(dtype), Weak::Float(_)) if dtype.is_float() => dtype,
+        (Some(dtype), Weak::Float(_)) if dtype.is_float() || dtype.is_complex() => dtype,
         (None | Some(_), Weak::Float(_)) => DType::F64,
+        (None, Weak::Complex(..)) => DType::C128,
+        (Some(dtype), Weak::Complex(..)) => dtype.complex(),
     }
 }
 
@@ -84,7 +110,7 @@ fn with_weak(dtype: Option<DType>, scalar: Weak) -> DType {
 /// here yet: float32 stands in.
 pub fn float_for(dtype: DType) -> DType {
     match (dtype.kind(), dtype.size()) {
-        (Kind::Float, _) => dtype,
+        (Kind::Float | Kind::Complex, _) => dtype,
         (_, 1 | 2) => DType::F32,
         _ => DType::F64,
     }
@@ -95,7 +121,7 @@ pub fn accumulator(dtype: DType) -> DType {
     match dtype.kind() {
         Kind::Bool | Kind::Signed => DType::I64,
         Kind::Unsigned => DType::U64,
-        Kind::Float => dtype,
+        Kind::Float | Kind::Complex => dtype,
     }
 }
 
@@ -106,7 +132,7 @@ pub fn integer_range(dtype: DType) -> (i128, i128) {
         Kind::Signed => (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1),
         Kind::Unsigned => (0, (1i128 << bits) - 1),
         Kind::Bool => (0, 1),
-        Kind::Float => (i128::MIN, i128::MAX),
+        Kind::Float | Kind::Complex => (i128::MIN, i128::MAX),
     }
 }
 
@@ -141,5 +167,17 @@ mod tests {
         assert_eq!(result_type([DType::I32], [Weak::Float(1.0)]), Some(DType::F64));
         assert_eq!(result_type([DType::Bool], [Weak::Int(3)]), Some(DType::I64));
         assert_eq!(result_type([], [Weak::Int(3), Weak::Bool(true)]), Some(DType::I64));
+    }
+
+    #[test]
+    fn complex_dtypes_hold_what_their_parts_hold() {
+        assert_eq!(common(DType::C64, DType::F64), DType::C128);
+        assert_eq!(common(DType::I16, DType::C64), DType::C64);
+        assert_eq!(common(DType::C64, DType::I32), DType::C128);
+        assert_eq!(result_type([DType::I8, DType::U16, DType::C64], []), Some(DType::C64));
+        assert_eq!(result_type([DType::F32], [Weak::Complex(0.0, 1.0)]), Some(DType::C64));
+        assert_eq!(result_type([DType::I8], [Weak::Complex(0.0, 1.0)]), Some(DType::C128));
+        assert_eq!(result_type([DType::C64], [Weak::Float(1.5)]), Some(DType::C64));
+        assert_eq!(result_type([], [Weak::Complex(0.0, 1.0)]), Some(DType::C128));
     }
 }

@@ -28,6 +28,7 @@ pub fn lowest(dtype: DType) -> Scalar {
         Kind::Bool | Kind::Unsigned => zero(dtype),
         Kind::Signed => Scalar::from_bits(dtype, 1 << (dtype.bits() - 1)),
         Kind::Float => Scalar::from_f64(dtype, f64::NEG_INFINITY),
+        Kind::Complex => unreachable!("no scalar is complex"),
     }
 }
 
@@ -37,6 +38,7 @@ pub fn highest(dtype: DType) -> Scalar {
         Kind::Bool | Kind::Unsigned => all_ones(dtype),
         Kind::Signed => Scalar::from_bits(dtype, (1 << (dtype.bits() - 1)) - 1),
         Kind::Float => Scalar::from_f64(dtype, f64::INFINITY),
+        Kind::Complex => unreachable!("no scalar is complex"),
     }
 }
 
@@ -52,6 +54,7 @@ pub fn cast(value: Scalar, to: DType) -> Scalar {
             DType::F32 => Scalar::f32(value.as_f64() as f32),
             _ => Scalar::f64(value.as_f64()),
         },
+        (Kind::Complex, _) | (_, Kind::Complex) => unreachable!("no scalar is complex"),
         (Kind::Float, Kind::Signed | Kind::Unsigned) => {
             Scalar::from_bits(to, float_to_integer(value.as_f64(), to) as u64)
         }
@@ -138,6 +141,7 @@ fn order(a: Scalar, b: Scalar) -> Option<std::cmp::Ordering> {
         Kind::Float => a.as_f64().partial_cmp(&b.as_f64()),
         Kind::Signed => Some(a.as_i64().cmp(&b.as_i64())),
         Kind::Unsigned | Kind::Bool => Some(a.bits().cmp(&b.bits())),
+        Kind::Complex => unreachable!("no scalar is complex"),
     }
 }
 
@@ -289,6 +293,7 @@ pub(crate) fn signbit(a: &[Scalar]) -> Scalar {
         Kind::Float => a[0].as_f64().is_sign_negative(),
         Kind::Signed => a[0].as_i64() < 0,
         Kind::Unsigned | Kind::Bool => false,
+        Kind::Complex => unreachable!("no scalar is complex"),
     })
 }
 pub(crate) fn copysign(a: &[Scalar]) -> Scalar {
@@ -308,16 +313,14 @@ pub(crate) fn isnan(a: &[Scalar]) -> Scalar {
 }
 
 fn floor_divide_f64(x: f64, y: f64) -> f64 {
-    let mut remainder = x % y;
-    if y == 0.0 {
+    let remainder = x % y;
+    if y == 0.0 || x.is_infinite() || y.is_infinite() {
         return x / y;
     }
     let mut quotient = (x - remainder) / y;
     if remainder != 0.0 && (y < 0.0) != (remainder < 0.0) {
-        remainder += y;
         quotient -= 1.0;
     }
-    let _ = remainder;
     if quotient == 0.0 {
         return 0f64.copysign(x / y);
     }
@@ -326,7 +329,7 @@ fn floor_divide_f64(x: f64, y: f64) -> f64 {
 }
 fn floor_divide_f32(x: f32, y: f32) -> f32 {
     let remainder = x % y;
-    if y == 0.0 {
+    if y == 0.0 || x.is_infinite() || y.is_infinite() {
         return x / y;
     }
     let mut quotient = (x - remainder) / y;
@@ -473,5 +476,6 @@ pub(crate) fn pow(a: &[Scalar]) -> Scalar {
         Kind::Float => float2(a, f64::powf),
         Kind::Signed => Scalar::from_i64(a[0].dtype(), integer_pow(a[0].as_i64(), a[1].as_i64())),
         Kind::Unsigned | Kind::Bool => Scalar::from_u64(a[0].dtype(), unsigned_pow(a[0].bits(), a[1].bits())),
+        Kind::Complex => unreachable!("no scalar is complex"),
     }
 }

@@ -115,6 +115,7 @@ impl Routine {
     /// The dtype of the result array for operands of one dtype; `None` where it does not take them.
     pub fn result_dtype(self, operands: DType) -> Option<DType> {
         match self {
+            _ if operands.is_complex() => None,
             Routine::Sort { .. } => Some(operands),
             Routine::Argsort { .. } => Some(DType::I64),
             Routine::Cholesky

@@ -1,5 +1,7 @@
 //! One element as a value: a dtype and its bits. Equality and hashing are by bits, so NaN equals itself and -0.0 differs
 //! from 0.0, which is what a compiler wants. Arithmetic on scalars is `reference.rs`, not here.
+//!
+//! Invariant: no scalar is complex. A complex number is recorded as a node that puts two real ones together.
 
 use crate::dtype::{DType, Kind};
 
@@ -13,6 +15,7 @@ pub struct Scalar {
 impl Scalar {
     /// From raw bits; bits above the dtype's width are dropped (for bool: any bit set is true).
     pub const fn from_bits(dtype: DType, bits: u64) -> Scalar {
+        debug_assert!(!dtype.is_complex(), "no scalar is complex");
         let bits = match (dtype, dtype.bits()) {
             (DType::Bool, _) => (bits != 0) as u64,
             (_, 64) => bits,
@@ -81,7 +84,7 @@ impl Scalar {
             DType::I16 => self.bits as i16 as i64,
             DType::I32 => self.bits as i32 as i64,
             DType::I64 | DType::U64 | DType::U8 | DType::U16 | DType::U32 | DType::Bool => self.bits as i64,
-            DType::F32 | DType::F64 => panic!("as_i64 of a float scalar"),
+            DType::F32 | DType::F64 | DType::C64 | DType::C128 => panic!("as_i64 of a float scalar"),
         }
     }
 
@@ -92,6 +95,7 @@ impl Scalar {
             Kind::Float => f64::from_bits(self.bits),
             Kind::Signed => self.as_i64() as f64,
             Kind::Unsigned | Kind::Bool => self.bits as f64,
+            Kind::Complex => unreachable!("no scalar is complex"),
         }
     }
 

@@ -22,6 +22,8 @@ pub enum Dim {
     Zero,
     /// An axis that broadcasts.
     One,
+    /// The two parts of complex numbers. Only `passes/split_complex.rs` makes such axes; a user's extent of 2 is a symbol.
+    Two,
     /// An extent of two or more, known when the plan runs.
     Sym(SymId),
 }
@@ -29,7 +31,8 @@ pub enum Dim {
 /// Symbolic extents, outermost first.
 pub type SymShape = SmallVec<[Dim; 4]>;
 
-/// A start or a step of a slice in a captured graph. Literal are only 0 as a start, and 1 and -1.
+/// A start or a step of a slice in a captured graph. Literal are only 0 and 1 as a start (1 is the
+/// imaginary part of a pair), and 1 and -1 as a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Int {
     /// Known when compiling.

@@ -57,8 +57,8 @@ pub fn check_node(graph: &Graph, node: &Node) -> Result<(), String> {
                     check_symbol(graph, *symbol)?;
                 }
             }
-            if starts.iter().any(|s| matches!(s, Int::Const(c) if *c != 0)) {
-                return Err("a literal start is 0".to_owned());
+            if starts.iter().any(|s| matches!(s, Int::Const(c) if *c != 0 && *c != 1)) {
+                return Err("a literal start is 0 or 1".to_owned());
             }
             if steps.iter().any(|s| matches!(s, Int::Const(c) if *c != 1 && *c != -1)) {
                 return Err("a literal step is 1 or -1".to_owned());
@@ -73,6 +73,7 @@ pub fn check_node(graph: &Graph, node: &Node) -> Result<(), String> {
         | Op::Reduce { .. }
         | Op::Scan { .. }
         | Op::Concat { .. }
+        | Op::Gather
         | Op::Dot
         | Op::Call(_) => Ok(()),
     }
@@ -80,7 +81,7 @@ pub fn check_node(graph: &Graph, node: &Node) -> Result<(), String> {
 
 fn check_dims(graph: &Graph, shape: &[Dim]) -> Result<(), String> {
     shape.iter().try_for_each(|dim| match dim {
-        Dim::Zero | Dim::One => Ok(()),
+        Dim::Zero | Dim::One | Dim::Two => Ok(()),
         Dim::Sym(symbol) => check_symbol(graph, *symbol),
     })
 }

@@ -68,6 +68,7 @@ pub(crate) type PhaseFunction = unsafe extern "C" fn(
     begin: i64,
     end: i64,
     stop: *const bool,
+    fault: *mut bool,
 );
 
 impl Compiled {

@@ -59,6 +59,8 @@ impl Cost {
                             if native { lanes * NATIVE } else { vectors(size) }
                         }
                         Inst::Index(_) | Inst::Cast(_) => vectors(size),
+                        Inst::Position { .. } => 6 * vectors(size),
+                        Inst::Gather { positions, .. } => lanes * (1 + positions.len() as u64),
                     }
                 }
                 Stmt::Store { buffer, at, .. } => access(at, kernel.buffers[buffer.0 as usize].dtype.size()),

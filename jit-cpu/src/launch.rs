@@ -7,7 +7,10 @@ use crate::{
 };
 use fusewire_ir::value::Storage;
 use fusewire_runtime::{backend::Launch, error::Error, pool};
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 /// Runs every phase to its end, one after another.
 pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>) -> Result<(), Error> {
@@ -20,6 +23,7 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
         scratch_bytes =
             scratch_bytes.saturating_add(bytes).saturating_add(SCRATCH_ALIGNMENT - 1) & !(SCRATCH_ALIGNMENT - 1);
     }
+    let fault = AtomicBool::new(false);
     let share = launch.bytes / compiled.phases.len().max(1) as u64;
     for phase in &compiled.phases {
         let mut items = 1u64;
@@ -45,10 +49,16 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
             let scratch = arguments.scratch.get(worker).copied().unwrap_or(std::ptr::null_mut());
             let Arguments { buffers, ints, params, .. } = *arguments;
             // SAFETY: the function was compiled for these arguments, which the caller vouches for, the items lie inside the
-            // phase, no other worker has this scratch, and the function only reads the byte behind `stop`, at once whole.
-            unsafe { function(buffers, ints, params, scratch, begin as i64, end as i64, stop.as_ptr()) };
+            // phase, no other worker has this scratch, and the function only reads the byte behind `stop` and only writes 1 to
+            // that behind `fault`, at once whole.
+            unsafe {
+                function(buffers, ints, params, scratch, begin as i64, end as i64, stop.as_ptr(), fault.as_ptr())
+            };
         };
         threads.run(&work, workers, &run, launch.interrupted)?;
+        if fault.load(Relaxed) {
+            return Err(Error::OutOfBounds(String::new()));
+        }
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ pub(crate) fn function(op: ScalarOp, dtype: DType) -> Option<Native> {
                 DType::U16 => Some($method::<u16>),
                 DType::U32 => Some($method::<u32>),
                 DType::U64 => Some($method::<u64>),
-                DType::Bool | DType::F32 | DType::F64 => None,
+                DType::Bool | DType::F32 | DType::F64 | DType::C64 | DType::C128 => None,
             }
         };
     }
@@ -31,8 +31,8 @@ pub(crate) fn function(op: ScalarOp, dtype: DType) -> Option<Native> {
         (ScalarOp::HugeTrigRemainder, DType::F64) => Some(huge_remainder_f64),
         (ScalarOp::HugeTrigQuadrant, DType::F32) => Some(huge_quadrant_f32),
         (ScalarOp::HugeTrigQuadrant, DType::F64) => Some(huge_quadrant_f64),
-        (ScalarOp::Divide, _) => integers!(divide),
-        (ScalarOp::TruncatedRemainder, _) => integers!(remainder),
+        (ScalarOp::Divide, DType::I64) => Some(divide_i64),
+        (ScalarOp::Divide, DType::U64) => Some(divide_u64),
         (ScalarOp::ShiftLeft, _) => integers!(shift_left),
         (ScalarOp::ShiftRight, _) => integers!(shift_right),
         (ScalarOp::Pow, _) => integers!(pow),
@@ -97,10 +97,8 @@ unsafe fn each<T: Copy>(out: *mut u8, a: *const u8, b: *const u8, lanes: usize, 
     }
 }
 
-/// Integers whose division, shifts and powers follow [`reference`].
+/// Integers whose shifts and powers follow [`reference`].
 trait Integer: Copy {
-    fn divide(self, by: Self) -> Self;
-    fn remainder(self, by: Self) -> Self;
     fn shift_left(self, by: Self) -> Self;
     fn shift_right(self, by: Self) -> Self;
     fn pow(self, exponent: Self) -> Self;
@@ -109,12 +107,6 @@ trait Integer: Copy {
 macro_rules! integer {
     ($type:ident, $out_of_range:expr, $pow:expr) => {
         impl Integer for $type {
-            fn divide(self, by: Self) -> Self {
-                if by == 0 { 0 } else { self.wrapping_div(by) }
-            }
-            fn remainder(self, by: Self) -> Self {
-                if by == 0 { 0 } else { self.wrapping_rem(by) }
-            }
             fn shift_left(self, by: Self) -> Self {
                 u32::try_from(by).ok().and_then(|by| self.checked_shl(by)).unwrap_or(0)
             }
@@ -150,8 +142,8 @@ macro_rules! natives {
     };
 }
 natives! {
-    divide<T>: T = T::divide;
-    remainder<T>: T = T::remainder;
+    divide_i64: i64 = |x, y| if y == 0 { 0 } else { x.wrapping_div(y) };
+    divide_u64: u64 = |x, y| x.checked_div(y).unwrap_or(0);
     shift_left<T>: T = T::shift_left;
     shift_right<T>: T = T::shift_right;
     pow<T>: T = T::pow;

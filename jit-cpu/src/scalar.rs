@@ -15,6 +15,7 @@ pub(crate) fn constant(b: &mut FunctionBuilder<'_>, dtype: DType, value: Scalar)
     match dtype {
         DType::F32 => b.ins().f32const(Ieee32::with_bits(value.bits() as u32)),
         DType::F64 => b.ins().f64const(Ieee64::with_bits(value.bits())),
+        DType::C64 | DType::C128 => unreachable!("kernels are verified to have real types"),
         DType::Bool | DType::I8 | DType::U8 => b.ins().iconst(types::I8, value.bits() as i64),
         DType::I16 | DType::U16 => b.ins().iconst(types::I16, value.bits() as i64),
         DType::I32 | DType::U32 => b.ins().iconst(types::I32, value.bits() as i64),
@@ -72,16 +73,19 @@ pub(crate) fn plain_op(b: &mut FunctionBuilder<'_>, op: ScalarOp, dtype: DType, 
             Kind::Float => b.ins().fabs(x),
             Kind::Signed => b.ins().iabs(x),
             Kind::Unsigned | Kind::Bool => x,
+            Kind::Complex => unreachable!("kernels are verified to have real types"),
         },
         Maximum => match kind {
             Kind::Float => b.ins().fmax(x, y),
             Kind::Signed => b.ins().smax(x, y),
             Kind::Unsigned | Kind::Bool => b.ins().umax(x, y),
+            Kind::Complex => unreachable!("kernels are verified to have real types"),
         },
         Minimum => match kind {
             Kind::Float => b.ins().fmin(x, y),
             Kind::Signed => b.ins().smin(x, y),
             Kind::Unsigned | Kind::Bool => b.ins().umin(x, y),
+            Kind::Complex => unreachable!("kernels are verified to have real types"),
         },
         Sqrt => b.ins().sqrt(x),
         Floor => b.ins().floor(x),
@@ -146,6 +150,7 @@ pub(crate) fn cast(b: &mut FunctionBuilder<'_>, x: Value, from: DType, to: DType
             let zero = constant(b, from, Scalar::from_i64(from, 0));
             b.ins().fcmp(FloatCC::NotEqual, x, zero)
         }
+        (Kind::Complex, _) | (_, Kind::Complex) => unreachable!("kernels are verified to have real types"),
         (_, Kind::Bool) => b.ins().icmp_imm_u(IntCC::NotEqual, x, 0),
         (Kind::Float, Kind::Float) if to == DType::F64 => b.ins().fpromote(types::F64, x),
         (Kind::Float, Kind::Float) => b.ins().fdemote(types::F32, x),

@@ -2,7 +2,7 @@
 //! defined, ints without duplicates and unused ones, indices with their terms in order. The meaning stays.
 
 use crate::{
-    kernel::{Affine, BufferDecl, Coefficient, Inst, IntExpr, IntId, Kernel, Loop, Range, Stmt, Value, ValueId, VarId},
+    kernel::{Affine, BufferDecl, Coefficient, IntExpr, IntId, Kernel, Loop, Range, Stmt, Value, ValueId, VarId},
     walk::for_each_stmt,
 };
 use smallvec::SmallVec;
@@ -57,11 +57,7 @@ fn visit_ints(kernel: &Kernel, f: &mut dyn FnMut(IntId)) {
     for phase in &kernel.phases {
         phase.dims.iter().for_each(|&(_, extent)| f(extent));
         for_each_stmt(&phase.body, &mut |stmt| match stmt {
-            Stmt::Let(id) => {
-                if let Some(at) = kernel.value(*id).inst.affine() {
-                    at.ints().for_each(&mut *f);
-                }
-            }
+            Stmt::Let(id) => kernel.value(*id).inst.ints().for_each(&mut *f),
             Stmt::Store { at, .. } => at.ints().for_each(&mut *f),
             Stmt::Loop(inner) => f(inner.range.extent()),
         });
@@ -74,19 +70,24 @@ fn map_ints(kernel: &mut Kernel, f: &mut dyn FnMut(IntId) -> IntId) {
     }
     for phase in &mut kernel.phases {
         phase.dims.iter_mut().for_each(|(_, extent)| *extent = f(*extent));
-        crate::walk::for_each_stmt_mut(&mut phase.body, &mut |stmt| {
-            if let Stmt::Loop(inner) = stmt {
+        let values = &mut kernel.values;
+        crate::walk::for_each_stmt_mut(&mut phase.body, &mut |stmt| match stmt {
+            Stmt::Let(id) => {
+                let inst = &mut values[id.0 as usize].inst;
+                inst.strides_mut().iter_mut().for_each(|stride| map_coefficient(stride, f));
+                if let Some(extent) = inst.extent_mut() {
+                    *extent = f(*extent);
+                }
+            }
+            Stmt::Store { .. } => {}
+            Stmt::Loop(inner) => {
                 let (Range::Full(extent) | Range::Tile { extent, .. }) = &mut inner.range;
                 *extent = f(*extent);
             }
         });
         crate::walk::for_each_affine_mut(&mut kernel.values, &mut phase.body, &mut |at| {
             at.offset = at.offset.map(&mut *f);
-            for (_, coefficient) in &mut at.terms {
-                if let Coefficient::Int(id) = coefficient {
-                    *id = f(*id);
-                }
-            }
+            at.terms.iter_mut().for_each(|(_, coefficient)| map_coefficient(coefficient, f));
         });
     }
     let literal = |id: IntId| match kernel.ints[id.0 as usize] {
@@ -96,6 +97,24 @@ fn map_ints(kernel: &mut Kernel, f: &mut dyn FnMut(IntId) -> IntId) {
     for phase in &mut kernel.phases {
         crate::walk::for_each_affine_mut(&mut kernel.values, &mut phase.body, &mut |at| simplify(at, &literal));
     }
+    for value in &mut kernel.values {
+        for stride in value.inst.strides_mut() {
+            *stride = simple_coefficient(*stride, &literal);
+        }
+    }
+}
+
+fn map_coefficient(coefficient: &mut Coefficient, f: &mut dyn FnMut(IntId) -> IntId) {
+    if let Coefficient::Int(id) = coefficient {
+        *id = f(*id);
+    }
+}
+
+fn simple_coefficient(coefficient: Coefficient, literal: &dyn Fn(IntId) -> Option<i64>) -> Coefficient {
+    match coefficient {
+        Coefficient::Int(id) => literal(id).map_or(coefficient, Coefficient::Const),
+        Coefficient::Const(_) => coefficient,
+    }
 }
 
 /// Literal coefficients are `Const`, and an offset or a term that is nothing is not there.
@@ -103,13 +122,7 @@ fn simplify(at: &mut Affine, literal: &dyn Fn(IntId) -> Option<i64>) {
     if at.offset.and_then(literal) == Some(0) {
         at.offset = None;
     }
-    for (_, coefficient) in &mut at.terms {
-        if let Coefficient::Int(id) = *coefficient
-            && let Some(value) = literal(id)
-        {
-            *coefficient = Coefficient::Const(value);
-        }
-    }
+    at.terms.iter_mut().for_each(|(_, coefficient)| *coefficient = simple_coefficient(*coefficient, literal));
     at.terms.retain(|(_, coefficient)| *coefficient != Coefficient::Const(0));
 }
 
@@ -213,9 +226,7 @@ fn renumber_values(kernel: &mut Kernel) {
     let Renumbering { new_ids, mut values } = renumbering;
     let map = |id: &mut ValueId| *id = new_ids[id.0 as usize].unwrap_or(*id);
     for value in &mut values {
-        if let Inst::Op(..) | Inst::Cast(_) = value.inst {
-            value.inst.operands_mut().iter_mut().for_each(map);
-        }
+        value.inst.operands_mut().iter_mut().for_each(map);
     }
     kernel.values = values;
     for phase in &mut kernel.phases {

@@ -120,6 +120,10 @@ pub trait Memory {
     fn load(&self, buffer: BufferId, index: i64) -> Result<Scalar, String>;
     /// Writes an element.
     fn store(&mut self, buffer: BufferId, index: i64, value: Scalar) -> Result<(), String>;
+    /// An index of the data is outside its axis. The launch has failed, and may go on or end here.
+    fn fault(&mut self, what: &str) -> Result<(), String> {
+        Err(what.to_owned())
+    }
 }
 
 /// Runs a kernel on any memory, with its integers evaluated.
@@ -280,7 +284,7 @@ impl Machine<'_> {
         Ok(folds.into_iter().map(|lanes| tree(lanes.into_iter().map(|f| (f.op, f.finish())).collect())).collect())
     }
 
-    fn evaluate(&self, id: ValueId) -> Result<Scalar, String> {
+    fn evaluate(&mut self, id: ValueId) -> Result<Scalar, String> {
         let value = self.kernel.value(id);
         Ok(match &value.inst {
             Inst::Const(constant) => *constant,
@@ -288,6 +292,23 @@ impl Machine<'_> {
             Inst::Index(at) => Scalar::i64(self.index(at)),
             Inst::Load { buffer, at } => {
                 self.memory.load(*buffer, self.index(at)).map_err(|message| format!("%{} = {message}", id.0))?
+            }
+            Inst::Position { index, extent } => {
+                let (index, extent) = (self.get(*index).as_i64(), self.int(*extent));
+                let counted = if index < 0 { index.wrapping_add(extent) } else { index };
+                if (0..extent).contains(&counted) {
+                    Scalar::i64(counted)
+                } else {
+                    self.memory.fault(&format!("index {index} is out of bounds for size {extent}"))?;
+                    Scalar::i64(0)
+                }
+            }
+            Inst::Gather { buffer, at, positions, strides } => {
+                let position = |(&position, &stride): (&ValueId, &Coefficient)| {
+                    self.coefficient(stride).wrapping_mul(self.get(position).as_i64())
+                };
+                let offset = positions.iter().zip(strides).map(position).fold(self.index(at), i64::wrapping_add);
+                self.memory.load(*buffer, offset).map_err(|message| format!("%{} = gather: {message}", id.0))?
             }
             Inst::Op(op, operands) => {
                 let operands: Vec<Scalar> = operands.iter().map(|&operand| self.get(operand)).collect();
@@ -301,12 +322,15 @@ impl Machine<'_> {
     fn index(&self, at: &Affine) -> i64 {
         let offset = at.offset.map_or(0, |id| self.int(id));
         at.terms.iter().fold(offset, |sum, &(var, coefficient)| {
-            let coefficient = match coefficient {
-                Coefficient::Const(value) => value,
-                Coefficient::Int(id) => self.int(id),
-            };
-            sum.wrapping_add(coefficient.wrapping_mul(self.vars[var.0 as usize]))
+            sum.wrapping_add(self.coefficient(coefficient).wrapping_mul(self.vars[var.0 as usize]))
         })
+    }
+
+    fn coefficient(&self, coefficient: Coefficient) -> i64 {
+        match coefficient {
+            Coefficient::Const(value) => value,
+            Coefficient::Int(id) => self.int(id),
+        }
     }
 }
 

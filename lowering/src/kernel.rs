@@ -145,6 +145,25 @@ pub enum Inst {
         /// Which element.
         at: Affine,
     },
+    /// An int64 index, counted from the end where it is negative: a position in `0..extent`. Anything else is a fault of the
+    /// launch, and position 0. There are no positions in extent 0, so it is never computed for one.
+    Position {
+        /// The index.
+        index: ValueId,
+        /// How many positions there are.
+        extent: IntId,
+    },
+    /// An element of an input at computed positions: `at` plus the sum of the positions times their strides.
+    Gather {
+        /// From which input.
+        buffer: BufferId,
+        /// What the loops decide of the place.
+        at: Affine,
+        /// [`Inst::Position`] values, or what memory kept of them; one or more.
+        positions: SmallVec<[ValueId; 3]>,
+        /// Elements from one position to the next, one for each of them.
+        strides: SmallVec<[Coefficient; 3]>,
+    },
     /// A scalar op: a primitive, or `pow` of integers.
     Op(ScalarOp, SmallVec<[ValueId; 3]>),
     /// Conversion to the value's dtype, by `reference::cast`.

@@ -5,14 +5,14 @@
 use crate::kernel::{
     Affine, BufferId, Coefficient, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Range, Role, Stmt, ValueId, VarId,
 };
-use crate::walk::for_each_stmt;
+use crate::{math, walk::for_each_stmt};
 use fusewire_ir::{
     dtype::DType,
     ops::{Class, ScalarOp},
 };
 use smallvec::SmallVec;
 
-/// Checks a kernel that may still have float maths ops: between the kernel passes.
+/// Checks a kernel that may still have ops that are expanded: between the kernel passes.
 pub fn verify(kernel: &Kernel) -> Result<(), String> {
     check(kernel, true)
 }
@@ -69,6 +69,10 @@ impl Checker<'_> {
             {
                 return Err(format!("i{i} is the stride of b{}, which is no input", buffer.0));
             }
+        }
+        let mut dtypes = self.kernel.buffers.iter().map(|b| b.dtype).chain(self.kernel.values.iter().map(|v| v.dtype));
+        if let Some(dtype) = dtypes.find(|dtype| dtype.is_complex()) {
+            return Err(format!("{dtype} is of graphs only"));
         }
         for (i, buffer) in self.kernel.buffers.iter().enumerate() {
             match buffer.length {
@@ -299,6 +303,31 @@ impl Checker<'_> {
                 }
                 decl.dtype
             }
+            Inst::Position { index, extent } => {
+                self.int(*extent)?;
+                self.operand(*index)?
+            }
+            Inst::Gather { buffer, at, positions, strides } => {
+                let decl = self.buffer(*buffer)?;
+                self.affine(at)?;
+                if decl.role != Role::Input {
+                    return Err(format!("%{} gathers from b{}, which is no input", id.0, buffer.0));
+                }
+                if positions.is_empty() || positions.len() != strides.len() {
+                    return Err(format!("%{} has a stride for each position", id.0));
+                }
+                for &position in positions {
+                    if self.operand(position)? != DType::I64 {
+                        return Err(format!("%{} gathers at %{}, which is no position", id.0, position.0));
+                    }
+                }
+                for stride in strides {
+                    if let Coefficient::Int(int) = stride {
+                        self.int(*int)?;
+                    }
+                }
+                decl.dtype
+            }
             Inst::Op(op, operands) => self.op(*op, operands)?,
             Inst::Cast(operand) => {
                 self.operand(*operand)?;
@@ -321,10 +350,10 @@ impl Checker<'_> {
             return Err(format!("{} does not accept {}", op.row().name, dtypes.join(", ")));
         };
         match op.row().class {
-            Class::Primitive => Ok(dtype),
-            Class::Maths if self.maths || dtype.is_integer() => Ok(dtype),
-            Class::Maths => Err(format!("{} of {dtype} is not expanded", op.row().name)),
+            Class::Primitive | Class::Maths if self.maths || !math::expands(op, dtypes[0]) => Ok(dtype),
+            Class::Primitive | Class::Maths => Err(format!("{} of {dtype} is not expanded", op.row().name)),
             Class::Composite(_) => Err(format!("{} is a composite", op.row().name)),
+            Class::Parts => Err(format!("{} is of graphs only", op.row().name)),
         }
     }
 

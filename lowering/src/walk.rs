@@ -31,8 +31,8 @@ impl Inst {
     /// The values it is computed from.
     pub fn operands(&self) -> &[ValueId] {
         match self {
-            Inst::Op(_, operands) => operands,
-            Inst::Cast(operand) => std::slice::from_ref(operand),
+            Inst::Op(_, operands) | Inst::Gather { positions: operands, .. } => operands,
+            Inst::Cast(operand) | Inst::Position { index: operand, .. } => std::slice::from_ref(operand),
             Inst::Const(_) | Inst::Param(_) | Inst::Index(_) | Inst::Load { .. } | Inst::Reduced | Inst::Running => &[],
         }
     }
@@ -40,8 +40,8 @@ impl Inst {
     /// The values it is computed from, to be replaced.
     pub fn operands_mut(&mut self) -> &mut [ValueId] {
         match self {
-            Inst::Op(_, operands) => operands,
-            Inst::Cast(operand) => std::slice::from_mut(operand),
+            Inst::Op(_, operands) | Inst::Gather { positions: operands, .. } => operands,
+            Inst::Cast(operand) | Inst::Position { index: operand, .. } => std::slice::from_mut(operand),
             Inst::Const(_) | Inst::Param(_) | Inst::Index(_) | Inst::Load { .. } | Inst::Reduced | Inst::Running => {
                 &mut []
             }
@@ -51,17 +51,55 @@ impl Inst {
     /// The index it has.
     pub fn affine(&self) -> Option<&Affine> {
         match self {
-            Inst::Index(at) | Inst::Load { at, .. } => Some(at),
-            Inst::Const(_) | Inst::Param(_) | Inst::Op(..) | Inst::Cast(_) | Inst::Reduced | Inst::Running => None,
+            Inst::Index(at) | Inst::Load { at, .. } | Inst::Gather { at, .. } => Some(at),
+            Inst::Const(_)
+            | Inst::Param(_)
+            | Inst::Position { .. }
+            | Inst::Op(..)
+            | Inst::Cast(_)
+            | Inst::Reduced
+            | Inst::Running => None,
         }
     }
 
     /// The index it has, to be changed.
     pub fn affine_mut(&mut self) -> Option<&mut Affine> {
         match self {
-            Inst::Index(at) | Inst::Load { at, .. } => Some(at),
-            Inst::Const(_) | Inst::Param(_) | Inst::Op(..) | Inst::Cast(_) | Inst::Reduced | Inst::Running => None,
+            Inst::Index(at) | Inst::Load { at, .. } | Inst::Gather { at, .. } => Some(at),
+            Inst::Const(_)
+            | Inst::Param(_)
+            | Inst::Position { .. }
+            | Inst::Op(..)
+            | Inst::Cast(_)
+            | Inst::Reduced
+            | Inst::Running => None,
         }
+    }
+}
+
+impl Inst {
+    /// The run-time integers it refers to.
+    pub fn ints(&self) -> impl Iterator<Item = IntId> + '_ {
+        let extent = match self {
+            Inst::Position { extent, .. } => Some(*extent),
+            _ => None,
+        };
+        let strides: &[Coefficient] = if let Inst::Gather { strides, .. } = self { strides } else { &[] };
+        let strides = strides.iter().filter_map(|&stride| match stride {
+            Coefficient::Int(id) => Some(id),
+            Coefficient::Const(_) => None,
+        });
+        extent.into_iter().chain(self.affine().into_iter().flat_map(Affine::ints)).chain(strides)
+    }
+
+    /// The strides of a gather, to be changed.
+    pub fn strides_mut(&mut self) -> &mut [Coefficient] {
+        if let Inst::Gather { strides, .. } = self { strides } else { &mut [] }
+    }
+
+    /// The extent of a position, to be changed.
+    pub fn extent_mut(&mut self) -> Option<&mut IntId> {
+        if let Inst::Position { extent, .. } = self { Some(extent) } else { None }
     }
 }
 

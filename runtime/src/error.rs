@@ -13,6 +13,9 @@ pub enum Error {
     },
     /// The caller asked to stop (KeyboardInterrupt).
     Interrupted,
+    /// An index that was computed is outside its axis (IndexError). Back ends leave the words to `evaluate.rs`, which finds out
+    /// which index it was.
+    OutOfBounds(String),
     /// A routine of linear algebra has no result for these values, in words (LinAlgError).
     LinearAlgebra(String),
     /// A mistake of ours, in words (RuntimeError).
@@ -24,6 +27,7 @@ impl fmt::Display for Error {
         match self {
             Error::OutOfMemory { bytes } => write!(f, "could not allocate {bytes} bytes"),
             Error::Interrupted => f.write_str("interrupted"),
+            Error::OutOfBounds(message) => f.write_str(message),
             Error::LinearAlgebra(message) => f.write_str(message),
             Error::Internal(message) => write!(f, "internal error, please report it: {message}"),
         }

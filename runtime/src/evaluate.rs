@@ -2,9 +2,12 @@
 //!
 //! Invariants: an error leaves every array as it was; what has a buffer is never computed again.
 
-use crate::{backend::Backend, cache::PlanCache, compile, counters, error::Error, plan::Plan, registry, reserve};
+use crate::{
+    backend::Backend, cache::PlanCache, compile, counters, error::Error, plan::Plan, positions, registry, reserve,
+};
 use fusewire_ir::{
-    capture::{Capture, capture},
+    build,
+    capture::{Capture, Pick, capture},
     graph::Graph,
     lazy::{Device, Lazy},
     value::Buffer,
@@ -57,14 +60,39 @@ pub fn evaluate_on(
             unknown.plan(backend, device, plans, interrupted)?
         }
     };
-    let inputs: SmallVec<[&Buffer; 8]> = values.inputs.iter().filter_map(|input| input.buffer()).collect();
+    let pairs: Vec<Buffer> = values.inputs.iter().filter_map(|input| pair(input)).collect();
+    let mut unused = pairs.iter();
+    let inputs: SmallVec<[&Buffer; 8]> = values
+        .inputs
+        .iter()
+        .filter_map(|input| if input.dtype.is_complex() { unused.next() } else { input.buffer() })
+        .collect();
     debug_assert_eq!(inputs.len(), values.inputs.len(), "inputs have buffers");
-    let results = plan.run(&values.symbols, &values.params, &inputs, backend, interrupted)?;
+    let results = match plan.run(&values.symbols, &values.params, &inputs, backend, interrupted) {
+        Err(Error::OutOfBounds(_)) => return Err(out_of_bounds(backend, device, plans, roots, interrupted)),
+        results => results?,
+    };
     debug_assert_eq!(results.len(), values.outputs.len(), "a result a root");
     for (output, result) in values.outputs.iter().zip(results) {
-        output.fill(result);
+        output.fill(if output.dtype.is_complex() { unpaired(result)? } else { result });
     }
     Ok(())
+}
+
+/// The memory of a complex array as plans see it: of the parts, with an axis more. `None` for real arrays.
+fn pair(node: &Lazy) -> Option<Buffer> {
+    let buffer = node.buffer().filter(|_| node.dtype.is_complex())?;
+    let strides = buffer.strides.iter().map(|stride| stride * 2).chain([1]).collect();
+    Some(Buffer { storage: buffer.storage.clone(), offset: buffer.offset, strides })
+}
+
+/// The inverse of [`pair`].
+fn unpaired(mut buffer: Buffer) -> Result<Buffer, Error> {
+    if buffer.strides.pop() != Some(1) || buffer.strides.iter().any(|stride| stride % 2 != 0) {
+        return Err(Error::Internal("the parts of complex numbers do not lie side by side".into()));
+    }
+    buffer.strides.iter_mut().for_each(|stride| *stride /= 2);
+    Ok(buffer)
 }
 
 /// A captured graph that has no plan yet.
@@ -93,4 +121,27 @@ impl Unknown {
         })?;
         Ok(plans.insert(device, self.hash, self.key, Arc::new(plan)))
     }
+}
+
+/// What to say when a kernel met an index outside its axis: the first such index of the first such gather. The indices are
+/// computed by themselves for that; kernels only say that there is one.
+fn out_of_bounds(
+    backend: &dyn Backend,
+    device: Device,
+    plans: &PlanCache,
+    roots: &[Arc<Lazy>],
+    interrupted: &dyn Fn() -> bool,
+) -> Error {
+    let (picks, _) = capture(roots, |captured| captured.picks());
+    for Pick { index, axis, extent } in picks {
+        if index.buffer().is_none()
+            && let Err(error) = evaluate_on(backend, device, plans, std::slice::from_ref(&index), interrupted)
+        {
+            return error;
+        }
+        if let Some(outside) = positions::first_outside(&index, extent) {
+            return Error::OutOfBounds(build::out_of_bounds(outside, axis, extent));
+        }
+    }
+    Error::Internal("an index was out of bounds that is no longer".into())
 }

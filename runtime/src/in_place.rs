@@ -64,6 +64,9 @@ impl Search<'_> {
         for statement in block {
             match statement {
                 Stmt::Let(value) => {
+                    if let Inst::Gather { buffer, .. } = &self.kernel.values[value.0 as usize].inst {
+                        self.safe &= *buffer != self.output && *buffer != self.input;
+                    }
                     if let Inst::Load { buffer, at } = &self.kernel.values[value.0 as usize].inst {
                         self.safe &= *buffer != self.output && !(*buffer == self.input && self.stored);
                         if *buffer == self.input {

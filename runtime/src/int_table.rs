@@ -119,6 +119,7 @@ impl IntTableBuilder {
         let dim = |dim: &Dim| match *dim {
             Dim::Zero => self.row(Row::Const(0)),
             Dim::One => self.row(Row::Const(1)),
+            Dim::Two => self.row(Row::Const(2)),
             Dim::Sym(symbol) => self.row(Row::Sym(symbol)),
         };
         shape.iter().map(dim).collect()

@@ -56,9 +56,10 @@ impl Backend for Interpreter {
         let params: Vec<Scalar> =
             kernel.params.iter().zip(launch.params).map(|(&dtype, &bits)| Scalar::from_bits(dtype, bits)).collect();
         let mut memory = Pointers::new(kernel, launch)?;
-        run_on(kernel, &mut memory, launch.ints, &params).map_err(|message| match memory.interrupted {
-            true => Error::Interrupted,
-            false => Error::Internal(format!("kernel `{}`: {message}", kernel.name)),
+        run_on(kernel, &mut memory, launch.ints, &params).map_err(|message| match memory.ended {
+            Ended::Interrupted => Error::Interrupted,
+            Ended::Fault => Error::OutOfBounds(String::new()),
+            Ended::No => Error::Internal(format!("kernel `{}`: {message}", kernel.name)),
         })
     }
 
@@ -132,7 +133,14 @@ struct Pointers<'a> {
     launch: &'a Launch<'a>,
     buffers: Vec<Pointer>,
     stores: u64,
-    interrupted: bool,
+    ended: Ended,
+}
+
+/// Why a launch ended early.
+enum Ended {
+    No,
+    Interrupted,
+    Fault,
 }
 
 struct Pointer {
@@ -156,7 +164,7 @@ impl<'a> Pointers<'a> {
             let start = scratch.as_ref().map_or(given, |storage| storage.pointer());
             buffers.push(Pointer { start, dtype: decl.dtype, length, _scratch: scratch });
         }
-        Ok(Pointers { launch, buffers, stores: 0, interrupted: false })
+        Ok(Pointers { launch, buffers, stores: 0, ended: Ended::No })
     }
 
     fn at(&self, buffer: BufferId, index: i64) -> Result<*mut u8, String> {
@@ -185,12 +193,17 @@ impl Memory for Pointers<'_> {
     fn store(&mut self, buffer: BufferId, index: i64, value: Scalar) -> Result<(), String> {
         self.stores += 1;
         if self.stores.is_multiple_of(4096) && (self.launch.interrupted)() {
-            self.interrupted = true;
+            self.ended = Ended::Interrupted;
             return Err("interrupted".into());
         }
         let to = self.at(buffer, index)?;
         // SAFETY: what is written is dense and was checked.
         unsafe { write(to, value) };
         Ok(())
+    }
+
+    fn fault(&mut self, what: &str) -> Result<(), String> {
+        self.ended = Ended::Fault;
+        Err(what.to_owned())
     }
 }

@@ -12,6 +12,7 @@ mod int_table;
 pub mod interpreter;
 pub mod plan;
 pub mod pool;
+pub mod positions;
 pub mod registry;
 pub mod reserve;
 pub mod run;

@@ -146,6 +146,22 @@ def test_maths_functions_of_two_operands(name, dtype):
         same(getattr(xp, name)(xp.asarray(left), xp.asarray(right)), getattr(np, name)(left, right), ulps=8)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_floor_divide_has_the_standards_special_cases(dtype):
+    # Of and by infinities NumPy has NaN and -1 instead.
+    inf, nan = np.inf, np.nan
+    rows = [(inf, 2, inf), (inf, -2, -inf), (-inf, 2, -inf), (-inf, -2, inf), (inf, inf, nan), (inf, -inf, nan),
+            (3, inf, 0.0), (3, -inf, -0.0), (-3, inf, -0.0), (-3, -inf, 0.0), (0.0, -inf, -0.0), (-0.0, inf, -0.0),
+            (1, 0.0, inf), (1, -0.0, -inf), (-1, 0.0, -inf), (0.0, 0.0, nan), (nan, inf, nan), (inf, nan, nan),
+            (inf, 0.0, inf), (-7, 2, -4), (7, -2, -4), (0.0, -2, -0.0), (-0.0, 2, -0.0)]  # fmt: skip
+    for repeats in (1, 5):
+        x1, x2, expected = np.array(rows * repeats, dtype).T
+        result = xp.floor_divide(xp.asarray(x1), xp.asarray(x2))
+        same(result, expected)
+        numbers, result = ~np.isnan(expected), np.asarray(result)
+        np.testing.assert_array_equal(np.signbit(result)[numbers], np.signbit(expected)[numbers])
+
+
 @pytest.mark.parametrize("dtype", ["bool", *INTEGERS])
 @pytest.mark.parametrize("name", ["exp", "sin", "sqrt", "log1p"])
 def test_functions_of_floats_take_integers(name, dtype):

@@ -121,7 +121,6 @@ def test_tile(repetitions):
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_diff(axis, n):
     same(xp.diff(x() ** 2, axis=axis, n=n), np.diff(A**2, axis=axis, n=n))
-    same(xp.diff(x(), n, axis=axis), np.diff(A, n, axis=axis))
     edge = np.zeros_like(np.take(A, [0], axis))
     expected = np.diff(A, n, axis, prepend=edge, append=edge)
     same(xp.diff(x(), axis=axis, n=n, prepend=xp.asarray(edge), append=xp.asarray(edge)), expected)

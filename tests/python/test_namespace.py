@@ -126,6 +126,9 @@ argmin(x, /, *, axis=None, keepdims=False)
 count_nonzero(x, /, *, axis=None, keepdims=False)
 where(condition, x1, x2, /)
 isin(x1, x2, /, *, invert=False)
+nonzero(x, /)
+take(x, indices, /, *, axis=None)
+take_along_axis(x, indices, /, *, axis=-1)
 cumulative_sum(x, /, *, axis=None, dtype=None, include_initial=False)
 argsort(x, /, *, axis=-1, descending=False, stable=True)
 sort(x, /, *, axis=-1, descending=False, stable=True)
@@ -139,8 +142,46 @@ sum(x, /, *, axis=None, dtype=None, keepdims=False)
 var(x, /, *, axis=None, correction=0.0, keepdims=False)
 all(x, /, *, axis=None, keepdims=False)
 any(x, /, *, axis=None, keepdims=False)
-diff(x, /, n=1, *, axis=-1, prepend=None, append=None)
+diff(x, /, *, axis=-1, n=1, prepend=None, append=None)
 __array_namespace_info__()
+""".strip().splitlines()
+
+# Beyond the standard, with parameters as NumPy's functions of the same names have them, as far as they exist here.
+BEYOND = """
+argpartition(x, /, kth, axis=-1)
+median(x, /, axis=None, *, keepdims=False)
+nanmedian(x, /, axis=None, *, keepdims=False)
+nanpercentile(x, /, q, axis=None, *, method='linear', keepdims=False)
+nanquantile(x, /, q, axis=None, *, method='linear', keepdims=False)
+partition(x, /, kth, axis=-1)
+percentile(x, /, q, axis=None, *, method='linear', keepdims=False)
+quantile(x, /, q, axis=None, *, method='linear', keepdims=False)
+allclose(a, b, /, rtol=1e-05, atol=1e-08, *, equal_nan=False)
+atleast_1d(*arrays)
+atleast_2d(*arrays)
+atleast_3d(*arrays)
+convolve(a, v, /, mode='full')
+cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None)
+diag(x, /, k=0)
+einsum(subscripts, /, *operands)
+isclose(a, b, /, rtol=1e-05, atol=1e-08, *, equal_nan=False)
+kron(a, b, /)
+nan_to_num(x, /, copy=True, nan=0.0, posinf=None, neginf=None)
+nanargmax(x, /, axis=None, *, keepdims=False)
+nanargmin(x, /, axis=None, *, keepdims=False)
+nancumprod(x, /, axis=None, *, dtype=None)
+nancumsum(x, /, axis=None, *, dtype=None)
+nanmax(x, /, axis=None, *, keepdims=False)
+nanmean(x, /, axis=None, *, keepdims=False)
+nanmin(x, /, axis=None, *, keepdims=False)
+nanprod(x, /, axis=None, *, dtype=None, keepdims=False)
+nanstd(x, /, axis=None, *, correction=0.0, keepdims=False)
+nansum(x, /, axis=None, *, dtype=None, keepdims=False)
+nanvar(x, /, axis=None, *, correction=0.0, keepdims=False)
+pad(x, /, pad_width, mode='constant', *, constant_values=0)
+tril_indices(n, k=0, m=None)
+triu_indices(n, k=0, m=None)
+unravel_index(indices, shape, /)
 """.strip().splitlines()
 
 OPERATORS = """
@@ -151,7 +192,7 @@ array_function dlpack dlpack_device contains reduce copy deepcopy round repr
 """.split()
 
 
-@pytest.mark.parametrize("line", SIGNATURES)
+@pytest.mark.parametrize("line", SIGNATURES + BEYOND)
 def test_signatures_are_the_standards(line):
     name = line.partition("(")[0]
     function = getattr(xp, name)
@@ -176,9 +217,11 @@ def test_nothing_but_the_namespace_is_exported():
     public = {name for name in dir(xp) if not name.startswith("_")}
     standard = {line.partition("(")[0] for line in SIGNATURES}
     dtypes = {"bool", "bool_", *(f"{k}{b}" for k in ("int", "uint") for b in (8, 16, 32, 64)), "float32", "float64"}
+    dtypes |= {"complex64", "complex128"}
     own = {"Array", "compute", "debug", "linalg", "memory", "get_num_threads", "set_num_threads"}
     constants = {"e", "inf", "nan", "newaxis", "pi"}
-    assert public == (standard - {"__array_namespace_info__"}) | dtypes | own | constants
+    beyond = {line.partition("(")[0] for line in BEYOND}
+    assert public == (standard - {"__array_namespace_info__"}) | beyond | dtypes | own | constants
 
 
 def test_operators_and_protocols_are_there():

@@ -46,7 +46,7 @@ pub fn random_program(seed: u64) -> Vec<Arc<Lazy>> {
 
 /// An input related to the common shape, so that operands often broadcast.
 fn random_input(random: &mut Rng, common: &[usize]) -> Arc<Lazy> {
-    let dtype = DType::ALL[random.usize(0..DType::ALL.len())];
+    let dtype = DType::REAL[random.usize(0..DType::REAL.len())];
     let shape: Vec<usize> = match random.u8(0..4) {
         0 => common.iter().map(|&d| if random.bool() { 1 } else { d }).collect(),
         1 if !common.is_empty() => common[1..].to_vec(),
@@ -119,7 +119,8 @@ fn random_call(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
         26 if keep => build::sort(&x, axis, random.bool()),
         26 if rank > 1 => build::argsort(&x, axis, random.bool()),
         26 => build::reshape(&x, &[-1]),
-        27 => random_index(random, &x),
+        27 if keep => random_index(random, &x),
+        27 => random_take(random, arrays, &x, axis),
         28 if keep => build::expand_dims(&x, &[axis]),
         28 => build::tri(&x, random.i64(-2..3), random.bool()),
         _ if keep => build::tile(&x, &[random.i64(0..3), random.i64(1..3)]),
@@ -171,8 +172,35 @@ fn signs(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
 
 /// Anything but float32 from wide integers, which rounds, and integers from floats that may not fit.
 fn random_target(random: &mut Rng, from: DType) -> DType {
-    let to = DType::ALL[random.usize(0..DType::ALL.len())];
+    let to = DType::REAL[random.usize(0..DType::REAL.len())];
     if to.is_float() && from.is_integer() && from.size() > 1 { from } else { to }
+}
+
+/// Elements at indices that are computed too, and always inside.
+fn random_take(random: &mut Rng, arrays: &[Arc<Lazy>], x: &Arc<Lazy>, axis: i64) -> Recorded<Arc<Lazy>> {
+    let rank = x.shape.len();
+    let along = if rank == 0 || random.u8(0..4) == 0 { None } else { Some(axis) };
+    let extent = match along {
+        None => x.shape.iter().product(),
+        Some(axis) => x.shape[axis.rem_euclid(rank as i64) as usize],
+    };
+    let indices = pick(random, arrays);
+    if extent == 0 || indices.dtype.is_float() {
+        return random_index(random, x);
+    }
+    let indices = build::astype(&indices, DType::I64)?;
+    let modulus = Operand::Scalar(Weak::Int(extent as i128));
+    let mut indices = build::elementwise(S::Remainder, &[Operand::Array(indices), modulus])?;
+    if random.bool() {
+        let back = Operand::Scalar(Weak::Int(extent as i128));
+        indices = build::elementwise(S::Subtract, &[Operand::Array(indices), back])?;
+    }
+    match along {
+        Some(axis) if indices.shape.len() == rank && random.bool() => {
+            build::take_along_axis(x, &indices, axis, &|_, _| None)
+        }
+        along => build::take(x, &indices, along, &|_, _| None),
+    }
 }
 
 fn random_index(random: &mut Rng, x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {

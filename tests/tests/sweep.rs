@@ -61,6 +61,7 @@ fn edges(dtype: DType, row: &OpRow) -> Vec<Scalar> {
             let limits = limits.into_iter().map(|b| Scalar::from_bits(dtype, b));
             integers.iter().map(|&i| Scalar::from_i64(dtype, i)).chain(limits).collect()
         }
+        Kind::Complex => unreachable!("ops are swept on real dtypes"),
     }
 }
 
@@ -125,7 +126,7 @@ fn every_op_on_every_dtype_and_class_of_shape_agrees_with_the_interpreter() {
     let mut problems = Vec::new();
     let mut checked = 0;
     for row in OPS {
-        for dtype in DType::ALL.into_iter().filter(|&d| row.domain.contains(d)) {
+        for dtype in DType::REAL.into_iter().filter(|&d| row.domain.contains(d)) {
             for class in CLASSES {
                 checked += 1;
                 problems.extend(check(row, dtype, class).err());
@@ -141,8 +142,8 @@ fn every_conversion_agrees_with_the_interpreter() {
     engine::start();
     let row = ScalarOp::Add.row();
     let mut problems = Vec::new();
-    for from in DType::ALL {
-        for to in DType::ALL.into_iter().filter(|&d| d != from) {
+    for from in DType::REAL {
+        for to in DType::REAL.into_iter().filter(|&d| d != from) {
             let source = operand(row, from, Class::OddLength, 0, 1000);
             let shape = source.shape.clone();
             let root = Lazy::recorded(Op::Cast, [source].into_iter().collect(), to, shape, Device::Cpu);

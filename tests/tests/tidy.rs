@@ -37,6 +37,7 @@ const UNSAFE: &[&str] = &[
     "jit-cpu/",
     "frontend-py/src/",
     "runtime/src/pool.rs",
+    "runtime/src/positions.rs",
     "runtime/src/reserve.rs",
     "runtime/src/fork.rs",
     "runtime/src/interpreter.rs",

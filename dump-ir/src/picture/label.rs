@@ -25,6 +25,7 @@ pub fn label(graph: &Graph, id: NodeId) -> String {
         }
         Op::Scan { op, axis } => with_scalars(graph, node, &format!("running {} along {axis}", op.row().name)),
         Op::Concat { axis } => with_scalars(graph, node, &format!("concat along {axis}")),
+        Op::Gather => "gather".to_owned(),
         Op::Dot => "dot".to_owned(),
         Op::Call(routine) => routine.name().to_owned(),
     }
@@ -41,7 +42,7 @@ pub fn class(op: &Op<GraphForm>) -> Class {
         Op::Input(_) => Class::Array,
         Op::Const(_) | Op::Param(_) | Op::Iota { .. } => Class::Scalar,
         Op::Map(_) | Op::Cast => Class::Map,
-        Op::View(_) => Class::View,
+        Op::View(_) | Op::Gather => Class::View,
         Op::Reduce { .. } => Class::Reduce,
         Op::Scan { .. } => Class::Scan,
         Op::Concat { .. } => Class::Concat,

@@ -17,6 +17,7 @@ fusewire.Array([1.       , 2.       , 2.4142137, 2.732051 , 3.       ,
 from fusewire import debug as debug
 from fusewire import linalg as linalg
 from fusewire import memory as memory
+from fusewire._beyond import *
 from fusewire._fusewire import *
 from fusewire._fusewire import __version__ as __version__
 from fusewire._inspection import __array_namespace_info__ as __array_namespace_info__

@@ -13,7 +13,7 @@ _DType: TypeAlias = npt.DTypeLike
 _Scalar: TypeAlias = _Bool | int | float
 _Operand: TypeAlias = Array | npt.NDArray[Any] | np.generic | _Bool | int | float | Sequence[Any]
 _Integers: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
-_IndexItem: TypeAlias = SupportsIndex | slice | EllipsisType | None
+_IndexItem: TypeAlias = _Operand | SupportsIndex | slice | EllipsisType | None
 _Index: TypeAlias = _IndexItem | tuple[_IndexItem, ...]
 
 class _Engine:
@@ -48,31 +48,151 @@ class _Engine:
 
 engine: _Engine
 
-class _Routines:
-    @staticmethod
-    def cholesky(x: _Operand, upper: _Bool) -> Array: ...
-    @staticmethod
-    def slogdet(x: _Operand) -> tuple[Array, Array]: ...
-    @staticmethod
-    def det(x: _Operand) -> Array: ...
-    @staticmethod
-    def inv(x: _Operand) -> Array: ...
-    @staticmethod
-    def solve(x1: _Operand, x2: _Operand) -> Array: ...
-    @staticmethod
-    def qr(x: _Operand, complete: _Bool) -> tuple[Array, Array]: ...
-    @staticmethod
-    def svd(x: _Operand, full: _Bool) -> tuple[Array, Array, Array]: ...
-    @staticmethod
-    def svdvals(x: _Operand) -> Array: ...
-    @staticmethod
-    def eigh(x: _Operand) -> tuple[Array, Array]: ...
-    @staticmethod
-    def eigvalsh(x: _Operand) -> Array: ...
-
-routines: _Routines
-
-__all__ = ['Array', '__version__', 'abs', 'acos', 'acosh', 'add', 'all', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'asarray', 'asin', 'asinh', 'astype', 'atan', 'atan2', 'atanh', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'bool_', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'ceil', 'clip', 'compute', 'concat', 'conj', 'copysign', 'cos', 'cosh', 'count_nonzero', 'cumulative_prod', 'cumulative_sum', 'diff', 'divide', 'empty', 'empty_like', 'equal', 'exp', 'expand_dims', 'expm1', 'eye', 'flip', 'float32', 'float64', 'floor', 'floor_divide', 'from_dlpack', 'full', 'full_like', 'greater', 'greater_equal', 'hypot', 'imag', 'int16', 'int32', 'int64', 'int8', 'isfinite', 'isin', 'isinf', 'isnan', 'less', 'less_equal', 'linspace', 'log', 'log10', 'log1p', 'log2', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'matmul', 'matrix_transpose', 'max', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'moveaxis', 'multiply', 'negative', 'nextafter', 'not_equal', 'ones', 'ones_like', 'permute_dims', 'positive', 'pow', 'prod', 'real', 'reciprocal', 'remainder', 'reshape', 'result_type', 'roll', 'round', 'sign', 'signbit', 'sin', 'sinh', 'sort', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'subtract', 'sum', 'tan', 'tanh', 'tensordot', 'tile', 'tril', 'triu', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unstack', 'var', 'vecdot', 'where', 'zeros', 'zeros_like']
+__all__ = [
+    'Array',
+    '__version__',
+    'abs',
+    'acos',
+    'acosh',
+    'add',
+    'all',
+    'any',
+    'arange',
+    'argmax',
+    'argmin',
+    'argsort',
+    'asarray',
+    'asin',
+    'asinh',
+    'astype',
+    'atan',
+    'atan2',
+    'atanh',
+    'bitwise_and',
+    'bitwise_invert',
+    'bitwise_left_shift',
+    'bitwise_or',
+    'bitwise_right_shift',
+    'bitwise_xor',
+    'bool',
+    'bool_',
+    'broadcast_arrays',
+    'broadcast_shapes',
+    'broadcast_to',
+    'can_cast',
+    'ceil',
+    'clip',
+    'complex128',
+    'complex64',
+    'compute',
+    'concat',
+    'conj',
+    'copysign',
+    'cos',
+    'cosh',
+    'count_nonzero',
+    'cumulative_prod',
+    'cumulative_sum',
+    'diff',
+    'divide',
+    'empty',
+    'empty_like',
+    'equal',
+    'exp',
+    'expand_dims',
+    'expm1',
+    'eye',
+    'flip',
+    'float32',
+    'float64',
+    'floor',
+    'floor_divide',
+    'from_dlpack',
+    'full',
+    'full_like',
+    'greater',
+    'greater_equal',
+    'hypot',
+    'imag',
+    'int16',
+    'int32',
+    'int64',
+    'int8',
+    'isfinite',
+    'isin',
+    'isinf',
+    'isnan',
+    'less',
+    'less_equal',
+    'linspace',
+    'log',
+    'log10',
+    'log1p',
+    'log2',
+    'logaddexp',
+    'logical_and',
+    'logical_not',
+    'logical_or',
+    'logical_xor',
+    'matmul',
+    'matrix_transpose',
+    'max',
+    'maximum',
+    'mean',
+    'meshgrid',
+    'min',
+    'minimum',
+    'moveaxis',
+    'multiply',
+    'negative',
+    'nextafter',
+    'nonzero',
+    'not_equal',
+    'ones',
+    'ones_like',
+    'permute_dims',
+    'positive',
+    'pow',
+    'prod',
+    'real',
+    'reciprocal',
+    'remainder',
+    'reshape',
+    'result_type',
+    'roll',
+    'round',
+    'sign',
+    'signbit',
+    'sin',
+    'sinh',
+    'sort',
+    'sqrt',
+    'square',
+    'squeeze',
+    'stack',
+    'std',
+    'subtract',
+    'sum',
+    'take',
+    'take_along_axis',
+    'tan',
+    'tanh',
+    'tensordot',
+    'tile',
+    'tril',
+    'triu',
+    'trunc',
+    'uint16',
+    'uint32',
+    'uint64',
+    'uint8',
+    'unstack',
+    'var',
+    'vecdot',
+    'where',
+    'zeros',
+    'zeros_like',
+]
 
 __version__: str
 bool: np.dtype[np.bool]
@@ -86,6 +206,8 @@ uint32: np.dtype[np.uint32]
 uint64: np.dtype[np.uint64]
 float32: np.dtype[np.float32]
 float64: np.dtype[np.float64]
+complex64: np.dtype[np.complex64]
+complex128: np.dtype[np.complex128]
 bool_: np.dtype[np.bool_]
 
 @final
@@ -173,6 +295,8 @@ class Array:
         """The first position of the largest element, as the function `argmax`."""
     def argmin(self, /, axis: int | None = None, *, keepdims: _Bool = False) -> Array:
         """The first position of the smallest element, as the function `argmin`."""
+    def argsort(self, axis: int | None = -1, *, descending: _Bool = False, stable: _Bool | None = None) -> Array:
+        """The positions of the elements in order along an axis, as the function `argsort`; of the flattened array for `None`."""
     def astype(self, dtype: _DType, /, *, copy: _Bool = True, device: _Device | None = None) -> Array:
         """The array converted to a dtype, as the function `astype`."""
     def clip(self, /, min: _Operand | None = None, max: _Operand | None = None) -> Array:
@@ -181,6 +305,8 @@ class Array:
         """Computes the values, keeps them, and returns the array itself."""
     def conj(self, /) -> Array:
         """The complex conjugate: real numbers stay as they are."""
+    def conjugate(self, /) -> Array:
+        """The same as `conj`."""
     def copy(self, /, order: str | None = None) -> Array:
         """The array in memory of its own."""
     def cumprod(self, /, axis: int | None = None, dtype: _DType | None = None) -> Array:
@@ -201,7 +327,7 @@ class Array:
     def imag(self) -> Array:
         """The imaginary part: zeros for real numbers."""
     def item(self, /, *index: SupportsIndex) -> _Scalar:
-        """The one element of an array of size 1, or the one at an index, as a Python _Bool, int or float."""
+        """The one element of an array of size 1, or the one at an index, as a Python _Bool, int, float or complex."""
     @property
     def itemsize(self) -> int:
         """Bytes of one element."""
@@ -372,7 +498,7 @@ def cumulative_prod(x: _Operand, /, *, axis: int | None = None, dtype: _DType | 
 def cumulative_sum(x: _Operand, /, *, axis: int | None = None, dtype: _DType | None = None, include_initial: _Bool = False) -> Array:
     """Sums of the elements up to each one, along an axis that a 1-d array need not name."""
 
-def diff(x: _Operand, /, n: int = 1, *, axis: int = -1, prepend: _Operand | None = None, append: _Operand | None = None) -> Array:
+def diff(x: _Operand, /, *, axis: int = -1, n: int = 1, prepend: _Operand | None = None, append: _Operand | None = None) -> Array:
     """The differences of neighbours along an axis, taken `n` times; `prepend` and `append` are joined on first."""
 
 def divide(x1: _Operand, x2: _Operand, /) -> Array:
@@ -406,10 +532,10 @@ def floor(x: _Operand, /) -> Array:
     """Largest integer not above."""
 
 def floor_divide(x1: _Operand, x2: _Operand, /) -> Array:
-    """Quotient rounded down, NumPy's results for zero divisors and for MIN // -1."""
+    """Quotient rounded down, NumPy's results for zero divisors and for MIN // -1; of or by an infinity as `divide`."""
 
 def from_dlpack(x: Any, /, *, device: _Device | None = None, copy: _Bool | None = None) -> Array:
-    """An array that shares the memory of any object with DLPack support."""
+    """An array that shares the memory of any object with DLPack support, which moves it to the device if asked for."""
 
 def full(shape: _Integers, fill_value: _Operand, *, dtype: _DType | None = None, device: _Device | None = None) -> Array:
     """An array whose elements are all one value, by default of the value's dtype."""
@@ -427,7 +553,7 @@ def hypot(x1: _Operand, x2: _Operand, /) -> Array:
     """Length of the vector (a, b), without overflow."""
 
 def imag(x: _Operand, /) -> Array:
-    """The imaginary part: zeros for real numbers."""
+    """The imaginary part: 0 for real numbers."""
 
 def isfinite(x: _Operand, /) -> Array:
     """Neither infinite nor NaN?"""
@@ -513,6 +639,9 @@ def negative(x: _Operand, /) -> Array:
 def nextafter(x1: _Operand, x2: _Operand, /) -> Array:
     """The next float after the first operand towards the second."""
 
+def nonzero(x: _Operand, /) -> tuple[Array, ...]:
+    """The indices of the elements that are not zero, in row-major order: a tuple with an int64 array for each axis."""
+
 def not_equal(x1: _Operand, x2: _Operand, /) -> Array:
     """`a != b`."""
 
@@ -590,6 +719,12 @@ def subtract(x1: _Operand, x2: _Operand, /) -> Array:
 
 def sum(x: _Operand, /, *, axis: _Integers | None = None, dtype: _DType | None = None, keepdims: _Bool = False) -> Array:
     """Sum over all axes, one or several."""
+
+def take(x: _Operand, indices: _Operand, /, *, axis: int | None = None) -> Array:
+    """The elements of `x` along an axis at these indices; negative ones count from the end."""
+
+def take_along_axis(x: _Operand, indices: _Operand, /, *, axis: int = -1) -> Array:
+    """The elements of `x` along an axis at indices given for each position of the other axes; negative ones count from the end."""
 
 def tan(x: _Operand, /) -> Array:
     """Tangent of x radians."""

@@ -14,26 +14,65 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "signed integer": ("int8", "int16", "int32", "int64"),
     "unsigned integer": ("uint8", "uint16", "uint32", "uint64"),
     "real floating": ("float32", "float64"),
-    "complex floating": (),
+    "complex floating": ("complex64", "complex128"),
 }
 _KINDS["integral"] = _KINDS["signed integer"] + _KINDS["unsigned integer"]
 _KINDS["numeric"] = _KINDS["integral"] + _KINDS["real floating"] + _KINDS["complex floating"]
 
 
-def finfo(type: Any, /) -> np.finfo[Any]:
-    """Return the machine limits of a floating-point dtype, or of an array's.
+class _Limits:
+    """NumPy's limits of a dtype, with plain Python numbers for values."""
 
-    Raises ValueError for other dtypes.
+    _info: Any
+
+    def __getattr__(self, name: str) -> Any:
+        # Who makes an object without `__init__` asks before there is anything to ask.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        value = getattr(self._info, name)
+        return value.item() if isinstance(value, np.generic) else value
+
+    def __reduce__(self) -> tuple[type[_Limits], tuple[np.dtype[Any]]]:
+        return type(self), (self._info.dtype,)
+
+    def __repr__(self) -> str:
+        return repr(self._info)
+
+
+class finfo(_Limits):  # noqa: N801 (the standard's name)
+    """The limits of a floating-point dtype, or of an array's: the standard's attributes, and NumPy's others.
+
+    Attributes: bits, eps, max, min, smallest_normal, dtype. Raises ValueError for other dtypes.
     """
-    return np.finfo(type.dtype if isinstance(type, Array) else type)
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: np.dtype[Any]
+
+    def __init__(self, type: Any, /) -> None:
+        self._info = np.finfo(_dtype_of(type))
 
 
-def iinfo(type: Any, /) -> np.iinfo[Any]:
-    """Return the limits of an integer dtype, or of an array's.
+class iinfo(_Limits):  # noqa: N801 (the standard's name)
+    """The limits of an integer dtype, or of an array's.
 
-    Raises ValueError for other dtypes.
+    Attributes: bits, max, min, dtype. Raises ValueError for other dtypes.
     """
-    return np.iinfo(type.dtype if isinstance(type, Array) else type)
+
+    bits: int
+    max: int
+    min: int
+    dtype: np.dtype[Any]
+
+    def __init__(self, type: Any, /) -> None:
+        self._info = np.iinfo(_dtype_of(type))
+
+
+def _dtype_of(type: Any) -> np.dtype[Any]:
+    return np.dtype(type.dtype if isinstance(type, Array | np.ndarray | np.generic) else type)
 
 
 def isdtype(dtype: Any, kind: Any) -> bool:
@@ -55,14 +94,14 @@ class __array_namespace_info__:  # noqa: N801 (the standard's name)
         """Return the device of new arrays."""
         return "cpu"
 
-    def devices(self) -> list[str]:
+    def devices(self) -> tuple[str, ...]:
         """Return all devices."""
-        return ["cpu"]
+        return ("cpu",)
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, np.dtype[Any]]:
         """Return the dtypes of numbers without one."""
         _check_device(device)
-        names = {"real floating": "float64", "integral": "int64", "indexing": "int64"}
+        names = {"real floating": "float64", "complex floating": "complex128", "integral": "int64", "indexing": "int64"}
         return {kind: getattr(_fusewire, name) for kind, name in names.items()}
 
     def dtypes(

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 import fusewire._fusewire as xp
+from fusewire import _beyond
 from fusewire._inspection import finfo, iinfo
 
 # Functions of one name in both, and NumPy's names of the parameters that go by position here.
@@ -52,6 +53,9 @@ _SAME_NAME = {
     "empty_like": ("prototype",),
     "full_like": ("a",),
     "diff": ("a",),
+    "nonzero": ("a",),
+    "take": ("a", "indices"),
+    "take_along_axis": ("arr", "indices"),
     "isin": ("element", "test_elements"),
     "unstack": ("x",),
     "permute_dims": ("a",),
@@ -65,6 +69,23 @@ _SAME_NAME = {
     "can_cast": ("from_", "to"),
     "sort": ("a",),
     "argsort": ("a",),
+    **{name: ("a",) for name in _beyond.__all__ if name.startswith("nan")},
+    "nan_to_num": ("x",),
+    "atleast_1d": ("arys",),
+    "atleast_2d": ("arys",),
+    "atleast_3d": ("arys",),
+    "convolve": ("a", "v"),
+    "diag": ("v",),
+    "einsum": ("operands",),
+    "argpartition": ("a",),
+    "isclose": ("a", "b"),
+    "median": ("a",),
+    "partition": ("a",),
+    "percentile": ("a",),
+    "quantile": ("a",),
+    "kron": ("a", "b"),
+    "pad": ("array",),
+    "unravel_index": ("indices", "shape"),
 }
 _OTHER_NAME = {"amax": "max", "amin": "min", "around": "round", "concatenate": "concat", "transpose": "permute_dims"}
 _RENAMED = {"ddof": "correction", "a_min": "min", "a_max": "max"}
@@ -154,7 +175,7 @@ def _refuse_unless(known: bool, function: Callable[..., Any], key: str, value: o
 
 def _target(name: str) -> Callable[..., Any]:
     lenient: dict[str, Callable[..., Any]] = {"round": _rounded, "permute_dims": _permuted, "squeeze": _squeezed}
-    return lenient.get(name) or getattr(xp, name)
+    return lenient.get(name) or getattr(xp, name, None) or getattr(_beyond, name)
 
 
 def _rounded(x: xp.Array, decimals: int = 0) -> xp.Array:
@@ -200,6 +221,7 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "cumsum": _cumsum,
     "cumprod": _cumprod,
     "meshgrid": lambda *xi, indexing="xy", copy=True, sparse=False: _meshgrid(xi, indexing, sparse),
+    "cov": _beyond.cov,
     "finfo": finfo,
     "iinfo": iinfo,
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     array::{Array, check_device},
-    convert::{ShapeArgument, array, is_numpy_scalar, python_number, type_name},
+    convert::{IntegerArgument, ShapeArgument, array, is_numpy_scalar, python_number, type_name},
     dtype::{self, DTypeArgument},
     errors,
     evaluate::{recorded, recorded_tuple},
@@ -128,12 +128,14 @@ fn default_dtype(number: Weak) -> DType {
         Weak::Int(value) if i64::try_from(value).is_err() && u64::try_from(value).is_ok() => DType::U64,
         Weak::Int(_) => DType::I64,
         Weak::Float(_) => DType::F64,
+        Weak::Complex(..) => DType::C128,
     }
 }
 
-/// An array that shares the memory of any object with DLPack support.
+/// An array that shares the memory of any object with DLPack support, which moves it to the device if asked for.
 ///
-/// `copy=True` copies. Raises BufferError when the object's device or dtype is not supported.
+/// `copy=True` copies, `copy=False` raises ValueError or BufferError where a copy would be needed. Raises TypeError for what has
+/// no `__dlpack__` and for dtypes that are not supported, BufferError for what the object cannot give.
 #[pyfunction]
 #[pyo3(signature = (x, /, *, device=None, copy=None))]
 pub fn from_dlpack<'py>(
@@ -146,10 +148,15 @@ pub fn from_dlpack<'py>(
     if let Ok(array) = x.cast_exact::<Array>() {
         return convert(array, None, if copy == Some(true) { Copy::Always } else { Copy::IfNeeded });
     }
+    if !x.hasattr(intern!(py, "__dlpack__"))? {
+        return Err(PyTypeError::new_err(format!("from_dlpack: {} has no __dlpack__", type_name(x))));
+    }
     let options = PyDict::new(py);
+    options.set_item(intern!(py, "device"), device)?;
     options.set_item(intern!(py, "copy"), copy)?;
     let array = crate::dtype::numpy_module(py)?.call_method(intern!(py, "from_dlpack"), (x,), Some(&options))?;
-    Bound::new(py, Array::new(from_numpy(array.cast::<PyUntypedArray>()?, None, Copy::IfNeeded)?))
+    let policy = if copy == Some(false) { Copy::Never } else { Copy::IfNeeded };
+    Bound::new(py, Array::new(from_numpy(array.cast::<PyUntypedArray>()?, None, policy)?))
 }
 
 /// A Python number, or the value of a 0-d array or NumPy scalar.
@@ -158,23 +165,9 @@ fn number(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Weak> {
         return Ok(number);
     }
     if is_numpy_scalar(object) || object.is_exact_instance_of::<Array>() || object.is_instance_of::<PyUntypedArray>() {
-        let scalar = element(object.py(), &array(object, function)?, function)?;
-        return Ok(match scalar.dtype() {
-            DType::Bool => Weak::Bool(scalar.as_bool()),
-            DType::F32 | DType::F64 => Weak::Float(scalar.as_f64()),
-            DType::U8 | DType::U16 | DType::U32 | DType::U64 => Weak::Int(scalar.bits().into()),
-            DType::I8 | DType::I16 | DType::I32 | DType::I64 => Weak::Int(scalar.as_i64().into()),
-        });
+        return element(object.py(), &array(object, function)?, function);
     }
     Err(PyTypeError::new_err(format!("{function}: expected a number, got {}", type_name(object))))
-}
-
-fn as_float(number: Weak) -> f64 {
-    match number {
-        Weak::Bool(value) => f64::from(value),
-        Weak::Int(value) => value as f64,
-        Weak::Float(value) => value,
-    }
 }
 
 /// `start`, `start + step`, ... below `stop` (from 0 where only one bound is given).
@@ -205,7 +198,8 @@ pub fn arange(
 
 /// `num` evenly spaced numbers from `start` to `stop`, which is the last one with `endpoint`.
 ///
-/// float64 unless `dtype` says otherwise. Raises ValueError for a negative `num`.
+/// float64, or complex128 where a bound is complex, unless `dtype` says otherwise. Raises ValueError for a negative `num`,
+/// TypeError for complex bounds and a real `dtype`.
 #[pyfunction]
 #[pyo3(signature = (start, stop, /, num, *, dtype=None, device=None, endpoint=true))]
 pub fn linspace(
@@ -218,8 +212,8 @@ pub fn linspace(
 ) -> PyResult<Array> {
     check_device(device)?;
     let count = usize::try_from(num).map_err(|_| PyValueError::new_err(format!("linspace: num={num} is negative")))?;
-    let (first, last) = (as_float(number(start, "linspace")?), as_float(number(stop, "linspace")?));
-    recorded(start.py(), build::linspace(first, last, count, dtype.map_or(DType::F64, |d| d.0), endpoint))
+    let (first, last) = (number(start, "linspace")?, number(stop, "linspace")?);
+    recorded(start.py(), build::linspace(first, last, count, dtype.map(|d| d.0), endpoint))
 }
 
 /// An array of zeros, float64 unless `dtype` says otherwise. (Memory that is not set cannot be told from zeros.)
@@ -354,37 +348,40 @@ pub fn full_like(
 ///
 /// Raises ValueError for a negative extent.
 #[pyfunction]
-#[pyo3(signature = (n_rows, n_cols=None, /, *, k=0, dtype=None, device=None))]
+#[pyo3(
+    signature = (n_rows, n_cols=None, /, *, k=IntegerArgument(0), dtype=None, device=None),
+    text_signature = "(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None)"
+)]
 pub fn eye(
     py: Python<'_>,
     n_rows: i64,
     n_cols: Option<i64>,
-    k: i64,
+    k: IntegerArgument,
     dtype: Option<DTypeArgument>,
     device: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Array> {
     check_device(device)?;
     let extent = |n: i64| usize::try_from(n).map_err(|_| PyValueError::new_err(format!("eye: negative extent {n}")));
     let (rows, columns) = (extent(n_rows)?, extent(n_cols.unwrap_or(n_rows))?);
-    recorded(py, build::eye(rows, columns, k, dtype.map_or(DType::F64, |d| d.0)))
+    recorded(py, build::eye(rows, columns, k.0, dtype.map_or(DType::F64, |d| d.0)))
 }
 
 /// The lower triangles of a stack of matrices: elements above diagonal `k` become 0.
 ///
 /// Raises ValueError for fewer than 2 axes.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, k=0))]
-pub fn tril(x: &Bound<'_, PyAny>, k: i64) -> PyResult<Array> {
-    recorded(x.py(), build::tri(&array(x, "tril")?, k, true))
+#[pyo3(signature = (x, /, *, k=IntegerArgument(0)), text_signature = "(x, /, *, k=0)")]
+pub fn tril(x: &Bound<'_, PyAny>, k: IntegerArgument) -> PyResult<Array> {
+    recorded(x.py(), build::tri(&array(x, "tril")?, k.0, true))
 }
 
 /// The upper triangles of a stack of matrices: elements below diagonal `k` become 0.
 ///
 /// Raises ValueError for fewer than 2 axes.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, k=0))]
-pub fn triu(x: &Bound<'_, PyAny>, k: i64) -> PyResult<Array> {
-    recorded(x.py(), build::tri(&array(x, "triu")?, k, false))
+#[pyo3(signature = (x, /, *, k=IntegerArgument(0)), text_signature = "(x, /, *, k=0)")]
+pub fn triu(x: &Bound<'_, PyAny>, k: IntegerArgument) -> PyResult<Array> {
+    recorded(x.py(), build::tri(&array(x, "triu")?, k.0, false))
 }
 
 /// Coordinate arrays of a grid, one for each 1-d array; `indexing` is `"xy"` (first two axes exchanged) or `"ij"`.

@@ -9,6 +9,7 @@ use crate::{
 };
 use fusewire_ir::{
     build::{self, Operand},
+    complex::OnComplex,
     dtype::DType,
     error::Recorded,
     lazy::Lazy,
@@ -67,9 +68,7 @@ fn apply(op: ScalarOp, logical: bool, operands: &[Operand]) -> Recorded<Arc<Lazy
         .map(|operand| {
             Ok(match operand {
                 Operand::Array(array) => Operand::Array(build::cast(array, DType::Bool)?),
-                Operand::Scalar(Weak::Bool(value)) => Operand::Scalar(Weak::Bool(*value)),
-                Operand::Scalar(Weak::Int(value)) => Operand::Scalar(Weak::Bool(*value != 0)),
-                Operand::Scalar(Weak::Float(value)) => Operand::Scalar(Weak::Bool(*value != 0.0)),
+                Operand::Scalar(value) => Operand::Scalar(Weak::Bool(value.is_true())),
             })
         })
         .collect::<Recorded<SmallVec<[Operand; 3]>>>()?;
@@ -93,7 +92,7 @@ impl ElementwiseFunction {
             (Promotion::IntegerIdentity, _) => ("any dtype; integers stay as they are", ""),
             (Promotion::IntegerConstant(_), _) => ("any dtype", ""),
             (Promotion::Common | Promotion::Select | Promotion::Internal, domain) => match domain {
-                Domain::Any => ("any dtype", ""),
+                Domain::Any | Domain::Parts => ("any dtype", ""),
                 Domain::Numeric => ("numbers", "TypeError for other dtypes; "),
                 Domain::Integer | Domain::FloatBits => ("integers", "TypeError for other dtypes; "),
                 Domain::Bitwise => ("booleans and integers", "TypeError for other dtypes; "),
@@ -103,7 +102,12 @@ impl ElementwiseFunction {
         let result = match row.outcome {
             _ if self.logical => "bool",
             Outcome::Bool => "bool",
-            Outcome::Same | Outcome::Bits | Outcome::FromBits => "the operands' dtype after promotion",
+            Outcome::Same if matches!(row.complex, Some(OnComplex::Real(_))) => {
+                "that of x; of complex numbers, that of their parts"
+            }
+            Outcome::Same | Outcome::Bits | Outcome::FromBits | Outcome::Complex => {
+                "the operands' dtype after promotion"
+            }
             Outcome::Select => "the dtype of x1 and x2 after promotion",
         };
         let (shapes, raised) = match row.arity {
@@ -168,7 +172,7 @@ impl ElementwiseFunction {
 }
 
 /// NumPy's names of ufuncs that the op table calls otherwise.
-const NUMPY_NAMES: [(&str, &str); 15] = [
+const NUMPY_NAMES: [(&str, &str); 16] = [
     ("absolute", "abs"),
     ("arccos", "acos"),
     ("arccosh", "acosh"),
@@ -177,6 +181,7 @@ const NUMPY_NAMES: [(&str, &str); 15] = [
     ("arctan", "atan"),
     ("arctan2", "atan2"),
     ("arctanh", "atanh"),
+    ("conjugate", "conj"),
     ("true_divide", "divide"),
     ("power", "pow"),
     ("invert", "bitwise_invert"),
@@ -207,28 +212,6 @@ pub fn clip(x: &Bound<'_, PyAny>, min: Option<&Bound<'_, PyAny>>, max: Option<&B
     let min = min.map(|bound| argument(bound, "clip")).transpose()?;
     let max = max.map(|bound| argument(bound, "clip")).transpose()?;
     recorded(x.py(), build::clip(&node, min.as_ref(), max.as_ref()))
-}
-
-/// The complex conjugate; real numbers stay as they are.
-#[pyfunction]
-#[pyo3(signature = (x, /))]
-pub fn conj(x: &Bound<'_, PyAny>) -> PyResult<Array> {
-    array(x, "conj").map(Array::new)
-}
-
-/// The real part; real numbers stay as they are.
-#[pyfunction]
-#[pyo3(signature = (x, /))]
-pub fn real(x: &Bound<'_, PyAny>) -> PyResult<Array> {
-    array(x, "real").map(Array::new)
-}
-
-/// The imaginary part: zeros for real numbers.
-#[pyfunction]
-#[pyo3(signature = (x, /))]
-pub fn imag(x: &Bound<'_, PyAny>) -> PyResult<Array> {
-    let node = array(x, "imag")?;
-    recorded(x.py(), build::zeros(node.shape.clone(), node.dtype))
 }
 
 /// The rows that are Python functions, for the stubs: name, parameters, first line of the documentation, operator.

@@ -153,13 +153,13 @@ pub fn tile(x: &Bound<'_, PyAny>, repetitions: IntegersArgument) -> PyResult<Arr
 /// Raises ValueError for a negative `n`, IndexError for an axis out of range.
 #[pyfunction]
 #[pyo3(
-    signature = (x, /, n=1, *, axis=-1, prepend=None, append=None),
-    text_signature = "(x, /, n=1, *, axis=-1, prepend=None, append=None)"
+    signature = (x, /, *, axis=-1, n=1, prepend=None, append=None),
+    text_signature = "(x, /, *, axis=-1, n=1, prepend=None, append=None)"
 )]
 pub fn diff(
     x: &Bound<'_, PyAny>,
-    n: i64,
     axis: i64,
+    n: i64,
     prepend: Option<&Bound<'_, PyAny>>,
     append: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Array> {

@@ -1,6 +1,6 @@
 //! Creation functions. Values are parameters, so that another value or another length compiles nothing.
 
-use super::{Operand, cast, check_size, constant, elementwise, expanded, parameter, record, scalar};
+use super::{Operand, cast, check_size, elementwise, expanded, integer, number, parameter, record, scalar};
 use crate::{
     dtype::DType,
     error::{Mistake, RecordError, Recorded},
@@ -26,30 +26,36 @@ pub fn full(shape: Shape, value: Weak, dtype: DType) -> Recorded<Arc<Lazy>> {
     check_size(&shape, dtype)?;
     let value = match value {
         // A float to an integer dtype converts as astype does.
-        Weak::Float(f) if !dtype.is_float() => reference::cast(Scalar::f64(f), dtype),
-        value => scalar(value, dtype)?,
+        Weak::Float(f) if !dtype.is_float() && !dtype.is_complex() => {
+            parameter(reference::cast(Scalar::f64(f), dtype))?
+        }
+        value => number(value, dtype, false)?,
     };
-    expanded(&parameter(value)?, &shape)
+    expanded(&value, &shape)
 }
 
 /// Every element 0.
 pub fn zeros(shape: Shape, dtype: DType) -> Recorded<Arc<Lazy>> {
     check_size(&shape, dtype)?;
-    expanded(&constant(reference::zero(dtype))?, &shape)
+    expanded(&integer(0, dtype)?, &shape)
 }
 
 /// Every element 1.
 pub fn ones(shape: Shape, dtype: DType) -> Recorded<Arc<Lazy>> {
     check_size(&shape, dtype)?;
-    expanded(&constant(reference::one(dtype))?, &shape)
+    expanded(&integer(1, dtype)?, &shape)
 }
 
 /// `start + i * step` below `stop`: `ceil((stop - start) / step)` elements, computed as NumPy does.
 pub fn arange(start: Weak, stop: Weak, step: Weak, dtype: Option<DType>) -> Recorded<Arc<Lazy>> {
+    let is_complex = |v: &Weak| matches!(v, Weak::Complex(..));
+    if [start, stop, step].iter().any(is_complex) || dtype.is_some_and(DType::is_complex) {
+        return Err(RecordError::dtype("arange: complex numbers have no order to count in"));
+    }
     let integers = [start, stop, step].map(|v| match v {
         Weak::Int(i) => Some(i),
         Weak::Bool(b) => Some(b as i128),
-        Weak::Float(_) => None,
+        Weak::Float(_) | Weak::Complex(..) => None,
     });
     let too_large = || RecordError::new(Mistake::Memory, "arange: the result is too large");
     if let [Some(start), Some(stop), Some(step)] = integers {
@@ -66,7 +72,7 @@ pub fn arange(start: Weak, stop: Weak, step: Weak, dtype: Option<DType>) -> Reco
         }
         return integer_range(start, start.saturating_add(step), length, dtype);
     }
-    let [start, stop, step] = [start, stop, step].map(as_f64);
+    let [start, stop, step] = [start, stop, step].map(|bound| bound.parts().0);
     if step == 0.0 {
         return Err(RecordError::value("arange: the step must not be 0"));
     }
@@ -98,14 +104,6 @@ fn integer_range(first: i128, second: i128, length: usize, dtype: DType) -> Reco
     cast(&shifted, dtype)
 }
 
-fn as_f64(value: Weak) -> f64 {
-    match value {
-        Weak::Bool(b) => f64::from(b),
-        Weak::Int(i) => i as f64,
-        Weak::Float(f) => f,
-    }
-}
-
 /// As [`integer_range`].
 fn float_range(first: f64, second: f64, length: usize, dtype: DType) -> Recorded<Arc<Lazy>> {
     let step = match dtype {
@@ -117,8 +115,23 @@ fn float_range(first: f64, second: f64, length: usize, dtype: DType) -> Recorded
     elementwise(S::Add, [Operand::Array(scaled), Operand::Scalar(Weak::Float(first))])
 }
 
-/// `num` points from start to stop, NumPy's formula; the last one is exactly `stop` with `endpoint`.
-pub fn linspace(start: f64, stop: f64, num: usize, dtype: DType, endpoint: bool) -> Recorded<Arc<Lazy>> {
+/// `num` points from start to stop, NumPy's formula; the last one is exactly `stop` with `endpoint`. Complex ones are evenly
+/// spaced in either part.
+pub fn linspace(start: Weak, stop: Weak, num: usize, dtype: Option<DType>, endpoint: bool) -> Recorded<Arc<Lazy>> {
+    let complex = [start, stop].iter().any(|bound| matches!(bound, Weak::Complex(..)));
+    let dtype = dtype.unwrap_or(if complex { DType::C128 } else { DType::F64 });
+    if complex && !dtype.is_complex() {
+        return Err(RecordError::dtype(format!("linspace: complex bounds for dtype {}", dtype.numpy_name())));
+    }
+    let ((start, start_im), (stop, stop_im)) = (start.parts(), stop.parts());
+    let re = real_linspace(start, stop, num, dtype.component(), endpoint)?;
+    if !dtype.is_complex() {
+        return Ok(re);
+    }
+    super::of_parts(&re, &real_linspace(start_im, stop_im, num, dtype.component(), endpoint)?)
+}
+
+fn real_linspace(start: f64, stop: f64, num: usize, dtype: DType, endpoint: bool) -> Recorded<Arc<Lazy>> {
     let intervals = if endpoint { num.saturating_sub(1) } else { num };
     let delta = stop - start;
     let ramp = iota(0, smallvec![num])?;
@@ -169,6 +182,6 @@ pub fn tri(x: &Arc<Lazy>, k: i64, lower: bool) -> Recorded<Arc<Lazy>> {
         )));
     }
     let keep = diagonal_compare(op, x.shape.clone(), k)?;
-    let zero = constant(reference::zero(x.dtype))?;
+    let zero = integer(0, x.dtype)?;
     super::where_(&Operand::Array(keep), &Operand::Array(x.clone()), &Operand::Array(zero))
 }

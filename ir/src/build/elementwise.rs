@@ -1,6 +1,6 @@
 //! Element-wise functions: promotion by the op-table row, Python scalars as parameters, broadcasting.
 
-use super::{Arguments, Operand, common_shape, constant, parameter, record, scalar};
+use super::{Arguments, Operand, common_shape, complex, constant, number, record};
 use crate::{
     dtype::{DType, Kind},
     error::{RecordError, Recorded},
@@ -39,18 +39,22 @@ fn apply(op: ScalarOp, arguments: SmallVec<[Operand; 3]>) -> Recorded<Arc<Lazy>>
         return Ok(answer);
     }
     let (op, dtype) = compute_type(op, operands, common);
+    let inexact = dtype.is_float() || dtype.is_complex();
     match row.promotion {
-        Promotion::IntegerIdentity if !dtype.is_float() => {
+        Promotion::IntegerIdentity if !inexact => {
             return convert(operands[0].clone(), dtype, false);
         }
         _ if op == ScalarOp::Abs && dtype == DType::Bool => return convert(operands[0].clone(), dtype, false),
-        Promotion::IntegerConstant(answer) if !dtype.is_float() => {
+        _ if matches!(op, ScalarOp::Real | ScalarOp::Conj) && !dtype.is_complex() => {
+            return convert(operands[0].clone(), dtype, false);
+        }
+        Promotion::IntegerConstant(answer) if !inexact => {
             let shape = operands[0].array().map(|a| a.shape.clone()).unwrap_or_default();
             return super::expanded(&constant(Scalar::bool(answer))?, &shape);
         }
         _ => {}
     }
-    if !op.row().domain.contains(dtype) || op.row().promotion == Promotion::Internal {
+    if !op.row().accepts(dtype) || op.row().promotion == Promotion::Internal {
         return Err(not_taken(op, operands));
     }
     if let (ScalarOp::Pow, Operand::Scalar(Weak::Int(exponent))) = (op, &operands[operands.len() - 1])
@@ -58,6 +62,12 @@ fn apply(op: ScalarOp, arguments: SmallVec<[Operand; 3]>) -> Recorded<Arc<Lazy>>
         && *exponent < 0
     {
         return Err(RecordError::value("pow: integers to negative integer powers are not allowed"));
+    }
+    if let (ScalarOp::Pow, [Operand::Array(base), Operand::Scalar(exponent)]) = (op, operands)
+        && dtype.is_complex()
+        && let Some(exponent) = complex::whole_exponent(*exponent)
+    {
+        return complex::integer_power(&cast(base, dtype)?, exponent);
     }
     // An integer exponent decides the code (x ** 2 is a product), so it stays part of the structure.
     let structural = op == ScalarOp::Pow;
@@ -126,6 +136,7 @@ fn operand_type(operands: &[Operand]) -> DType {
 fn compute_type(op: ScalarOp, operands: &[Operand], common: DType) -> (ScalarOp, DType) {
     use ScalarOp as S;
     match (op, op.row().promotion) {
+        (_, Promotion::Float) if common.is_complex() => (op, common),
         (S::Divide, _) if !common.is_float() => (op, DType::F64),
         (_, Promotion::Float) => (op, common_float(operands, common)),
         _ if common != DType::Bool => (op, common),
@@ -154,6 +165,7 @@ fn not_taken(op: ScalarOp, operands: &[Operand]) -> RecordError {
             Operand::Scalar(Weak::Bool(_)) => "bool".to_owned(),
             Operand::Scalar(Weak::Int(_)) => "int".to_owned(),
             Operand::Scalar(Weak::Float(_)) => "float".to_owned(),
+            Operand::Scalar(Weak::Complex(..)) => "complex".to_owned(),
         })
         .collect::<Vec<_>>()
         .join(", ");
@@ -168,8 +180,7 @@ fn convert(operand: Operand, dtype: DType, structural: bool) -> Recorded<Arc<Laz
         Operand::Scalar(value) => {
             let integral = matches!(value, Weak::Int(_) | Weak::Bool(_))
                 || matches!(value, Weak::Float(f) if f.fract() == 0.0 && f.abs() <= 16.0);
-            let value = scalar(value, dtype)?;
-            if structural && integral { constant(value) } else { parameter(value) }
+            number(value, dtype, structural && integral)
         }
     }
 }
@@ -237,8 +248,12 @@ pub fn cast(array: &Arc<Lazy>, dtype: DType) -> Recorded<Arc<Lazy>> {
     record(Op::Cast, SmallVec::from_elem(array.clone(), 1), dtype, array.shape.clone())
 }
 
-/// `astype`: as [`cast`]; the front end decides about copies.
+/// `astype`: as [`cast`], but that complex numbers do not become real ones (TypeError); the front end decides about copies.
 pub fn astype(array: &Arc<Lazy>, dtype: DType) -> Recorded<Arc<Lazy>> {
+    if array.dtype.is_complex() && !dtype.is_complex() && dtype != DType::Bool {
+        let (from, to) = (array.dtype.numpy_name(), dtype.numpy_name());
+        return Err(RecordError::dtype(format!("astype: {from} cannot become {to}; take real(), imag() or abs()")));
+    }
     cast(array, dtype)
 }
 

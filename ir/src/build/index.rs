@@ -1,6 +1,11 @@
-//! Basic indexing: integers, slices, ellipsis, new axes. All views.
+//! Indexing. Integers, slices, ellipsis and new axes are views; with arrays of integers among them it is a gather of such a
+//! view. Boolean masks have become arrays of positions before they come here, for their number depends on the data.
 
-use super::{check_size, reshaped, tuple, view};
+use super::{
+    Outside, check_size,
+    gather::{check, gather, integers},
+    reshaped, tuple, view,
+};
 use crate::{
     error::{RecordError, Recorded},
     lazy::Lazy,
@@ -30,10 +35,97 @@ pub enum IndexItem {
     NewAxis,
 }
 
+/// An entry of an index that may hold arrays.
+#[derive(Clone, Debug)]
+pub enum Key {
+    /// As in basic indexing.
+    Item(IndexItem),
+    /// Positions along one axis.
+    Positions {
+        /// Integers of any dtype; negative ones count from the end.
+        array: Arc<Lazy>,
+        /// Where a mask was true: the extent of the mask's axis, which must be that of the array's.
+        mask: Option<usize>,
+    },
+    /// Positions along a new axis of extent 1: what a 0-d mask is.
+    NewAxis(Arc<Lazy>),
+}
+
+/// `x[keys]` with arrays among the keys, which broadcast. Their common axes stand where the first of them stands if they
+/// and the integers are neighbours, else in front.
+pub fn index_arrays(x: &Arc<Lazy>, keys: &[Key], outside: Outside<'_>) -> Recorded<Arc<Lazy>> {
+    let Picked { view, axes, arrays, place } = pick(x, keys, outside)?;
+    gather(&view, &axes, &arrays, place)
+}
+
+/// An index with arrays, as a view and the arrays that pick along some of its axes.
+struct Picked {
+    view: Arc<Lazy>,
+    axes: SmallVec<[usize; 4]>,
+    arrays: Vec<Arc<Lazy>>,
+    /// How many of the other axes stand before those of the arrays in the result.
+    place: usize,
+}
+
+fn pick(x: &Arc<Lazy>, keys: &[Key], outside: Outside<'_>) -> Recorded<Picked> {
+    let item = |key: &Key| match key {
+        Key::Item(item) => *item,
+        Key::Positions { .. } => IndexItem::Slice { start: None, stop: None, step: None },
+        Key::NewAxis(_) => IndexItem::NewAxis,
+    };
+    let items: SmallVec<[IndexItem; 8]> = keys.iter().map(item).collect();
+    let view = index(x, &items)?;
+    let left = x.shape.len() - items.iter().filter(|i| i.takes_an_axis()).count();
+    // An ellipsis separates picks also where it stands for no axes.
+    let picks: SmallVec<[usize; 8]> = (0..keys.len())
+        .filter(|&i| !matches!(keys[i], Key::Item(IndexItem::Slice { .. } | IndexItem::Ellipsis | IndexItem::NewAxis)))
+        .collect();
+    let neighbours = picks.windows(2).all(|pair| pair[1] == pair[0] + 1);
+
+    let (mut axes, mut arrays) = (SmallVec::new(), Vec::new());
+    // The axis of the array, the axis of the view.
+    let (mut from, mut to, mut place) = (0, 0, 0);
+    for (i, key) in keys.iter().enumerate() {
+        if neighbours && picks.first() == Some(&i) {
+            place = to;
+        }
+        if let Key::Positions { array, .. } | Key::NewAxis(array) = key {
+            integers(array, "index")?;
+            axes.push(to);
+            arrays.push(array.clone());
+        }
+        match key {
+            Key::Positions { mask: Some(extent), .. } if *extent != x.shape[from] => {
+                return Err(RecordError::index(format!(
+                    "boolean index did not match indexed array along axis {from}; size of axis is {} but size of \
+                     corresponding boolean axis is {extent}",
+                    x.shape[from]
+                )));
+            }
+            Key::Positions { array, mask: None } => check(array, x.shape[from], from, outside)?,
+            Key::Positions { .. } | Key::NewAxis(_) | Key::Item(_) => {}
+        }
+        let (taken, given) = match items[i] {
+            IndexItem::Int(_) => (1, 0),
+            IndexItem::Slice { .. } => (1, 1),
+            IndexItem::Ellipsis => (left, left),
+            IndexItem::NewAxis => (0, 1),
+        };
+        (from, to) = (from + taken, to + given);
+    }
+    Ok(Picked { view, axes, arrays, place })
+}
+
+impl IndexItem {
+    fn takes_an_axis(self) -> bool {
+        matches!(self, IndexItem::Int(_) | IndexItem::Slice { .. })
+    }
+}
+
 /// `x[items]`.
 pub fn index(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Arc<Lazy>> {
     let rank = x.shape.len();
-    let consumed = items.iter().filter(|i| matches!(i, IndexItem::Int(_) | IndexItem::Slice { .. })).count();
+    let consumed = items.iter().filter(|i| i.takes_an_axis()).count();
     if consumed > rank {
         return Err(RecordError::index(format!(
             "too many indices: array is {rank}-dimensional, but {consumed} were indexed"

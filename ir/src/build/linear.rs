@@ -71,7 +71,7 @@ fn last_two(shape: &[usize]) -> (usize, usize) {
 fn dot(left: &Arc<Lazy>, right: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     let shape: Shape = infer::product(&left.shape, &right.shape);
     super::check_size(&shape, left.dtype)?;
-    if left.dtype.is_float() {
+    if left.dtype.is_float() || left.dtype.is_complex() {
         return record(Op::Dot, smallvec![left.clone(), right.clone()], left.dtype, shape);
     }
     // [b..., m, 1, k] * [b..., 1, n, k], summed over k.
@@ -98,7 +98,7 @@ pub fn matrix_transpose(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     manipulate::permuted(x, &order)
 }
 
-/// Sum of products along an axis that both arrays have, after broadcasting. (`axis` counts from the last: negative.)
+/// Sum of products along an axis that both arrays have, the first one conjugated, after broadcasting. (`axis` counts from the last: negative.)
 pub fn vecdot(a: &Arc<Lazy>, b: &Arc<Lazy>, along: i64) -> Recorded<Arc<Lazy>> {
     let [a, b] = promoted(a, b)?;
     let rank = a.shape.len().min(b.shape.len());
@@ -112,6 +112,7 @@ pub fn vecdot(a: &Arc<Lazy>, b: &Arc<Lazy>, along: i64) -> Recorded<Arc<Lazy>> {
         )));
     }
     let dtype = a.dtype;
+    let a = if dtype.is_complex() { elementwise(S::Conj, &[Operand::Array(a)])? } else { a };
     let products = elementwise(S::Multiply, &[Operand::Array(a), Operand::Array(b)])?;
     sum(&products, &Axis::List(smallvec![from_end]), Some(dtype), false)
 }

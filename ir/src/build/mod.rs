@@ -5,8 +5,10 @@
 //! broadcast explicit. That keeps recording `x * 2` at two nodes.
 
 mod call;
+mod complex;
 mod create;
 mod elementwise;
+mod gather;
 mod index;
 pub mod linalg;
 mod linear;
@@ -16,7 +18,8 @@ mod sort;
 
 pub use create::{arange, eye, full, linspace, ones, tri, zeros};
 pub use elementwise::{astype, cast, clip, elementwise, where_};
-pub use index::{IndexItem, index};
+pub use gather::{Outside, out_of_bounds, take, take_along_axis};
+pub use index::{IndexItem, Key, index, index_arrays};
 pub use linear::{matmul, matrix_transpose, tensordot, vecdot};
 pub use manipulate::{
     broadcast_arrays, broadcast_shapes, broadcast_to, concat, diff, expand_dims, flip, meshgrid, moveaxis,
@@ -32,6 +35,7 @@ use crate::{
     error::{Mistake, RecordError, Recorded},
     lazy::{Device, Lazy, Operands},
     node::{LazyForm, Op, View},
+    ops::ScalarOp,
     promote::{Weak, integer_range},
     scalar::Scalar,
     shape::Shape,
@@ -157,7 +161,29 @@ fn constant(value: Scalar) -> Recorded<Arc<Lazy>> {
     record(Op::Const(value), Operands::new(), value.dtype(), Shape::new())
 }
 
-/// The Python scalar as an element of that dtype; OverflowError when an integer does not fit.
+/// A Python scalar as a 0-d node of that dtype; as [`scalar`]. `structural`: as part of the structure.
+fn number(value: Weak, dtype: DType, structural: bool) -> Recorded<Arc<Lazy>> {
+    let leaf = |value| if structural { constant(value) } else { parameter(value) };
+    let (re, im) = match value {
+        _ if !dtype.is_complex() => return leaf(scalar(value, dtype)?),
+        Weak::Complex(re, im) => (Weak::Float(re), leaf(Scalar::from_f64(dtype.component(), im))?),
+        real => (real, constant(Scalar::from_f64(dtype.component(), 0.0))?),
+    };
+    of_parts(&leaf(scalar(re, dtype.component())?)?, &im)
+}
+
+/// A small integer of any dtype, as part of the structure.
+fn integer(value: i64, dtype: DType) -> Recorded<Arc<Lazy>> {
+    number(Weak::Int(value.into()), dtype, true)
+}
+
+/// The complex number with these parts, floats of one dtype.
+fn of_parts(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+    elementwise::map2(ScalarOp::Complex, re, im)
+}
+
+/// The Python scalar as an element of that dtype, which is not complex. Fails with OverflowError when an integer does not fit,
+/// TypeError when a complex number is to become a real one.
 pub fn scalar(value: Weak, dtype: DType) -> Recorded<Scalar> {
     Ok(match value {
         Weak::Bool(value) => Scalar::from_i64(dtype, value as i64),
@@ -174,6 +200,10 @@ pub fn scalar(value: Weak, dtype: DType) -> Recorded<Scalar> {
             Scalar::from_bits(dtype, value as u64)
         }
         Weak::Float(value) => Scalar::from_f64(dtype, value),
+        Weak::Complex(..) => {
+            let name = dtype.numpy_name();
+            return Err(RecordError::dtype(format!("a Python complex number cannot become {name}")));
+        }
     })
 }
 

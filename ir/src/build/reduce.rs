@@ -1,7 +1,7 @@
 //! Reductions and running folds. Mean, variance, argmax and the like decompose into primitives here; fusion puts them
 //! back together.
 
-use super::{Operand, axes, axis, cast, concat, constant, create::iota, elementwise, reshaped, tuple};
+use super::{Operand, axes, axis, cast, complex, concat, constant, create::iota, elementwise, reshaped, tuple};
 use crate::{
     dtype::DType,
     error::{RecordError, Recorded},
@@ -9,7 +9,6 @@ use crate::{
     node::Op,
     ops::ScalarOp as S,
     promote::{Weak, accumulator},
-    reference,
     scalar::Scalar,
     shape::{Axes, Shape, element_count},
 };
@@ -36,6 +35,9 @@ fn resolved(list: &Axis, rank: usize, name: &str) -> Recorded<Axes> {
 
 /// The bare reduction node, axes kept with extent 1.
 fn reduced(op: S, x: &Arc<Lazy>, axes: &Axes) -> Recorded<Arc<Lazy>> {
+    if !op.folds(x.dtype) {
+        return Err(RecordError::dtype(format!("{}: dtype not supported: {}", op.row().name, x.dtype.numpy_name())));
+    }
     if axes.is_empty() {
         return Ok(x.clone());
     }
@@ -66,7 +68,10 @@ fn fold(op: S, x: &Arc<Lazy>, along: &Axis, dtype: Option<DType>, keepdims: bool
         (_, DType::Bool) => S::And,
         _ => op,
     };
-    finish(&reduced(op, &cast(x, dtype)?, &axes)?, &axes, keepdims)
+    let x = cast(x, dtype)?;
+    let result =
+        if op == S::Multiply && dtype.is_complex() { complex::product(&x, &axes) } else { reduced(op, &x, &axes) };
+    finish(&result?, &axes, keepdims)
 }
 
 /// Sum; small integers accumulate in 64 bits.
@@ -127,14 +132,18 @@ fn number(value: f64) -> Operand {
     Operand::Scalar(Weak::Float(value))
 }
 
-/// The arithmetic mean with its axes kept, in the operand's float dtype (float64 for integers).
+/// The arithmetic mean with its axes kept, in the operand's dtype, which is a float or complex.
 fn mean_kept(x: &Arc<Lazy>, axes: &Axes) -> Recorded<Arc<Lazy>> {
+    if x.dtype.is_complex() {
+        let part = |op| mean_kept(&elementwise(op, &[Operand::Array(x.clone())])?, axes);
+        return super::of_parts(&part(S::Real)?, &part(S::Imag)?);
+    }
     let total = reduced(S::Add, x, axes)?;
     elementwise(S::Divide, &[Operand::Array(total), number(count(x, axes) as f64)])
 }
 
 fn to_float(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
-    cast(x, if x.dtype.is_float() { x.dtype } else { DType::F64 })
+    cast(x, if x.dtype.is_float() || x.dtype.is_complex() { x.dtype } else { DType::F64 })
 }
 
 /// Arithmetic mean; NaN over no elements.
@@ -146,10 +155,13 @@ pub fn mean(x: &Arc<Lazy>, along: &Axis, keepdims: bool) -> Recorded<Arc<Lazy>> 
 /// Mean squared distance from the mean, over `n - correction`.
 pub fn var(x: &Arc<Lazy>, along: &Axis, correction: f64, keepdims: bool) -> Recorded<Arc<Lazy>> {
     let axes = resolved(along, x.shape.len(), "var")?;
-    finish(&var_kept(x, &axes, correction)?, &axes, keepdims)
+    finish(&var_kept(x, &axes, correction, "var")?, &axes, keepdims)
 }
 
-fn var_kept(x: &Arc<Lazy>, axes: &Axes, correction: f64) -> Recorded<Arc<Lazy>> {
+fn var_kept(x: &Arc<Lazy>, axes: &Axes, correction: f64, name: &str) -> Recorded<Arc<Lazy>> {
+    if x.dtype.is_complex() {
+        return Err(RecordError::dtype(format!("{name}: dtype not supported: {}", x.dtype.numpy_name())));
+    }
     let x = to_float(x)?;
     let centre = mean_kept(&x, axes)?;
     let distance = elementwise(S::Subtract, &[Operand::Array(x.clone()), Operand::Array(centre)])?;
@@ -162,7 +174,7 @@ fn var_kept(x: &Arc<Lazy>, axes: &Axes, correction: f64) -> Recorded<Arc<Lazy>> 
 /// Square root of [`var`].
 pub fn std(x: &Arc<Lazy>, along: &Axis, correction: f64, keepdims: bool) -> Recorded<Arc<Lazy>> {
     let axes = resolved(along, x.shape.len(), "std")?;
-    let variance = var_kept(x, &axes, correction)?;
+    let variance = var_kept(x, &axes, correction, "std")?;
     finish(&elementwise(S::Sqrt, &[Operand::Array(variance)])?, &axes, keepdims)
 }
 
@@ -225,14 +237,18 @@ fn running(
         }
     };
     let x = cast(x, dtype)?;
-    let result = super::record(Op::Scan { op, axis: a as u8 }, smallvec![x.clone()], x.dtype, x.shape.clone())?;
+    let result = if op == S::Multiply && dtype.is_complex() {
+        complex::running_product(&x, a)?
+    } else {
+        super::record(Op::Scan { op, axis: a as u8 }, smallvec![x.clone()], x.dtype, x.shape.clone())?
+    };
     if !include_initial {
         return Ok(result);
     }
     let mut shape = x.shape.clone();
     shape[a] = 1;
-    let unit = if op == S::Add { reference::zero(x.dtype) } else { reference::one(x.dtype) };
-    let first = super::expanded(&constant(unit)?, &shape)?;
+    let unit = super::integer(i64::from(op == S::Multiply), x.dtype)?;
+    let first = super::expanded(&unit, &shape)?;
     concat(&[first, result], Some(a as i64))
 }
 

@@ -13,11 +13,14 @@ pub const REGION_LIMIT: usize = 150;
 /// A load that hits the cache, in ops.
 pub const LOAD: u32 = 1;
 
+/// An element at computed indices: checks, and a load that may miss the cache.
+pub const GATHER: u32 = 8;
+
 /// An op, relative to an addition.
 pub fn op(op: ScalarOp, dtype: DType) -> u32 {
     match op.row().class {
         // About twenty primitive ops each; composites do not reach fusion as such.
-        Class::Maths | Class::Composite(_) => 20,
+        Class::Maths | Class::Composite(_) | Class::Parts => 20,
         Class::Primitive => match op {
             ScalarOp::Divide if !dtype.is_float() => 10,
             ScalarOp::Divide | ScalarOp::Sqrt => 4,

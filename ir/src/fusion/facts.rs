@@ -173,6 +173,7 @@ impl Facts {
                     self.make_addressable(graph, operand, why);
                 }
             }
+            Op::Gather => self.make_addressable(graph, node.inputs[0], Why::Gathered),
             Op::View(_) if !self.uniform[id.0 as usize] => {
                 let operand = node.inputs[0];
                 if self.access[operand.0 as usize].is_some() || !is_affine(node, graph.node(operand)) {
@@ -254,6 +255,12 @@ impl Facts {
                 (operands(self).plus(Cost { ops: own, bytes: 0 }), below(self))
             }
             Op::Cast => (operands(self).plus(Cost { ops: 1, bytes: 0 }), below(self)),
+            Op::Gather => {
+                let indices = node.inputs[1..].iter();
+                let sum = indices.clone().fold(Cost::default(), |sum, i| sum.plus(self.cost[i.0 as usize]));
+                let needs = indices.fold(Below::Nothing, |all, i| all.and(&self.below[i.0 as usize]));
+                (sum.plus(Cost { ops: cost::GATHER, bytes: node.dtype.size() as u32 }), needs)
+            }
             Op::View(View::Expand) => (Cost { bytes: 0, ..operands(self) }, below(self)),
             Op::View(_) => (operands(self), below(self)),
             Op::Reduce { axes, .. } => match reduced_extents(graph, node) {

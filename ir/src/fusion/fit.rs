@@ -66,10 +66,15 @@ pub(super) fn fit(graph: &Graph, facts: &Facts, id: NodeId, draft: &Draft, deman
             [demand] => fit_scan(node, *axis, draft, demand),
             _ => Err(Why::Shifts(demands.len() as u32)),
         },
+        Op::Const(_)
+        | Op::Param(_)
+        | Op::Iota { .. }
+        | Op::Map(_)
+        | Op::Cast
+        | Op::View(_)
+        | Op::Gather
+        | Op::Scan { .. } => fit_elementwise(facts, id, draft, demands),
         Op::Input(_) | Op::Concat { .. } | Op::Dot | Op::Call(_) => Err(Why::Regions(1)),
-        Op::Const(_) | Op::Param(_) | Op::Iota { .. } | Op::Map(_) | Op::Cast | Op::View(_) | Op::Scan { .. } => {
-            fit_elementwise(facts, id, draft, demands)
-        }
     }
 }
 

@@ -109,6 +109,7 @@ impl Grower<'_> {
             | Op::Cast
             | Op::View(_)
             | Op::Reduce { .. }
+            | Op::Gather
             | Op::Scan { .. } => self.place_computed(id, required, &demands),
         }
     }
@@ -202,6 +203,14 @@ impl Grower<'_> {
                     at[axis as usize] = Index::var(var);
                 }
                 self.demand(operand, Demand { at, outside: false, ..demand.clone() });
+            }
+            Op::Gather => {
+                for &index in &node.inputs[1..] {
+                    self.demand(index, demand.clone());
+                }
+                let array = self.facts.resolve(graph, node.inputs[0]).expect("facts made gathered arrays addressable");
+                let at = smallvec![array.strided.address(&demand.at)];
+                self.push(array.base, Demand { at, loads: true, ..demand.clone() });
             }
             Op::Const(_)
             | Op::Param(_)

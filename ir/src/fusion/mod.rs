@@ -134,6 +134,8 @@ pub enum Why {
     Product,
     /// It is an operand of a matrix product.
     ProductOperand,
+    /// Elements of it are taken at computed indices.
+    Gathered,
     /// It is the result of a routine.
     Call,
     /// It is an operand of a routine.

@@ -48,6 +48,7 @@ impl Poly {
         match dim {
             Dim::Zero => Poly::zero(),
             Dim::One => Poly::literal(1),
+            Dim::Two => Poly::literal(2),
             Dim::Sym(symbol) => Poly::atom(Atom::Sym(symbol)),
         }
     }

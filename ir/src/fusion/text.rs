@@ -128,6 +128,7 @@ impl Display for Why {
             Why::Reshape => f.write_str("because a reshape of it is not affine"),
             Why::Product => f.write_str("a product"),
             Why::ProductOperand => f.write_str("because a product takes it"),
+            Why::Gathered => f.write_str("because elements of it are gathered"),
             Why::Call => f.write_str("the result of a call"),
             Why::CallOperand => f.write_str("because a call takes it"),
             Why::Concat => f.write_str("a concatenation"),

@@ -44,7 +44,7 @@ impl Emit for GraphEmit<'_> {
     fn op(&mut self, op: ScalarOp, operands: &[V]) -> V {
         match op.row().class {
             Class::Composite(body) => body(self, operands),
-            Class::Primitive | Class::Maths => {
+            Class::Primitive | Class::Maths | Class::Parts => {
                 let operands: SmallVec<[NodeId; 3]> = operands.iter().map(|v| NodeId(v.0)).collect();
                 V(self.graph.map(op, &operands).0)
             }

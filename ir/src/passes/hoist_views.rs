@@ -96,7 +96,8 @@ impl Hoister<'_> {
             | Op::Map(_)
             | Op::Cast
             | Op::Reduce { .. }
-            | Op::Scan { .. } => None,
+            | Op::Scan { .. }
+            | Op::Gather => None,
         }
     }
 
@@ -147,6 +148,7 @@ impl Hoister<'_> {
             | Op::Reduce { .. }
             | Op::Scan { .. }
             | Op::Concat { .. }
+            | Op::Gather
             | Op::Dot
             | Op::Call(_) => Step::No,
         }

@@ -4,3 +4,4 @@ pub mod eliminate_dead;
 pub mod expand_composites;
 pub mod hoist_views;
 pub mod simplify;
+pub mod split_complex;

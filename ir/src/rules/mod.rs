@@ -424,6 +424,7 @@ pub fn constant_of(g: &Graph, mut id: NodeId) -> Option<Scalar> {
             | Op::Reduce { .. }
             | Op::Scan { .. }
             | Op::Concat { .. }
+            | Op::Gather
             | Op::Dot
             | Op::Call(_) => return None,
         }

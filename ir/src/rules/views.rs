@@ -71,6 +71,7 @@ fn holds_every(wide: DType, narrow: DType) -> bool {
         (_, Kind::Bool) => false,
         (Kind::Float, Kind::Float) => wide.size() >= narrow.size(),
         (Kind::Float, _) => false,
+        (Kind::Complex, _) | (_, Kind::Complex) => false,
         (Kind::Signed, Kind::Unsigned) => false,
         (Kind::Signed | Kind::Unsigned, _) => digits(wide) >= digits(narrow),
     }
@@ -168,9 +169,9 @@ mod tests {
             .chain([1e9f32, -3e9, 4e9, 2e18, -9.3e18, 1.9e19, f32::INFINITY, -0.0, 0.5].map(|x| x.to_bits() as u64))
             .collect();
         let mut merged = 0;
-        for from in DType::ALL {
-            for through in DType::ALL {
-                for to in DType::ALL.into_iter().filter(|&to| same_without(from, through, to)) {
+        for from in DType::REAL {
+            for through in DType::REAL {
+                for to in DType::REAL.into_iter().filter(|&to| same_without(from, through, to)) {
                     merged += 1;
                     for &bits in &interesting {
                         let x = Scalar::from_bits(from, bits);

@@ -62,6 +62,7 @@ pub fn literal(value: Scalar) -> String {
         }
         Kind::Float if dtype == DType::F32 => format!("{:?}", value.as_f32()),
         Kind::Float => format!("{:?}", value.as_f64()),
+        Kind::Complex => unreachable!("no scalar is complex"),
     }
 }
 
@@ -97,6 +98,7 @@ pub fn scalar_of_literal(dtype: DType, text: &str) -> Option<Scalar> {
                 _ => text.parse().ok().map(Scalar::f64),
             }
         }
+        Kind::Complex => None,
     }
 }
 
@@ -119,7 +121,7 @@ mod tests {
             let scalar = Scalar::from_bits(DType::F32, bits);
             assert_eq!(scalar_of_literal(DType::F32, &literal(scalar)), Some(scalar), "{}", literal(scalar));
         }
-        for dtype in DType::ALL {
+        for dtype in DType::REAL {
             for i in 0..200u64 {
                 let scalar = Scalar::from_bits(dtype, i.wrapping_mul(0x9e37_79b9_7f4a_7c15));
                 assert_eq!(scalar_of_literal(dtype, &literal(scalar)), Some(scalar), "{}", literal(scalar));

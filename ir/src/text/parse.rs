@@ -53,8 +53,10 @@ impl Cursor<'_> {
             Ok(Dim::Zero)
         } else if self.eat_word("1") {
             Ok(Dim::One)
+        } else if self.eat_word("2") {
+            Ok(Dim::Two)
         } else if self.rest().starts_with(|c: char| c.is_ascii_digit() || c == '-') {
-            Err(self.expected("0, 1 or a symbol"))
+            Err(self.expected("0, 1, 2 or a symbol"))
         } else {
             self.symbol().map(Dim::Sym)
         }
@@ -248,6 +250,7 @@ impl<'t> Parser<'t> {
                 Op::View(View::Slice { starts, steps })
             }
             ("cast", _) => Op::Cast,
+            ("gather", _) => Op::Gather,
             ("dot", _) => Op::Dot,
             (name, _) => match ScalarOp::from_name(name) {
                 Some(op) => Op::Map(op),

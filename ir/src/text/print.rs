@@ -101,6 +101,7 @@ impl Display for Operation<'_> {
             }
             Op::Scan { op, axis } => write!(f, "scan {} {operands} axis={axis}", op.row().name),
             Op::Concat { axis } => write!(f, "concat {operands} axis={axis}"),
+            Op::Gather => write!(f, "gather {operands}"),
             Op::Dot => write!(f, "dot {operands}"),
             Op::Call(routine) => write!(f, "call {} {operands}", routine.name()),
         }
@@ -158,6 +159,7 @@ impl Display for Dim {
         match self {
             Dim::Zero => f.write_str("0"),
             Dim::One => f.write_str("1"),
+            Dim::Two => f.write_str("2"),
             Dim::Sym(symbol) => f.write_str(&symbol_name(*symbol)),
         }
     }

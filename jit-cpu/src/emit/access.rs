@@ -55,7 +55,13 @@ impl Emitter<'_> {
     pub(super) fn load(&mut self, buffer: BufferId, at: &Affine) -> Bundle {
         let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
         let address = self.address(buffer, at);
-        match self.step(at) {
+        let step = self.step(at);
+        self.load_from(dtype, address, step)
+    }
+
+    /// The element at an address, or one a lane from there.
+    fn load_from(&mut self, dtype: DType, address: Value, step: Step) -> Bundle {
+        match step {
             Step::None => {
                 let value = self.b.ins().load(scalar_type(dtype), FLAGS, address, 0);
                 let truth = dtype == DType::Bool;
@@ -218,6 +224,57 @@ impl Emitter<'_> {
         };
         let next = |&last: &Value| Some(self.b.ins().iadd(last, bytes));
         std::iter::successors(Some(first), next).take(self.lanes as usize).collect()
+    }
+
+    /// An element at computed positions, or one a lane.
+    pub(super) fn gather_at(
+        &mut self,
+        buffer: BufferId,
+        at: &Affine,
+        positions: &[ValueId],
+        strides: &[Coefficient],
+    ) -> Bundle {
+        let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
+        let positions: SmallVec<[Bundle; 3]> = positions.iter().map(|&position| self.value(position)).collect();
+        let (mut address, step) = (self.address(buffer, at), self.step(at));
+        let mut varying: SmallVec<[(Vectors, Coefficient); 3]> = SmallVec::new();
+        for (position, &stride) in positions.into_iter().zip(strides) {
+            match position {
+                Bundle::Lanes(vectors) => varying.push((vectors, stride)),
+                same => {
+                    let position = self.scalar(&same, DType::I64);
+                    let distance = self.distance(position, stride, dtype);
+                    address = self.b.ins().iadd(address, distance);
+                }
+            }
+        }
+        if varying.is_empty() {
+            return self.load_from(dtype, address, step);
+        }
+        let mut scalars = Vec::with_capacity(self.lanes as usize);
+        for (lane, mut address) in self.lane_addresses(dtype, address, &step).into_iter().enumerate() {
+            for (vectors, stride) in &varying {
+                let position = self.lane(vectors, lane, DType::I64);
+                let distance = self.distance(position, *stride, dtype);
+                address = self.b.ins().iadd(address, distance);
+            }
+            scalars.push(self.b.ins().load(scalar_type(dtype), FLAGS, address, 0));
+        }
+        let vectors = self.gather_lanes(dtype, &scalars);
+        Bundle::Lanes(self.loaded(dtype, vectors))
+    }
+
+    /// Bytes from the first position to this one.
+    fn distance(&mut self, position: Value, stride: Coefficient, dtype: DType) -> Value {
+        let elements = match stride {
+            Coefficient::Const(1) => position,
+            Coefficient::Const(stride) => self.b.ins().imul_imm_s(position, stride),
+            Coefficient::Int(stride) => {
+                let stride = self.int(stride);
+                self.b.ins().imul(position, stride)
+            }
+        };
+        self.scaled(elements, dtype.size().trailing_zeros())
     }
 
     fn address(&mut self, buffer: BufferId, at: &Affine) -> Value {

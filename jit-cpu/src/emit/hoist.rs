@@ -86,9 +86,11 @@ impl Seen {
                 Stmt::Let(id) => {
                     self.own.insert(*id);
                     match &e.kernel.values[id.0 as usize].inst {
-                        Inst::Load { buffer, at } => self.place(Some(*buffer), at),
+                        Inst::Load { buffer, at } | Inst::Gather { buffer, at, .. } => self.place(Some(*buffer), at),
                         Inst::Index(at) => self.place(None, at),
                         Inst::Op(_, operands) => operands.iter().for_each(|&o| self.operand(e, o)),
+                        // The emitter compares with the extent in each lane.
+                        Inst::Position { extent, .. } => self.shared(e.int(*extent), DType::I64),
                         Inst::Cast(_) | Inst::Const(_) | Inst::Param(_) | Inst::Reduced | Inst::Running => {}
                     }
                 }
@@ -133,8 +135,14 @@ impl Seen {
                 _ => None,
             },
         };
-        if let Some(scalar) = shared.filter(|s| !self.shared.iter().any(|(v, _)| v == s)) {
-            self.shared.push((scalar, value.dtype));
+        if let Some(scalar) = shared {
+            self.shared(scalar, value.dtype);
+        }
+    }
+
+    fn shared(&mut self, scalar: Value, dtype: DType) {
+        if !self.shared.iter().any(|(known, _)| *known == scalar) {
+            self.shared.push((scalar, dtype));
         }
     }
 }

@@ -1,5 +1,6 @@
-//! A phase of a kernel to one Cranelift function, `extern "C" fn(buffers, ints, params, scratch, begin, end, stop)`, which runs
-//! the items `begin..end` of the phase in row-major order, and gives up soon after the byte behind `stop` is not 0 any more.
+//! A phase of a kernel to one Cranelift function, `extern "C" fn(buffers, ints, params, scratch, begin, end, stop, fault)`,
+//! which runs the items `begin..end` of the phase in row-major order, and gives up soon after the byte behind `stop` is not 0
+//! any more. An index of the data that is outside its axis sets the byte behind `fault` to 1.
 //!
 //! The same code emits scalar and vector loops: inside a vector loop [`Emitter::lanes`] is more than 1, and a value is a
 //! [`values::Bundle`] of as many 128-bit vectors as its lanes need. Instructions of single ops are in `scalar.rs` and
@@ -22,8 +23,7 @@ use cranelift::{
 };
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
 use fusewire_lowering::kernel::{
-    Affine, BufferId, Coefficient, Inst, IntId, Kernel, KernelParam, Loop, LoopKind, Phase, Range, Role, Stmt, ValueId,
-    VarId,
+    BufferId, Inst, IntId, Kernel, KernelParam, Loop, LoopKind, Phase, Range, Role, Stmt, ValueId, VarId,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use values::Bundle;
@@ -43,13 +43,13 @@ pub(crate) fn phase(
     function.name = UserFuncName::testcase(format!("phase{index}"));
     let pointer = AbiParam::new(types::I64);
     function.signature = Signature::new(machine.isa.default_call_conv());
-    function.signature.params = vec![pointer; 7];
+    function.signature.params = vec![pointer; 8];
 
     let mut b = FunctionBuilder::new(function, context);
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
-    let arguments: [Value; 7] = std::array::from_fn(|i| b.block_params(entry)[i]);
+    let arguments: [Value; 8] = std::array::from_fn(|i| b.block_params(entry)[i]);
     let mut emitter = Emitter {
         b,
         kernel,
@@ -65,6 +65,7 @@ pub(crate) fn phase(
         hoisted: hoist::Hoisted::default(),
         escape: None,
         stop: arguments[6],
+        fault: arguments[7],
         stopped: None,
         native_slots: [None; 3],
         natives: FxHashMap::default(),
@@ -102,6 +103,8 @@ pub(crate) struct Emitter<'a> {
     /// Where the byte lies that says whether to stop, and the block that returns then.
     stop: Value,
     stopped: Option<Block>,
+    /// Where the byte lies that says that an index was out of bounds.
+    fault: Value,
     /// Memory through which bundles are passed to native functions and back.
     native_slots: [Option<StackSlot>; 3],
     natives: FxHashMap<(ScalarOp, DType), FuncRef>,
@@ -109,7 +112,7 @@ pub(crate) struct Emitter<'a> {
 
 impl Emitter<'_> {
     /// Loads the arguments that the phase uses; the code after it never touches the argument arrays again.
-    fn arguments(&mut self, phase: &Phase, [buffers, ints, params, scratch, ..]: [Value; 7]) {
+    fn arguments(&mut self, phase: &Phase, [buffers, ints, params, scratch, ..]: [Value; 8]) {
         let mut uses = Uses::of(self.kernel);
         uses.phase(phase);
         let scratch_used = uses.buffers.iter().any(|&id| self.kernel.buffers[id.0 as usize].role == Role::Scratch);
@@ -259,16 +262,16 @@ impl<'a> Uses<'a> {
                     Inst::Param(param) => {
                         self.params.insert(*param);
                     }
-                    Inst::Index(at) => self.affine(at),
-                    Inst::Load { buffer, at } => {
+                    inst @ (Inst::Index(_) | Inst::Position { .. }) => self.ints.extend(inst.ints()),
+                    inst @ (Inst::Load { buffer, .. } | Inst::Gather { buffer, .. }) => {
                         self.buffers.insert(*buffer);
-                        self.affine(at);
+                        self.ints.extend(inst.ints());
                     }
                     Inst::Const(_) | Inst::Op(..) | Inst::Cast(_) | Inst::Reduced | Inst::Running => {}
                 },
                 Stmt::Store { buffer, at, .. } => {
                     self.buffers.insert(*buffer);
-                    self.affine(at);
+                    self.ints.extend(at.ints());
                 }
                 Stmt::Loop(inner) => {
                     match inner.range {
@@ -276,15 +279,6 @@ impl<'a> Uses<'a> {
                     };
                     self.block(&inner.body);
                 }
-            }
-        }
-    }
-
-    fn affine(&mut self, at: &Affine) {
-        self.ints.extend(at.offset);
-        for (_, coefficient) in &at.terms {
-            if let Coefficient::Int(int) = coefficient {
-                self.ints.insert(*int);
             }
         }
     }

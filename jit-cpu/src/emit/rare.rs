@@ -104,7 +104,7 @@ impl Emitter<'_> {
     }
 
     /// Is a bool true, in any lane?
-    fn any(&mut self, truth: Bundle) -> Value {
+    pub(super) fn any(&mut self, truth: Bundle) -> Value {
         match truth {
             Bundle::Lanes(vectors) => {
                 let mut vectors = vectors.into_iter();

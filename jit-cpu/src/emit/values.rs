@@ -8,7 +8,7 @@ use fusewire_ir::{
     ops::{Outcome, ScalarOp},
     scalar::Scalar,
 };
-use fusewire_lowering::kernel::{Inst, ValueId};
+use fusewire_lowering::kernel::{Inst, IntId, ValueId};
 use smallvec::SmallVec;
 
 /// The vectors of a bundle, first lanes first.
@@ -35,6 +35,7 @@ pub(super) fn scalar_type(dtype: DType) -> Type {
         DType::I64 | DType::U64 => types::I64,
         DType::F32 => types::F32,
         DType::F64 => types::F64,
+        DType::C64 | DType::C128 => unreachable!("kernels are verified to have real types"),
     }
 }
 
@@ -68,6 +69,8 @@ impl Emitter<'_> {
             }
             Inst::Index(at) => self.index(at),
             Inst::Load { buffer, at } => self.load(*buffer, at),
+            Inst::Position { index, extent } => self.position(*index, *extent),
+            Inst::Gather { buffer, at, positions, strides } => self.gather_at(*buffer, at, positions, strides),
             Inst::Cast(from) => {
                 let source = self.dtype(*from);
                 let operand = self.value(*from);
@@ -84,6 +87,33 @@ impl Emitter<'_> {
             Inst::Reduced | Inst::Running => return,
         };
         self.values[id.0 as usize] = Some(bundle);
+    }
+
+    /// A checked position: where an index is outside, the launch is marked as failed and the position is 0.
+    fn position(&mut self, index: ValueId, extent: IntId) -> Bundle {
+        let [index, extent] = [self.value(index), Bundle::One(self.int(extent))];
+        let zero = Bundle::Const(Scalar::i64(0));
+        let mut op = |op, operands: &[&Bundle], dtype| {
+            let operands: SmallVec<[Bundle; 3]> = operands.iter().map(|&o| o.clone()).collect();
+            self.op(op, dtype, &operands)
+        };
+        let negative = op(ScalarOp::Less, &[&index, &zero], DType::I64);
+        let from_end = op(ScalarOp::Add, &[&index, &extent], DType::I64);
+        let counted = op(ScalarOp::Where, &[&negative, &from_end, &index], DType::I64);
+        let below = op(ScalarOp::Less, &[&counted, &zero], DType::I64);
+        let above = op(ScalarOp::GreaterEqual, &[&counted, &extent], DType::I64);
+        let outside = op(ScalarOp::Or, &[&below, &above], DType::Bool);
+        let position = op(ScalarOp::Where, &[&outside, &zero, &counted], DType::I64);
+        let any = self.any(outside);
+        let (fault, next) = (self.b.create_block(), self.b.create_block());
+        self.b.set_cold_block(fault);
+        self.b.ins().brif(any, fault, &[], next, &[]);
+        self.b.switch_to_block(fault);
+        let one = self.b.ins().iconst(types::I8, 1);
+        self.b.ins().store(MemFlagsData::trusted(), one, self.fault, 0);
+        self.b.ins().jump(next, &[]);
+        self.b.switch_to_block(next);
+        position
     }
 
     /// An op on operands of a dtype (for `where`: of the choices).

@@ -106,6 +106,7 @@ impl Order {
             Kind::Signed => bits ^ self.sign,
             Kind::Float if bits & self.sign != 0 => !bits & self.mask,
             Kind::Float => bits | self.sign,
+            Kind::Complex => unreachable!("complex numbers have no order"),
         }
     }
 
@@ -116,6 +117,7 @@ impl Order {
             Kind::Signed => key ^ self.sign,
             Kind::Float if key & self.sign == 0 => !key & self.mask,
             Kind::Float => key ^ self.sign,
+            Kind::Complex => unreachable!("complex numbers have no order"),
         }
     }
 

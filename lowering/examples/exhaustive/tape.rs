@@ -87,7 +87,7 @@ impl Emit for Tape {
         match op.row().class {
             Class::Maths => return expand(op, self, operands),
             Class::Composite(body) => return body(self, operands),
-            Class::Primitive => {}
+            Class::Primitive | Class::Parts => {}
         }
         let same = |i: &Instruction| matches!(i, Instruction::Op(o, v) if *o == op && v[..] == *operands);
         if let Some(known) = self.instructions.iter().position(|(i, _)| same(i)) {
@@ -114,7 +114,9 @@ fn filled(value: Scalar) -> Column {
         DType::U64 => Column::U64(vec![value.bits(); BLOCK]),
         DType::F32 => Column::F32(vec![value.as_f32(); BLOCK]),
         DType::F64 => Column::F64(vec![value.as_f64(); BLOCK]),
-        DType::I8 | DType::I16 | DType::U8 | DType::U16 => panic!("no expansion uses {}", value.dtype()),
+        DType::I8 | DType::I16 | DType::U8 | DType::U16 | DType::C64 | DType::C128 => {
+            panic!("no expansion uses {}", value.dtype())
+        }
     }
 }
 

@@ -5,8 +5,8 @@
 use crate::{
     ints::intern,
     kernel::{
-        Affine, BufferDecl, BufferId, Inst, IntExpr, IntId, Kernel, KernelParam, Loop, LoopKind, Phase, Range,
-        Reduction, Role, Scan, Stmt, ValueId, VarId,
+        Affine, BufferDecl, BufferId, Coefficient, Inst, IntExpr, IntId, Kernel, KernelParam, Loop, LoopKind, Phase,
+        Range, Reduction, Role, Scan, Stmt, ValueId, VarId,
     },
     lower::{
         affine::{affine, int},
@@ -17,7 +17,7 @@ use crate::{
 use fusewire_ir::{
     dtype::DType,
     fusion::{
-        Nest, Partition, RegionId,
+        Access, Nest, Partition, RegionId,
         index::{Index, Var},
         poly::Poly,
         strided::Strided,
@@ -220,12 +220,34 @@ impl Builder<'_> {
                 let unit = self.define(level, Inst::Const(unit), node.dtype);
                 Inst::Op(*op, smallvec![unit, operands[0]])
             }
+            Op::Gather => return self.gather(element, level, &operands),
             Op::Scan { op, .. } => return self.running(*op, level, operands[0], node.dtype),
             Op::Input(_) | Op::View(_) | Op::Reduce { .. } | Op::Concat { .. } | Op::Dot | Op::Call(_) => {
                 unreachable!("{:?} is not computed from its operands' elements", node.op)
             }
         };
         self.define(level, inst, node.dtype)
+    }
+
+    /// An element at computed indices, which are checked first. Where they stay the same, `hoist-invariants` leaves the check
+    /// before the loop.
+    fn gather(&mut self, element: &Element, level: usize, indices: &[ValueId]) -> ValueId {
+        let node = self.pull.graph.node(element.0);
+        let array = node.inputs[0];
+        let Access { base, strided } = self.pull.memory(array).expect("what elements are gathered from is in memory");
+        let extents = &self.pull.graph.node(array).shape[node.shape.len()..];
+        let (mut positions, mut strides) = (SmallVec::new(), SmallVec::new());
+        for (axis, (&index, &extent)) in indices.iter().zip(extents).enumerate() {
+            let extent = self.int(&Poly::extent(extent));
+            positions.push(self.define(level, Inst::Position { index, extent }, DType::I64));
+            let stride = &strided.strides[node.shape.len() + axis];
+            strides.push(match stride.as_literal() {
+                Some(literal) => Coefficient::Const(literal),
+                None => Coefficient::Int(self.int(stride)),
+            });
+        }
+        let at = self.affine(&strided.address(&element.1));
+        self.define(level, Inst::Gather { buffer: self.buffer_of(base), at, positions, strides }, node.dtype)
     }
 
     /// A running fold in the loop whose body is block `level`.
@@ -352,6 +374,7 @@ fn name(graph: &Graph, members: &[NodeId]) -> String {
             Op::Scan { op, .. } => format!("scan_{}", op.row().name),
             Op::Cast => "cast".to_owned(),
             Op::Iota { .. } => "iota".to_owned(),
+            Op::Gather => "gather".to_owned(),
             Op::Input(_) | Op::Const(_) | Op::Param(_) | Op::View(_) | Op::Concat { .. } | Op::Dot | Op::Call(_) => {
                 continue;
             }

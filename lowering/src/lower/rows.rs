@@ -4,7 +4,7 @@
 
 use fusewire_ir::{
     fusion::{
-        Nest, Partition, RegionId,
+        Access, Nest, Partition, RegionId,
         cost::{self, Cost},
         index::{Index, Indices, mentions, through_view},
         strided::Strided,
@@ -99,6 +99,8 @@ impl Pull<'_> {
                 }
                 Source::Fold(self.element(operand, inner))
             }
+            // The array is in memory; what is computed are the indices.
+            Op::Gather => Source::Computed(node.inputs[1..].iter().map(|&i| self.element(i, at.into())).collect()),
             Op::Const(_)
             | Op::Param(_)
             | Op::Iota { .. }
@@ -112,6 +114,14 @@ impl Pull<'_> {
             | Op::Dot
             | Op::Call(_) => Source::Computed(node.inputs.iter().map(|&i| self.element(i, at.into())).collect()),
         }
+    }
+
+    /// The array in memory that a node is, or is a view of.
+    pub fn memory(&self, id: NodeId) -> Option<Access> {
+        if self.partition.homes[id.0 as usize].is_empty() {
+            return self.partition.access[id.0 as usize].clone();
+        }
+        Some(Access { base: id, strided: Strided::dense(&self.graph.node(id).shape) })
     }
 
     /// An element; of what is the same everywhere, the first one.
@@ -222,6 +232,7 @@ impl Scheduler<'_> {
             Source::Computed(operands) => {
                 let ops = match &node.op {
                     Op::Map(op) => cost::op(*op, graph.node(node.inputs[0]).dtype),
+                    Op::Gather => cost::GATHER,
                     // A running fold cannot be computed in lanes.
                     Op::Scan { .. } => u32::MAX,
                     _ => 1,

@@ -1,7 +1,7 @@
 //! An [`Emit`] whose values are numbers: an expansion run on it gives its result for one element, by the op table's
 //! reference evaluation of each primitive. Slow and exact; the oracle of compiled maths.
 
-use super::expand;
+use super::{expand, expands};
 use fusewire_ir::{
     dtype::DType,
     emit::{Emit, V},
@@ -10,7 +10,7 @@ use fusewire_ir::{
     scalar::Scalar,
 };
 
-/// Evaluates what is built, while it is built. Composite ops run their bodies and maths ops on floats their expansions.
+/// Evaluates what is built, while it is built. Composite ops run their bodies, others their expansions where they have one.
 #[derive(Default)]
 pub struct Evaluator {
     values: Vec<Scalar>,
@@ -39,11 +39,11 @@ impl Emit for Evaluator {
 
     fn op(&mut self, op: ScalarOp, operands: &[V]) -> V {
         let row = op.row();
-        let on_floats = self.dtype(operands[0]).is_float();
+        let dtype = self.dtype(operands[0]);
         match row.class {
-            Class::Maths if on_floats => expand(op, self, operands),
+            _ if expands(op, dtype) => expand(op, self, operands),
             Class::Composite(body) => body(self, operands),
-            Class::Primitive | Class::Maths => {
+            Class::Primitive | Class::Maths | Class::Parts => {
                 let dtypes: Vec<DType> = operands.iter().map(|&v| self.dtype(v)).collect();
                 assert!(op.result_dtype(&dtypes).is_some(), "{} does not accept {dtypes:?}", row.name);
                 let operands: Vec<Scalar> = operands.iter().map(|&v| self.value(v)).collect();

@@ -1,5 +1,5 @@
-//! The maths expansions: each maths op of the op table, on floats, in terms of primitive ops, written once and used by
-//! every back end, so that vectors, GPU threads and interpreters run the same polynomials and give the same bits.
+//! The maths expansions: each maths op of the op table, on floats, and the division of integers, in terms of primitive ops,
+//! written once and used by every back end, so that vectors, GPU threads and interpreters run the same polynomials and give the same bits.
 //!
 //! Not a library of numbers: nothing here computes, it builds code through [`Emit`]. Every expansion is branch-free,
 //! uses no table, no call, no integer product and no shift by a variable amount, and keeps to what 128-bit vectors
@@ -10,6 +10,7 @@
 //! the signs of zeros are C99's; no intermediate relies on flushing subnormals or on a rounding mode other than nearest.
 //! Polynomial coefficients are minimax fits from `testdata/minimax.py`.
 
+mod division;
 mod evaluator;
 mod exp;
 mod hyperbolic;
@@ -25,16 +26,21 @@ pub use evaluator::Evaluator;
 use fusewire_ir::{
     dtype::DType,
     emit::{Emit, V},
-    ops::ScalarOp as S,
+    ops::{Class, ScalarOp as S},
 };
 
 /// What expansions build with.
 type B<'a> = dyn Emit + 'a;
 
-/// Builds the expansion of a maths op on float operands.
+/// Is the op on operands of this dtype expanded?
+pub fn expands(op: S, dtype: DType) -> bool {
+    (matches!(op.row().class, Class::Maths) && dtype.is_float()) || division::expands(op, dtype)
+}
+
+/// Builds the expansion of an op that is expanded.
 ///
 /// # Panics
-/// When the op is not a maths op: a programming error.
+/// When the op is not: a programming error.
 pub fn expand(op: S, b: &mut dyn Emit, operands: &[V]) -> V {
     let x = operands[0];
     match op {
@@ -60,6 +66,8 @@ pub fn expand(op: S, b: &mut dyn Emit, operands: &[V]) -> V {
         S::Atanh => hyperbolic::atanh(b, x),
         S::Hypot => pow::hypot(b, x, operands[1]),
         S::Pow => pow::pow(b, x, operands[1]),
+        S::Divide => division::quotient(b, x, operands[1]),
+        S::TruncatedRemainder => division::remainder(b, x, operands[1]),
         // Which ops are maths is the op table's to say. The op sweep finds a row of that class that has no arm here.
         _ => panic!("{} is not a maths op", op.row().name),
     }

@@ -109,8 +109,9 @@ impl Eliminator<'_> {
                     operands.sort_unstable();
                 }
             }
-            Inst::Index(at) | Inst::Load { at, .. } => *at = std::mem::take(at).sorted(),
-            Inst::Const(_) | Inst::Param(_) | Inst::Cast(_) | Inst::Reduced | Inst::Running => {}
+            Inst::Index(at) | Inst::Load { at, .. } | Inst::Gather { at, .. } => *at = std::mem::take(at).sorted(),
+            Inst::Const(_) | Inst::Param(_) | Inst::Position { .. } | Inst::Cast(_) | Inst::Reduced | Inst::Running => {
+            }
         }
         (inst, value.dtype)
     }

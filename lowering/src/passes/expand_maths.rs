@@ -1,4 +1,4 @@
-//! Replaces each maths op on floats by its expansion into primitives (`math/`).
+//! Replaces each maths op on floats, and the division of integers, by its expansion into primitives (`math/`).
 
 use crate::{
     builder::BlockEmitter,
@@ -6,13 +6,13 @@ use crate::{
     math,
     pass::KernelPass,
 };
-use fusewire_ir::{emit::V, ops::Class};
+use fusewire_ir::emit::V;
 use smallvec::SmallVec;
 
 /// The pass.
 pub const PASS: KernelPass = KernelPass {
     name: "expand-maths",
-    doc: "Replaces exp, sin, ... of floats by their expansions into primitive ops.",
+    doc: "Replaces exp, sin, ... of floats and the division of integers by their expansions into primitive ops.",
     run: |kernel| {
         let mut renames = Renames::new(kernel);
         for i in 0..kernel.phases.len() {
@@ -64,8 +64,7 @@ fn block(kernel: &mut Kernel, old: Vec<Stmt>, renames: &mut Renames) -> Vec<Stmt
         renames.apply(kernel, &mut stmt);
         if let Stmt::Let(id) = stmt
             && let crate::kernel::Inst::Op(op, operands) = &kernel.value(id).inst
-            && matches!(op.row().class, Class::Maths)
-            && kernel.dtype(id).is_float()
+            && math::expands(*op, kernel.dtype(operands[0]))
         {
             let (op, operands) = (*op, operands.iter().map(|v| V(v.0)).collect::<SmallVec<[V; 3]>>());
             let result = math::expand(op, &mut BlockEmitter { kernel, block: &mut new }, &operands);

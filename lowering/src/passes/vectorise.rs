@@ -160,7 +160,7 @@ fn collect(kernel: &Kernel, block: &[Stmt], level: usize, f: &mut dyn FnMut(&Aff
     for stmt in block {
         match stmt {
             Stmt::Let(id) if level == 0 => {
-                if let Inst::Load { at, .. } = &kernel.value(*id).inst {
+                if let Inst::Load { at, .. } | Inst::Gather { at, .. } = &kernel.value(*id).inst {
                     f(at);
                 }
             }
@@ -266,11 +266,12 @@ fn depends_on_columns_only(kernel: &Kernel, body: &[Stmt], row: VarId) -> bool {
         if !changes && !leaves {
             cost += match inst {
                 Inst::Op(ScalarOp::Sqrt | ScalarOp::Divide | ScalarOp::TruncatedRemainder, _) => COSTLY,
-                Inst::Op(..) | Inst::Cast(_) => 1,
+                Inst::Op(..) | Inst::Cast(_) | Inst::Position { .. } => 1,
                 Inst::Const(_)
                 | Inst::Param(_)
                 | Inst::Index(_)
                 | Inst::Load { .. }
+                | Inst::Gather { .. }
                 | Inst::Reduced
                 | Inst::Running => 0,
             };

@@ -455,6 +455,31 @@ impl<'a> Parser<'a> {
                 self.next();
                 Inst::Load { buffer: self.buffer_use()?, at: self.affine()? }
             }
+            "position" => {
+                self.next();
+                let index = self.value()?;
+                self.expect("in")?;
+                Inst::Position { index, extent: self.int()? }
+            }
+            "gather" => {
+                self.next();
+                let (buffer, at) = (self.buffer_use()?, self.affine()?);
+                let (mut positions, mut strides) = (SmallVec::new(), SmallVec::new());
+                loop {
+                    positions.push(self.value()?);
+                    self.expect("*")?;
+                    let literal = !self.peek().starts_with('i');
+                    strides.push(if literal {
+                        Coefficient::Const(if self.accept("-") { -self.number::<i64>()? } else { self.number()? })
+                    } else {
+                        Coefficient::Int(self.int()?)
+                    });
+                    if !self.accept(",") {
+                        break;
+                    }
+                }
+                Inst::Gather { buffer, at, positions, strides }
+            }
             "cast" => {
                 self.next();
                 Inst::Cast(self.value()?)

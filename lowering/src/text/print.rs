@@ -125,6 +125,18 @@ impl Printer<'_> {
             Inst::Param(param) => write!(self.out, "param p{}", param.0),
             Inst::Index(at) => write!(self.out, "index [{}]", affine_text(at)),
             Inst::Load { buffer, at } => write!(self.out, "load b{}[{}]", buffer.0, affine_text(at)),
+            Inst::Position { index, extent } => write!(self.out, "position %{} in i{}", index.0, extent.0),
+            Inst::Gather { buffer, at, positions, strides } => {
+                write!(self.out, "gather b{}[{}]", buffer.0, affine_text(at))?;
+                for (i, (position, stride)) in positions.iter().zip(strides).enumerate() {
+                    write!(self.out, "{}%{}", if i == 0 { " " } else { ", " }, position.0)?;
+                    match stride {
+                        Coefficient::Const(value) => write!(self.out, "*{value}")?,
+                        Coefficient::Int(id) => write!(self.out, "*i{}", id.0)?,
+                    }
+                }
+                Ok(())
+            }
             Inst::Op(op, operands) => {
                 self.out.write_str(name(*op))?;
                 for (i, id) in operands.iter().enumerate() {

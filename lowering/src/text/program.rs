@@ -74,6 +74,7 @@ fn shape_text(shape: &SymShape) -> String {
         .map(|dim| match dim {
             Dim::Zero => "0".into(),
             Dim::One => "1".into(),
+            Dim::Two => "2".into(),
             Dim::Sym(symbol) => symbol_name(*symbol),
         })
         .collect();

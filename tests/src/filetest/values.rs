@@ -7,6 +7,7 @@ use fusewire_ir::{
     graph::Graph,
     interp::{Binding, Tensor, evaluate, extents},
     node::{Op, View},
+    passes::split_complex,
     scalar::Scalar,
     shape::{Dim, Int, SymId},
     text::{literal, scalar_of_literal, symbol_of_name},
@@ -68,6 +69,8 @@ pub fn print(results: &[Tensor]) -> String {
 
 /// A random binding under which the graph evaluates. Sizes are tried until reshapes, slices and joins fit.
 pub fn random_binding(graph: &Graph, settings: &Settings<'_>, seed: u64) -> Result<Binding, String> {
+    // Complex inputs are bound as the interpreter wants them: with an axis for the parts.
+    let graph = &split_complex::split(graph);
     let fixed = fixed_symbols(graph, settings)?;
     let mut is_extent = vec![false; fixed.len()];
     let declared = graph.inputs.iter().map(|i| &i.shape);
@@ -147,6 +150,7 @@ pub fn random_scalar(random: &mut Rng, dtype: DType) -> Scalar {
             Scalar::from_bits(dtype, edges[random.usize(0..edges.len())])
         }
         Kind::Signed | Kind::Unsigned => Scalar::from_i64(dtype, random.i64(-100..100)),
+        Kind::Complex => unreachable!("no scalar is complex"),
     }
 }
 

@@ -1,0 +1,111 @@
+//! Positions in arrays that are computed: which index of an array is outside an axis, and where a mask is true. Both are
+//! needed at once, the one for errors at the call, the other for shapes that depend on the data, so they are loops here and
+//! no kernels. Host memory only.
+
+use crate::{backend::Backend, error::Error};
+use fusewire_ir::{dtype::DType, lazy::Lazy, shape::Shape, value::Buffer};
+use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
+
+/// The first index, in row-major order, that is outside an axis of `extent` elements (negative ones count from its end), and
+/// where it stands. The array has a buffer, of integers.
+pub fn first_outside(indices: &Lazy, extent: usize) -> Option<i64> {
+    let buffer = indices.buffer()?;
+    let mut found = None;
+    for_each_row(&indices.shape, buffer, indices.dtype.size(), &mut |start, count, step| {
+        found = match indices.dtype {
+            DType::I64 => outside::<i64>(start, count, step, extent),
+            DType::I32 => outside::<i32>(start, count, step, extent),
+            DType::I16 => outside::<i16>(start, count, step, extent),
+            DType::I8 => outside::<i8>(start, count, step, extent),
+            DType::U64 => outside::<u64>(start, count, step, extent),
+            DType::U32 => outside::<u32>(start, count, step, extent),
+            DType::U16 => outside::<u16>(start, count, step, extent),
+            DType::U8 | DType::Bool => outside::<u8>(start, count, step, extent),
+            DType::F32 | DType::F64 | DType::C64 | DType::C128 => None,
+        };
+        found.is_none()
+    });
+    found
+}
+
+/// The first of `count` integers, `step` apart, that is no position in an axis.
+fn outside<T: Copy + TryInto<i64>>(start: *const u8, count: usize, step: isize, extent: usize) -> Option<i64> {
+    let extent = extent as i64;
+    (0..count as isize).find_map(|i| {
+        // SAFETY: the row lies inside a computed buffer of elements of this type, aligned to their size.
+        let index = unsafe { start.cast::<T>().wrapping_offset(i * step).read() };
+        // What is larger than any int64 is outside of everything.
+        let index = index.try_into().unwrap_or(i64::MAX);
+        (index >= extent || index < -extent).then_some(index)
+    })
+}
+
+/// The positions at which a mask that is computed is true, in row-major order: an int64 array for each axis.
+pub fn nonzero(mask: &Lazy, backend: &dyn Backend) -> Result<Vec<Arc<Lazy>>, Error> {
+    let buffer = mask.buffer().filter(|_| mask.dtype == DType::Bool);
+    let Some(buffer) = buffer else { return Err(Error::Internal("positions in what is no mask".into())) };
+    let mut count = 0;
+    for_each_row(&mask.shape, buffer, 1, &mut |start, length, step| {
+        // SAFETY: the row lies inside a computed buffer of bytes.
+        count += (0..length as isize).filter(|i| unsafe { *start.wrapping_offset(i * step) } != 0).count();
+        true
+    });
+    let bytes = count.checked_mul(8).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
+    let columns = (0..mask.shape.len()).map(|_| backend.allocate(bytes)).collect::<Result<Vec<_>, _>>()?;
+    let mut index: SmallVec<[i64; 4]> = smallvec![0; mask.shape.len()];
+    let mut next = 0;
+    for_each_row(&mask.shape, buffer, 1, &mut |start, length, step| {
+        for i in 0..length as isize {
+            // SAFETY: as above; each column has room for as many positions as were counted.
+            unsafe {
+                if *start.wrapping_offset(i * step) == 0 {
+                    continue;
+                }
+                for (axis, column) in columns.iter().enumerate() {
+                    let position = if axis + 1 == index.len() { i as i64 } else { index[axis] };
+                    column.pointer().cast::<i64>().add(next).write(position);
+                }
+            }
+            next += 1;
+        }
+        advance(&mut index, &mask.shape);
+        true
+    });
+    let shape: Shape = smallvec![count];
+    let array = |storage| Lazy::computed(Buffer::dense(storage, &shape), DType::I64, shape.clone(), mask.device);
+    Ok(columns.into_iter().map(array).collect())
+}
+
+/// The index of the next row: all axes but the last count.
+fn advance(index: &mut [i64], shape: &[usize]) {
+    for axis in (0..shape.len().saturating_sub(1)).rev() {
+        index[axis] += 1;
+        if index[axis] < shape[axis] as i64 {
+            return;
+        }
+        index[axis] = 0;
+    }
+}
+
+/// Calls `row` with the start, the length and the step of each row of an array, in order, until it says false.
+fn for_each_row(shape: &[usize], buffer: &Buffer, size: usize, row: &mut dyn FnMut(*const u8, usize, isize) -> bool) {
+    if shape.contains(&0) {
+        return;
+    }
+    let (length, step) = match (shape.last(), buffer.strides.last()) {
+        (Some(&length), Some(&step)) => (length, step),
+        _ => (1, 0),
+    };
+    let mut index: SmallVec<[i64; 4]> = smallvec![0; shape.len()];
+    loop {
+        let outer = index.iter().zip(&buffer.strides).map(|(&i, &stride)| i as isize * stride).sum::<isize>();
+        if !row(buffer.pointer().wrapping_offset(outer * size as isize), length, step) {
+            return;
+        }
+        advance(&mut index, shape);
+        if index.iter().all(|&i| i == 0) {
+            return;
+        }
+    }
+}

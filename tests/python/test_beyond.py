@@ -1,0 +1,275 @@
+"""Functions beyond the standard against NumPy's of the same names."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import fusewire as xp
+from support import DTYPES, FLOATS, INTEGERS, close, same, sample
+
+NAN_REDUCTIONS = ["nansum", "nanprod", "nanmean", "nanvar", "nanstd", "nanmin", "nanmax"]
+
+
+def with_nan(dtype, shape=(4, 6)):
+    a = np.random.default_rng(5).uniform(0.5, 2, shape).astype(dtype)
+    a[..., ::3] = np.nan
+    a[0, 1] = np.inf
+    a[1] = np.nan
+    return a
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", NAN_REDUCTIONS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_reductions_leave_nan_out(name, dtype):
+    mine, numpys = getattr(xp, name), getattr(np, name)
+    a = with_nan(dtype)
+    finite = np.where(np.isinf(a), np.float32(3), a)
+    for b in (a, finite, finite.T, finite[::-1, ::2], finite[1:2], finite[:, :1], finite[:0] if "m" not in name else a):
+        for axis, keepdims in itertools.product((None, 0, -1, (0, 1)), (False, True)):
+            if b.shape[0] == 0 and name in {"nanmin", "nanmax"}:
+                continue
+            with np.errstate(all="ignore"):
+                expected = numpys(b, axis=axis, keepdims=keepdims)
+            close(mine(xp.asarray(b), axis=axis, keepdims=keepdims), expected)
+    if name in {"nanvar", "nanstd"}:
+        for ddof in (1, 3, 5):
+            close(mine(xp.asarray(finite), axis=1, correction=ddof), numpys(finite, axis=1, ddof=ddof))
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("name", NAN_REDUCTIONS)
+def test_integers_have_no_nan(name, dtype):
+    a = np.arange(12, dtype=dtype).reshape(3, 4) % 5 + 1
+    close(getattr(xp, name)(xp.asarray(a), axis=0), getattr(np, name)(a, axis=0))
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, "int32"])
+def test_positions_and_running_sums_leave_nan_out(dtype):
+    a = sample(dtype) if dtype == "int32" else with_nan(dtype)[[0, 2, 3]]
+    for axis in (None, 0, 1):
+        b = a[:, 1:3]
+        same(xp.nanargmin(xp.asarray(b), axis=axis), np.nanargmin(b, axis=axis))
+        same(xp.nanargmax(xp.asarray(b), axis=axis), np.nanargmax(b, axis=axis))
+        close(xp.nancumsum(xp.asarray(a), axis=axis), np.nancumsum(a, axis=axis))
+        close(xp.nancumprod(xp.asarray(a), axis=axis), np.nancumprod(a, axis=axis))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_numbers_for_nan(dtype):
+    a = sample(dtype)
+    if dtype in FLOATS:
+        a[1, :3] = [np.nan, np.inf, -np.inf]
+    same(xp.nan_to_num(xp.asarray(a)), np.nan_to_num(a))
+    same(xp.nan_to_num(xp.asarray(a), nan=1.5, posinf=2.0, neginf=-3.0), np.nan_to_num(a, True, 1.5, 2.0, -3.0))
+    assert np.isnan(np.asarray(a, float)).sum() == (dtype in FLOATS)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_closeness(dtype):
+    a = sample(dtype)
+    b = a.copy()
+    if dtype in FLOATS:
+        values = [np.nan, np.inf, -np.inf, 1.0, 1e-9, 0.0]
+        pairs = np.array(list(itertools.product(values, values)), dtype)
+        a, b = pairs.T
+        b = np.concatenate([b, a * np.asarray(1 + 3e-6, dtype)])
+        a = np.tile(a, 2)
+    else:
+        b[0, 0] = not b[0, 0]
+    x, y = xp.asarray(a), xp.asarray(b)
+    with np.errstate(invalid="ignore"):
+        for options in ({}, {"equal_nan": True}, {"rtol": 1e-9, "atol": 0.0}, {"atol": 2.0}):
+            same(xp.isclose(x, y, **options), np.isclose(a, b, **options))
+            same(xp.isclose(x, y[:1], **options), np.isclose(a, b[:1], **options))
+            assert xp.allclose(x, y, **options) is bool(np.allclose(a, b, **options))
+    assert xp.allclose(x, x, equal_nan=True)
+    with pytest.raises(ValueError, match="broadcast"):
+        xp.isclose(xp.ones(2), xp.ones(3))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "symmetric", "wrap"])
+def test_pad(mode, dtype):
+    a = sample(dtype)
+    for b in (a, a.T, a[::-1, ::2], a[:1, :2], a[:1, :1]):
+        for width in (0, 1, 2, 11, (3, 0), ((1, 0), (0, 7)), ((0, 0), (4, 13))):
+            same(xp.pad(xp.asarray(b), width, mode), np.pad(b, width, mode))
+    vector = a[0]
+    same(xp.pad(xp.asarray(vector), 2, mode), np.pad(vector, 2, mode))
+    same(xp.pad(xp.asarray(a[0, 0]), 2, mode), np.pad(a[0, 0], 2, mode))
+
+
+def test_pad_with_constants():
+    a = np.arange(6.0).reshape(2, 3)
+    for values in (7, (1, 2), ((1, 2), (3, 4))):
+        same(xp.pad(xp.asarray(a), 2, constant_values=values), np.pad(a, 2, constant_values=values))
+    same(xp.pad(xp.asarray(a[:0]), 1), np.pad(a[:0], 1))
+
+
+def test_pad_is_a_view_of_runs():
+    x = xp.asarray(np.arange(1_000_000.0))
+    result = xp.pad(x, 500_000, "reflect")
+    assert not xp.debug.is_computed(result)
+    same(result, np.pad(np.arange(1_000_000.0), 500_000, "reflect"))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_kron(dtype):
+    a, b = sample(dtype, (2, 3)), sample(dtype, (3, 2), seed=1)
+    with np.errstate(all="ignore"):
+        for left, right in [(a, b), (a[0], b), (a, b[0]), (a[0, 0], b), (a, b[:0]), (a.T, b[None])]:
+            same(xp.kron(xp.asarray(left), xp.asarray(right)), np.kron(left, right))
+
+
+def test_kron_promotes():
+    a, b = np.arange(3, dtype=np.int16), np.ones(2, np.float32)
+    same(xp.kron(xp.asarray(a), xp.asarray(b)), np.kron(a, b))
+
+
+def test_axes_in_front():
+    arrays = [
+        np.float64(3),
+        np.arange(3.0),
+        np.ones((2, 3)),
+        np.ones((2, 3, 4)),
+        np.ones((1, 2, 3, 4)),
+        np.ones((0, 2)),
+    ]
+    for name in ("atleast_1d", "atleast_2d", "atleast_3d"):
+        for a in arrays:
+            same(getattr(xp, name)(xp.asarray(a)), getattr(np, name)(a))
+        several = getattr(xp, name)(*map(xp.asarray, arrays))
+        for result, expected in zip(several, getattr(np, name)(*arrays), strict=True):
+            same(result, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", [0, 1, 3, -1, -2, 7, -7])
+def test_diag(k, dtype):
+    a = sample(dtype, (4, 3))
+    for b in (a, a.T, a[::-1], a[:, 0], a[:0, 0], a[:0], a[:, :0], a[:1, :1]):
+        same(xp.diag(xp.asarray(b), k), np.diag(b, k))
+
+
+def test_triangles_and_positions():
+    for n, k, m in [(3, 0, None), (4, 1, None), (4, -2, 3), (2, 0, 5), (0, 0, None)]:
+        for name in ("tril_indices", "triu_indices"):
+            for result, expected in zip(getattr(xp, name)(n, k, m), getattr(np, name)(n, k, m), strict=True):
+                same(result, expected)
+    positions = np.array([[0, 5, 23], [11, 7, 1]])
+    for shape in ((2, 3, 4), (24,), 24, (4, 1, 6)):
+        results = xp.unravel_index(xp.asarray(positions), shape)
+        for result, expected in zip(results, np.unravel_index(positions, shape), strict=True):
+            same(result, expected)
+    same(xp.unravel_index(7, (3, 4))[1], np.int64(3))
+    same(xp.unravel_index(xp.asarray(7, dtype=xp.uint8), (3, 4))[0], np.int64(1))
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+def test_convolve(mode):
+    rng = np.random.default_rng(1)
+    for m, n in [(1, 1), (5, 1), (5, 2), (5, 4), (5, 5), (3, 8), (200, 150)]:
+        a, b = rng.standard_normal(m), rng.standard_normal(n).astype(np.float32)
+        close(xp.convolve(xp.asarray(a), xp.asarray(b), mode), np.convolve(a, b, mode))
+        i, j = (rng.integers(-100, 100, size).astype(np.int16) for size in (m, n))
+        same(xp.convolve(xp.asarray(i), xp.asarray(j), mode), np.convolve(i, j, mode))
+
+
+def test_cov():
+    rng = np.random.default_rng(2)
+    a, y = rng.standard_normal((3, 10)), rng.standard_normal((2, 10))
+    x = xp.asarray(a)
+    close(xp.cov(x), np.cov(a))
+    close(xp.cov(xp.asarray(a.astype(np.float32))), np.cov(a.astype(np.float32)), rtol=1e-6)
+    close(xp.cov(x[0]), np.cov(a[0]))
+    close(xp.cov(xp.asarray(np.arange(12).reshape(3, 4))), np.cov(np.arange(12).reshape(3, 4)))
+    close(xp.cov(x, xp.asarray(y)), np.cov(a, y))
+    counts, weights = rng.integers(1, 5, 10), rng.uniform(size=10)
+    for options in (
+        {"rowvar": False}, {"bias": True}, {"ddof": 0}, {"ddof": 3}, {"fweights": counts}, {"aweights": weights},
+        {"fweights": counts, "aweights": weights}, {"fweights": counts, "bias": True}, {"aweights": weights, "ddof": 2},
+    ):  # fmt: skip
+        close(xp.cov(x, **options), np.cov(a, **options))
+
+
+EINSUM = [
+    ("i->i", [(3,)]), ("i->", [(3,)]), ("ij->ji", [(2, 3)]), ("ij->j", [(2, 3)]), ("ij", [(2, 3)]), ("ba", [(2, 3)]),
+    ("ii", [(3, 3)]), ("ii->i", [(3, 3)]), ("iij->ij", [(3, 3, 2)]), ("iji->j", [(3, 2, 3)]), ("iii->i", [(3, 3, 3)]),
+    ("ij,jk->ik", [(2, 3), (3, 4)]), ("ij,jk", [(2, 3), (3, 4)]), ("ij,kj->ik", [(2, 3), (4, 3)]),
+    ("i,i->", [(3,), (3,)]), ("i,j->ij", [(3,), (4,)]), ("ij,ij->ij", [(2, 3), (2, 3)]), ("ij,ij->", [(2, 3), (2, 3)]),
+    ("bij,bjk->bik", [(5, 2, 3), (5, 3, 4)]), ("ibj,jbk->bki", [(2, 5, 3), (3, 5, 4)]), ("ij,j->i", [(2, 3), (3,)]),
+    ("ij,k->i", [(2, 3), (4,)]), ("i,ij,j->", [(2,), (2, 3), (3,)]), ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)]),
+    ("ij,jk,kl,lm->", [(2, 3), (3, 4), (4, 5), (5, 2)]), ("...ij,...jk->...ik", [(5, 2, 3), (3, 4)]),
+    ("...i,...i", [(4, 2, 3), (2, 3)]), ("...", [(2, 3)]), ("i...->...", [(2, 3)]), ("i...j->j...i", [(2, 3, 4)]),
+    ("abcd,cdef->abef", [(2, 3, 4, 5), (4, 5, 2, 3)]), ("ij,jk->ik", [(2, 1), (3, 4)]), ("ij,ji->", [(2, 3), (3, 2)]),
+    ("ii,i->i", [(3, 3), (3,)]), (" i j , j k -> i k ", [(2, 3), (3, 4)]), (",->", [(), ()]),
+    ("ij,jk->ik", [(0, 3), (3, 4)]), ("ij,jk->ik", [(2, 0), (0, 4)]), ("Ab,bA->A", [(2, 3), (3, 2)]),
+    ("ij,jk,ij->k", [(2, 3), (3, 4), (2, 3)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int8", "uint64", "bool"])
+@pytest.mark.parametrize(("subscripts", "shapes"), EINSUM)
+def test_einsum(subscripts, shapes, dtype):
+    rng = np.random.default_rng(3)
+    arrays = [rng.integers(0, 5, shape).astype(dtype) for shape in shapes]
+    expected = np.einsum(subscripts, *arrays)
+    same(xp.einsum(subscripts, *map(xp.asarray, arrays)), expected)
+
+
+def test_einsum_promotes_and_stays_lazy():
+    a, b = np.arange(6, dtype=np.int16).reshape(2, 3), np.ones((3, 2), np.float32)
+    result = xp.einsum("ij,jk->ik", xp.asarray(a), xp.asarray(b))
+    assert not xp.debug.is_computed(result)
+    same(result, np.einsum("ij,jk->ik", a, b))
+
+
+def test_numpys_functions_come_here():
+    a = with_nan("float64")
+    x = xp.asarray(a)
+    for call in (
+        lambda a: np.nansum(a, 0), lambda a: np.nanmax(a[:1], axis=1, keepdims=True), lambda a: np.pad(a, 1),
+        lambda a: np.pad(a, ((0, 1), (2, 0)), mode="edge"), lambda a: np.isclose(a, a, equal_nan=True),
+        lambda a: np.kron(a, a), lambda a: np.atleast_3d(a), lambda a: np.diag(a, 1), lambda a: np.nancumsum(a, 1),
+        lambda a: np.nan_to_num(a, nan=2.0),
+        lambda a: np.einsum("ij,ij->i", a, a), lambda a: np.nanvar(a[2:], axis=1, ddof=1),
+        lambda a: np.convolve(a[2], [1.0, 2.0], "same"), lambda a: np.cov(a[2:, 1:3], ddof=0),
+    ):  # fmt: skip
+        result = call(x)
+        assert isinstance(result, xp.Array)
+        close(result, call(a))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda x: xp.pad(x, -1), ValueError, "negative"),
+        (lambda x: xp.pad(x, 1.5), TypeError, "integers"),
+        (lambda x: xp.pad(x, 1, "fancy"), ValueError, "mode 'fancy'"),
+        (lambda x: xp.pad(x[:0], 1, "edge"), ValueError, "axis 0 has no elements"),
+        (lambda x: xp.pad(x, (1, 2, 3)), ValueError, "broadcast"),
+        (lambda x: xp.diag(x[None]), ValueError, r"\(1, 2, 3\)"),
+        (lambda x: xp.unravel_index(x, (2, 3)), TypeError, "integers"),
+        (lambda x: xp.unravel_index(0, (2, 0)), ValueError, r"\(2, 0\)"),
+        (lambda x: xp.convolve(x, x[0]), ValueError, "vectors"),
+        (lambda x: xp.convolve(x[0], x[0, :0]), ValueError, "vectors"),
+        (lambda x: xp.convolve(x[0], x[0], "most"), ValueError, "mode 'most'"),
+        (lambda x: xp.cov(x[None]), ValueError, "2 axes"),
+        (lambda x: xp.cov(x, fweights=[1]), ValueError, "3 weights"),
+        (lambda x: xp.einsum("ij,jk", x), ValueError, "2 operands, got 1"),
+        (lambda x: xp.einsum("i", x), ValueError, "2 axes"),
+        (lambda x: xp.einsum("i-", x), ValueError, "does not describe"),
+        (lambda x: xp.einsum("ij->k", x), ValueError, "labels of the operands"),
+        (lambda x: xp.einsum("ij->ii", x), ValueError, "each once"),
+        (lambda x: xp.einsum("ij,ji", x, x), ValueError, "extents 2 and 3|extents 3 and 2"),
+        (lambda x: xp.einsum("ii", x[:1]), ValueError, "extents"),
+        (lambda x: xp.nansum(x, 2), IndexError, "axis"),
+    ],
+)
+def test_errors(call, error, match):
+    with pytest.raises(error, match=match):
+        call(xp.ones((2, 3)))
