@@ -20,12 +20,7 @@ use fusewire_ir::{
     promote::Weak,
 };
 use numpy::PyUntypedArray;
-use pyo3::{
-    exceptions::{PyNotImplementedError, PyValueError},
-    intern,
-    prelude::*,
-    types::PyTuple,
-};
+use pyo3::{exceptions::PyValueError, intern, prelude::*, types::PyTuple};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -171,7 +166,7 @@ impl Array {
     ) -> PyResult<Array> {
         let node = match dtype {
             Some(dtype) => build::astype(&self.node(), dtype.0).map_err(crate::errors::recording)?,
-            None => self.node().clone(),
+            None => self.node(),
         };
         recorded(py, build::mean(&node, &axes(axis), keepdims))
     }
@@ -226,6 +221,14 @@ impl Array {
         recorded(py, build::argmin(&self.node(), axis, keepdims))
     }
 
+    /// The positions of the elements in order along an axis, as the function `argsort`; of the flattened array for `None`.
+    #[pyo3(signature = (axis=-1, *, descending=false, stable=None), text_signature = "(self, axis=-1, *, descending=False, stable=None)")]
+    fn argsort(&self, py: Python<'_>, axis: Option<i64>, descending: bool, stable: Option<bool>) -> PyResult<Array> {
+        let _ = stable;
+        let (node, axis) = self.flat_unless(axis)?;
+        recorded(py, build::argsort(&node, axis, descending))
+    }
+
     /// Running sums along an axis, of the flattened array without one.
     #[pyo3(signature = (axis=None, dtype=None))]
     fn cumsum(&self, py: Python<'_>, axis: Option<i64>, dtype: Option<DTypeArgument>) -> PyResult<Array> {
@@ -253,14 +256,15 @@ impl Array {
     /// The elements rounded to the nearest integer, halves to even, or to that many decimals.
     #[pyo3(signature = (decimals=0))]
     fn round(&self, py: Python<'_>, decimals: i32) -> PyResult<Array> {
-        let own = Operand::Array(self.node().clone());
+        let own = Operand::Array(self.node());
         if decimals == 0 {
             return recorded(py, build::elementwise(ScalarOp::Round, &[own]));
         }
-        if self.node().dtype.is_integer() {
-            return Err(PyNotImplementedError::new_err("round: integers to decimals are not supported"));
+        let integers = self.node().dtype.is_integer();
+        if integers && decimals > 0 {
+            return Ok(Array::new(self.node()));
         }
-        // As NumPy: scale by a power of ten, round, scale back.
+        // As NumPy: scale by a power of ten, round, scale back; integers through floats.
         let (scale, back) = match decimals {
             1.. => (ScalarOp::Multiply, ScalarOp::Divide),
             _ => (ScalarOp::Divide, ScalarOp::Multiply),
@@ -268,7 +272,11 @@ impl Array {
         let power = Operand::Scalar(Weak::Float(10f64.powi(decimals.saturating_abs())));
         let scaled = record(scale, &[own, power.clone()])?;
         let rounded = record(ScalarOp::Round, &[Operand::Array(scaled)])?;
-        recorded(py, build::elementwise(back, &[Operand::Array(rounded), power]))
+        let result = record(back, &[Operand::Array(rounded), power])?;
+        if !integers {
+            return recorded(py, Ok(result));
+        }
+        recorded(py, build::astype(&result, self.node().dtype))
     }
 
     /// The product with a number, or the sum of products with an array, as `numpy.dot`.
@@ -308,7 +316,7 @@ impl Array {
     /// The imaginary part: zeros for real numbers.
     #[getter]
     fn imag(&self, py: Python<'_>) -> PyResult<Array> {
-        recorded(py, build::elementwise(ScalarOp::Imag, &[Operand::Array(self.node().clone())]))
+        recorded(py, build::elementwise(ScalarOp::Imag, &[Operand::Array(self.node())]))
     }
 }
 
@@ -324,7 +332,7 @@ fn of_complex<'py>(array: &Bound<'py, Array>, op: ScalarOp) -> PyResult<Bound<'p
 impl Array {
     fn flat_unless(&self, axis: Option<i64>) -> PyResult<(std::sync::Arc<fusewire_ir::lazy::Lazy>, i64)> {
         match axis {
-            Some(axis) => Ok((self.node().clone(), axis)),
+            Some(axis) => Ok((self.node(), axis)),
             None => Ok((build::reshape(&self.node(), &[-1]).map_err(crate::errors::recording)?, 0)),
         }
     }

@@ -33,8 +33,8 @@ from fusewire._results import UniqueAllResult, UniqueCountsResult, UniqueInverse
 _Bool: TypeAlias = builtins.bool
 _Device: TypeAlias = Literal["cpu"]
 _DType: TypeAlias = npt.DTypeLike
-_Scalar: TypeAlias = bool | int | float
-_Operand: TypeAlias = Array | npt.NDArray[Any] | np.generic | bool | int | float | Sequence[Any]
+_Scalar: TypeAlias = bool | int | float | complex
+_Operand: TypeAlias = Array | npt.NDArray[Any] | np.generic | bool | int | float | complex | Sequence[Any]
 _Integers: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 _IndexItem: TypeAlias = _Operand | SupportsIndex | slice | EllipsisType | None
 _Index: TypeAlias = _IndexItem | tuple[_IndexItem, ...]
@@ -92,7 +92,8 @@ PARAMETERS = {
 
 EXCEPTIONS = {
     ("concat", "axis"): "int | None", ("stack", "axis"): "int", ("unstack", "axis"): "int", ("diff", "axis"): "int",
-    ("take", "axis"): "int | None", ("repeat", "axis"): "int | None", ("put_along_axis", "axis"): "int | None", ("take_along_axis", "axis"): "int",
+    ("take", "axis"): "int | None", ("take_along_axis", "axis"): "int", ("repeat", "axis"): "int | None",
+    ("put_along_axis", "axis"): "int | None",
     ("vecdot", "axis"): "int", ("sort", "axis"): "int", ("argsort", "axis"): "int",
     ("argmax", "axis"): "int | None", ("argmin", "axis"): "int | None",
     ("cumsum", "axis"): "int | None",
@@ -106,6 +107,7 @@ EXCEPTIONS = {
     ("Array.reshape", "shape"): "_Integers", ("Array.transpose", "axes"): "_Integers | None",
     ("Array.std", "correction"): "float | None", ("Array.var", "correction"): "float | None",
     ("to_device", "device"): "_Device",
+    ("Array.argsort", "axis"): "int | None", ("Array.argsort", "stable"): "bool | None",
 }  # fmt: skip
 
 RESULTS = {
@@ -182,7 +184,9 @@ def main() -> int:
 def stub() -> Iterator[str]:
     """Yield the stub's text."""
     yield HEADER
-    yield f"\n__all__ = {sorted(_fusewire.__all__)!r}\n\n__version__: str\n"
+    # A name a line, so that two changes seldom meet in one.
+    names = "".join(f"    {name!r},\n" for name in sorted(_fusewire.__all__))
+    yield f"\n__all__ = [\n{names}]\n\n__version__: str\n"
     dtypes = [name for name in _fusewire.__all__ if type(getattr(_fusewire, name)).__module__ == "numpy.dtypes"]
     for name in dtypes:
         yield f"{name}: np.dtype[np.{name}]\n"

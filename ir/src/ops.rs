@@ -242,7 +242,7 @@ op_table! {
     /// The smaller operand; NaN if either is NaN; -0.0 is smaller than 0.0.
     Minimum "minimum" 2 Any Same Primitive, r::minimum, commutative: Exact, associative: Exact, idempotent: Exact, unit: Some(r::highest);
     /// Square root, correctly rounded.
-    Sqrt "sqrt" 1 Float Same Primitive, r::sqrt, promotion: Float, samples: (0.0, 1e6);
+    Sqrt "sqrt" 1 Float Same Primitive, r::sqrt, promotion: Float, samples: (0.0, 1e6), complex: Some(Number(z::sqrt));
     /// Largest integer not above.
     Floor "floor" 1 Float Same Primitive, r::floor, idempotent: Exact, promotion: IntegerIdentity;
     /// Smallest integer not below.
@@ -250,7 +250,7 @@ op_table! {
     /// The integer part.
     Trunc "trunc" 1 Float Same Primitive, r::trunc, idempotent: Exact, promotion: IntegerIdentity;
     /// Nearest integer, halves to even.
-    Round "round" 1 Float Same Primitive, r::round, idempotent: Exact, promotion: IntegerIdentity;
+    Round "round" 1 Float Same Primitive, r::round, idempotent: Exact, promotion: IntegerIdentity, complex: Some(Number(z::round));
 
     // Bits.
     /// Bitwise (for bool: logical) and.
@@ -310,7 +310,7 @@ op_table! {
     /// `1 / x`; integers truncate, and NumPy's results for 0.
     Reciprocal "reciprocal" 1 Numeric Same Composite(c::reciprocal), r::reciprocal, complex: Some(Number(z::reciprocal));
     /// -1, 0 or 1; NaN for NaN.
-    Sign "sign" 1 Numeric Same Composite(c::sign), r::sign;
+    Sign "sign" 1 Numeric Same Composite(c::sign), r::sign, complex: Some(Number(z::sign));
     /// Is the sign bit set?
     Signbit "signbit" 1 Numeric Bool Composite(c::signbit), r::signbit;
     /// The first operand with the sign bit of the second.
@@ -318,11 +318,11 @@ op_table! {
     /// The next float after the first operand towards the second.
     Nextafter "nextafter" 2 Float Same Composite(c::nextafter), r::nextafter, promotion: Float;
     /// Neither infinite nor NaN?
-    IsFinite "isfinite" 1 Float Bool Composite(c::isfinite), r::isfinite, promotion: IntegerConstant(true);
+    IsFinite "isfinite" 1 Float Bool Composite(c::isfinite), r::isfinite, promotion: IntegerConstant(true), complex: Some(Truth(z::isfinite));
     /// Infinite?
-    IsInf "isinf" 1 Float Bool Composite(c::isinf), r::isinf, promotion: IntegerConstant(false);
+    IsInf "isinf" 1 Float Bool Composite(c::isinf), r::isinf, promotion: IntegerConstant(false), complex: Some(Truth(z::isinf));
     /// Not a number?
-    IsNan "isnan" 1 Float Bool Composite(c::isnan), r::isnan, promotion: IntegerConstant(false);
+    IsNan "isnan" 1 Float Bool Composite(c::isnan), r::isnan, promotion: IntegerConstant(false), complex: Some(Truth(z::isnan));
     /// Quotient rounded down, NumPy's results for zero divisors and for MIN // -1; of or by an infinity as `divide`.
     FloorDivide "floor_divide" 2 Numeric Same Composite(c::floor_divide), r::floor_divide, operator: Some("floordiv");
     /// Remainder with the divisor's sign, NumPy's results for zero divisors.
@@ -332,49 +332,49 @@ op_table! {
 
     // Maths.
     /// e to the power x.
-    Exp "exp" 1 Float Same Maths, r::exp, promotion: Float, samples: (-90.0, 90.0), ulps: 1;
+    Exp "exp" 1 Float Same Maths, r::exp, promotion: Float, samples: (-90.0, 90.0), ulps: 1, complex: Some(Number(z::exp));
     /// 2 to the power x.
     Exp2 "exp2" 1 Float Same Maths, r::exp2, promotion: Internal, samples: (-130.0, 130.0), ulps: 1;
     /// `exp(x) - 1`, accurate near 0.
-    Expm1 "expm1" 1 Float Same Maths, r::expm1, promotion: Float, samples: (-20.0, 90.0), ulps: 1;
+    Expm1 "expm1" 1 Float Same Maths, r::expm1, promotion: Float, samples: (-20.0, 90.0), ulps: 1, complex: Some(Number(z::expm1));
     /// Natural logarithm.
-    Log "log" 1 Float Same Maths, r::log, promotion: Float, samples: (0.0, 1e6), ulps: 1;
+    Log "log" 1 Float Same Maths, r::log, promotion: Float, samples: (0.0, 1e6), ulps: 1, complex: Some(Number(z::log));
     /// `log(1 + x)`, accurate near 0.
-    Log1p "log1p" 1 Float Same Maths, r::log1p, promotion: Float, samples: (-1.0, 1e6), ulps: 1;
+    Log1p "log1p" 1 Float Same Maths, r::log1p, promotion: Float, samples: (-1.0, 1e6), ulps: 1, complex: Some(Number(z::log1p));
     /// Binary logarithm.
-    Log2 "log2" 1 Float Same Maths, r::log2, promotion: Float, samples: (0.0, 1e6), ulps: 1;
+    Log2 "log2" 1 Float Same Maths, r::log2, promotion: Float, samples: (0.0, 1e6), ulps: 1, complex: Some(Number(z::log2));
     /// Decimal logarithm.
-    Log10 "log10" 1 Float Same Maths, r::log10, promotion: Float, samples: (0.0, 1e6), ulps: 1;
+    Log10 "log10" 1 Float Same Maths, r::log10, promotion: Float, samples: (0.0, 1e6), ulps: 1, complex: Some(Number(z::log10));
     /// Sine of x radians.
-    Sin "sin" 1 Float Same Maths, r::sin, promotion: Float, ulps: 2;
+    Sin "sin" 1 Float Same Maths, r::sin, promotion: Float, ulps: 2, complex: Some(Number(z::sin));
     /// Cosine of x radians.
-    Cos "cos" 1 Float Same Maths, r::cos, promotion: Float, ulps: 2;
+    Cos "cos" 1 Float Same Maths, r::cos, promotion: Float, ulps: 2, complex: Some(Number(z::cos));
     /// Tangent of x radians.
-    Tan "tan" 1 Float Same Maths, r::tan, promotion: Float, ulps: 2;
+    Tan "tan" 1 Float Same Maths, r::tan, promotion: Float, ulps: 2, complex: Some(Number(z::tan));
     /// Inverse sine, radians.
-    Asin "asin" 1 Float Same Maths, r::asin, promotion: Float, samples: (-1.0, 1.0), ulps: 2;
+    Asin "asin" 1 Float Same Maths, r::asin, promotion: Float, samples: (-1.0, 1.0), ulps: 2, complex: Some(Number(z::asin));
     /// Inverse cosine, radians.
-    Acos "acos" 1 Float Same Maths, r::acos, promotion: Float, samples: (-1.0, 1.0), ulps: 2;
+    Acos "acos" 1 Float Same Maths, r::acos, promotion: Float, samples: (-1.0, 1.0), ulps: 2, complex: Some(Number(z::acos));
     /// Inverse tangent, radians.
-    Atan "atan" 1 Float Same Maths, r::atan, promotion: Float, ulps: 2;
+    Atan "atan" 1 Float Same Maths, r::atan, promotion: Float, ulps: 2, complex: Some(Number(z::atan));
     /// Angle of the point (x = second, y = first operand), radians.
     Atan2 "atan2" 2 Float Same Maths, r::atan2, promotion: Float, ulps: 2;
     /// Hyperbolic sine.
-    Sinh "sinh" 1 Float Same Maths, r::sinh, promotion: Float, samples: (-90.0, 90.0), ulps: 2;
+    Sinh "sinh" 1 Float Same Maths, r::sinh, promotion: Float, samples: (-90.0, 90.0), ulps: 2, complex: Some(Number(z::sinh));
     /// Hyperbolic cosine.
-    Cosh "cosh" 1 Float Same Maths, r::cosh, promotion: Float, samples: (-90.0, 90.0), ulps: 2;
+    Cosh "cosh" 1 Float Same Maths, r::cosh, promotion: Float, samples: (-90.0, 90.0), ulps: 2, complex: Some(Number(z::cosh));
     /// Hyperbolic tangent.
-    Tanh "tanh" 1 Float Same Maths, r::tanh, promotion: Float, samples: (-20.0, 20.0), ulps: 2;
+    Tanh "tanh" 1 Float Same Maths, r::tanh, promotion: Float, samples: (-20.0, 20.0), ulps: 2, complex: Some(Number(z::tanh));
     /// Inverse hyperbolic sine.
-    Asinh "asinh" 1 Float Same Maths, r::asinh, promotion: Float, samples: (-1e6, 1e6), ulps: 2;
+    Asinh "asinh" 1 Float Same Maths, r::asinh, promotion: Float, samples: (-1e6, 1e6), ulps: 2, complex: Some(Number(z::asinh));
     /// Inverse hyperbolic cosine.
-    Acosh "acosh" 1 Float Same Maths, r::acosh, promotion: Float, samples: (1.0, 1e6), ulps: 2;
+    Acosh "acosh" 1 Float Same Maths, r::acosh, promotion: Float, samples: (1.0, 1e6), ulps: 2, complex: Some(Number(z::acosh));
     /// Inverse hyperbolic tangent.
-    Atanh "atanh" 1 Float Same Maths, r::atanh, promotion: Float, samples: (-1.0, 1.0), ulps: 2;
+    Atanh "atanh" 1 Float Same Maths, r::atanh, promotion: Float, samples: (-1.0, 1.0), ulps: 2, complex: Some(Number(z::atanh));
     /// Length of the vector (a, b), without overflow.
     Hypot "hypot" 2 Float Same Maths, r::hypot, promotion: Float, ulps: 2;
     /// a to the power b; integers wrap, and a negative exponent gives the truncated reciprocal (0 for base 0).
-    Pow "pow" 2 Numeric Same Maths, r::pow, operator: Some("pow"), samples: (0.0, 20.0), ulps: 2;
+    Pow "pow" 2 Numeric Same Maths, r::pow, operator: Some("pow"), samples: (0.0, 20.0), ulps: 2, complex: Some(Number(z::pow));
 }
 
 impl ScalarOp {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -269,3 +270,186 @@ def test_parts_of_a_result_are_one_kernel(counted):
     counted()
     (x * x.conj() + 1j).compute()
     assert counted()["kernel_launches"] == 1
+
+
+NUMPY_NAMES = {
+    "acos": "arccos",
+    "acosh": "arccosh",
+    "asin": "arcsin",
+    "asinh": "arcsinh",
+    "atan": "arctan",
+    "atanh": "arctanh",
+}
+FUNCTIONS = [
+    *("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh"),
+    *NUMPY_NAMES,
+]
+
+
+def both(name: str):
+    """The function of this name, ours and NumPy's."""
+    return getattr(xp, name), getattr(np, NUMPY_NAMES.get(name, name))
+
+
+def everywhere(dtype: str, count: int = 3000) -> np.ndarray:
+    """Complex numbers of every size, some near 1, near the unit circle and where exponentials overflow."""
+    rng = np.random.default_rng(5)
+    most = 30 if dtype == "complex64" else 250
+    limit = 100 if dtype == "complex64" else 800
+    parts = [rng.standard_normal(count), rng.standard_normal(count) * 10.0 ** rng.integers(-most, most, count)]
+    angle = np.exp(1j * rng.uniform(-np.pi, np.pi, count))
+    return np.concatenate(
+        [
+            *(re + 1j * rng.permutation(im) for re in parts for im in parts),
+            angle,
+            angle - 1,
+            angle * 1e-9 + 1,
+            rng.uniform(-limit, limit, count) + 1j * rng.uniform(-10, 10, count),
+            rng.uniform(-10, 10, count) + 1j * rng.uniform(-limit, limit, count),
+        ]
+    ).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in ("expm1", "log1p")])
+def test_each_part_of_a_function_is_accurate(name, dtype):
+    z = everywhere(dtype)
+    function, reference = both(name)
+    got = np.asarray(function(xp.asarray(z)))
+    with np.errstate(all="ignore"):
+        want = reference(z.astype(np.clongdouble if dtype == "complex128" else np.complex128))
+    for part in ("real", "imag"):
+        exact = getattr(want, part)
+        with np.errstate(over="ignore"):
+            rounded = exact.astype(got.real.dtype)
+        finite = np.isfinite(rounded)
+        error = np.abs(getattr(got, part)[finite].astype(exact.dtype) - exact[finite]) / np.spacing(
+            np.abs(rounded[finite])
+        )
+        assert error.max() <= (0.51 if dtype == "complex64" else 6)
+
+
+def test_expm1_and_log1p_lose_nothing_near_zero():
+    # NumPy's own formulas cancel; exp, log and rational numbers do not.
+    rng = np.random.default_rng(9)
+    small = rng.standard_normal(200) * 10.0 ** rng.integers(-300, -20, 200) * np.exp(1j * rng.uniform(-3, 3, 200))
+    for function in (xp.expm1, xp.log1p):
+        near(function(xp.asarray(small)), small, ulps=2)
+    circle = np.exp(1j * rng.uniform(-3, 3, 200)) - 1
+    got = np.asarray(xp.log1p(xp.asarray(circle)))
+    for z, found in zip(circle, got, strict=True):
+        excess = (1 + Fraction(z.real)) ** 2 + Fraction(z.imag) ** 2 - 1
+        assert abs(found.real - float(excess) / 2) <= 4 * np.spacing(abs(found.real))
+    z = rng.uniform(-3, 30, 200) + 1j * rng.uniform(-9, 9, 200)
+    got = np.asarray(xp.expm1(xp.asarray(z)))
+    want = np.exp(z.astype(np.clongdouble)) - 1
+    assert np.all(np.abs(got - want) <= 4 * np.spacing(np.abs(want).astype(float)))
+
+
+SPECIAL = [0.0, -0.0, 0.5, -1.0, 1.0, 2.0, -3.0, 1e-310, 1e308, -1e308, np.inf, -np.inf, np.nan]
+GRID = np.array([complex(re, im) for re in SPECIAL for im in SPECIAL])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_special_values_and_branch_cuts_are_those_of_annex_g(name):
+    function, reference = both(name)
+    got = np.asarray(function(xp.asarray(GRID)))
+    with np.errstate(all="ignore"):
+        want = reference(GRID)
+    for z, ours, theirs in zip(GRID, got, want, strict=True):
+        if name == "expm1" and not (np.isfinite(z.real) and 0 < abs(z.real) < 700):
+            continue  # tested below: NumPy multiplies infinities by zero, and keeps a sign of zero
+        if name == "log1p" and abs(z) < 1e-300:
+            assert ours == z
+            continue
+        for a, b, other in [(ours.real, theirs.real, theirs.imag), (ours.imag, theirs.imag, theirs.real)]:
+            # Beside a NaN the sign of a zero or an infinity says nothing.
+            np.testing.assert_allclose(abs(a), abs(b), rtol=1e-13, err_msg=f"{name}({z})")
+            nothing = np.isnan(b) or np.isnan(other)
+            assert nothing or np.signbit(a) == np.signbit(b), f"{name}({z}) is {ours}, not {theirs}"
+
+
+def test_special_values_of_expm1():
+    inf, nan = np.inf, np.nan
+    for z, re, im in [
+        (complex(-0.0, 0), 0, 0),
+        (complex(inf, 0), inf, 0),
+        (complex(-inf, 1), -1, 0),
+        (complex(-inf, inf), -1, 0),
+        (complex(inf, inf), inf, nan),
+        (complex(inf, nan), inf, nan),
+        (complex(nan, 0), nan, 0),
+        (complex(1, inf), nan, nan),
+        (complex(inf, 3), -inf, inf),
+    ]:
+        found = complex(xp.expm1(xp.asarray(z)))
+        np.testing.assert_array_equal([found.real, found.imag], [re, im], err_msg=f"expm1({z})")
+
+
+def test_conjugates_have_conjugate_functions():
+    z = everywhere("complex128", 500)
+    for name in FUNCTIONS:
+        function = getattr(xp, name)
+        np.testing.assert_array_equal(
+            np.asarray(function(xp.asarray(z.conj()))), np.asarray(function(xp.asarray(z))).conj()
+        )
+
+
+def test_vector_bodies_and_loop_tails_have_the_same_bits():
+    z = np.concatenate([GRID, everywhere("complex128", 7)])
+    for name in [*FUNCTIONS, "reciprocal", "sign"]:
+        function = getattr(xp, name)
+        whole = np.asarray(function(xp.asarray(z)))
+        for start, stop in [(0, 1), (5, 6), (3, 14), (100, 107)]:
+            part = np.asarray(function(xp.asarray(z[start:stop])))
+            np.testing.assert_array_equal(part.real, whole.real[start:stop])
+            np.testing.assert_array_equal(part.imag, whole.imag[start:stop])
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+def test_signs_and_kinds_of_numbers(dtype):
+    z = np.array([0, -0j, 3 + 4j, -2, 1e-320j, complex(np.inf, 1), complex(2, -np.inf), complex(np.nan, 0)], dtype)
+    x = xp.asarray(z)
+    for function, reference in [(xp.isfinite, np.isfinite), (xp.isinf, np.isinf), (xp.isnan, np.isnan)]:
+        same(function(x), reference(z))
+    near(xp.sign(x[:3]), np.sign(z[:3]))
+    with np.errstate(invalid="ignore"):
+        near(xp.sign(x), np.sign(z))
+    same(xp.round(x[:4] * 1.25), np.round(z[:4] * 1.25))
+    same(xp.logical_not(x), np.logical_not(z))
+    same(xp.logical_and(x, 1j), np.logical_and(z, 1j))
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, -1, -5, 17, 0.5, 2.0, -0.25, 1j, 2 - 1j])
+def test_powers(dtype, exponent):
+    z = values(dtype, (500,))[6:]
+    expected = np.power(z.astype(np.clongdouble), np.clongdouble(exponent)).astype(dtype)
+    near(xp.asarray(z) ** exponent, expected, ulps=24)
+    near(xp.pow(xp.asarray(z), xp.full(z.shape, exponent, dtype=dtype)), expected, ulps=64)
+    near(
+        exponent ** xp.asarray(z) if exponent else xp.asarray(expected), exponent**z if exponent else expected, ulps=64
+    )
+
+
+def test_powers_of_zero():
+    x = xp.asarray([0j])
+    for exponent, expected in [(0, 1), (2, 0), (0.5, 0), (2 + 1j, 0)]:
+        assert complex((x**exponent)[0]) == expected
+        assert complex((x ** xp.asarray([exponent + 0j]))[0]) == expected
+    assert np.isnan(complex((x ** xp.asarray([1j]))[0]))
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("extent", [0, 1, 2, 3, 8, 13, 100])
+def test_products(dtype, extent):
+    rng = np.random.default_rng(extent)
+    for shape, axis in [((extent,), 0), ((3, extent), 1), ((extent, 4), 0), ((2, extent, 3), (0, 1))]:
+        a = np.exp(1j * rng.uniform(-3, 3, shape)).astype(dtype)
+        x = xp.asarray(a)
+        near(xp.prod(x, axis=axis), np.prod(a, axis=axis), ulps=200)
+        near(xp.prod(x * 1, axis=axis, keepdims=True), np.prod(a, axis=axis, keepdims=True), ulps=200)
+        if isinstance(axis, int):
+            near(xp.cumulative_prod(x, axis=axis), np.cumprod(a, axis=axis), ulps=200)
+    same(xp.cumulative_prod(xp.asarray([1j, 2], dtype=dtype), include_initial=True), np.array([1, 1j, 2j], dtype))
+    same(xp.prod(xp.asarray([1, 2, 3]), dtype=dtype), np.asarray(6, dtype))

@@ -75,11 +75,15 @@ def test_linspace_ends_exactly():
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_eye_and_triangles(dtype):
     same(xp.eye(3, dtype=dtype), np.eye(3, dtype=dtype))
-    for k in (-5, -1, 0, 1, 2, 9):
+    for k in (-(2**40), -5, -1, 0, 1, 2, 9):
         same(xp.eye(3, 4, k=k, dtype=dtype), np.eye(3, 4, k=k, dtype=dtype))
         a = np.ones((2, 3, 4), dtype)
         same(xp.tril(xp.asarray(a), k=k), np.tril(a, k=k))
         same(xp.triu(xp.asarray(a), k=k), np.triu(a, k=k))
+    for k in (2**63, -(2**63) - 1, 2**100):
+        same(xp.eye(3, k=k), np.zeros((3, 3)))
+        same(xp.tril(xp.asarray(a), k=k), a if k > 0 else np.zeros_like(a))
+        same(xp.triu(xp.asarray(a), k=k), np.zeros_like(a) if k > 0 else a)
 
 
 @pytest.mark.parametrize("indexing", ["xy", "ij"])

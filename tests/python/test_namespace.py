@@ -154,6 +154,14 @@ __array_namespace_info__()
 
 # Beyond the standard, with parameters as NumPy's functions of the same names have them, as far as they exist here.
 BEYOND = """
+argpartition(x, /, kth, axis=-1)
+median(x, /, axis=None, *, keepdims=False)
+nanmedian(x, /, axis=None, *, keepdims=False)
+nanpercentile(x, /, q, axis=None, *, method='linear', keepdims=False)
+nanquantile(x, /, q, axis=None, *, method='linear', keepdims=False)
+partition(x, /, kth, axis=-1)
+percentile(x, /, q, axis=None, *, method='linear', keepdims=False)
+quantile(x, /, q, axis=None, *, method='linear', keepdims=False)
 allclose(a, b, /, rtol=1e-05, atol=1e-08, *, equal_nan=False)
 atleast_1d(*arrays)
 atleast_2d(*arrays)

@@ -12,8 +12,8 @@ from fusewire._results import UniqueAllResult, UniqueCountsResult, UniqueInverse
 _Bool: TypeAlias = builtins.bool
 _Device: TypeAlias = Literal["cpu"]
 _DType: TypeAlias = npt.DTypeLike
-_Scalar: TypeAlias = _Bool | int | float
-_Operand: TypeAlias = Array | npt.NDArray[Any] | np.generic | _Bool | int | float | Sequence[Any]
+_Scalar: TypeAlias = _Bool | int | float | complex
+_Operand: TypeAlias = Array | npt.NDArray[Any] | np.generic | _Bool | int | float | complex | Sequence[Any]
 _Integers: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 _IndexItem: TypeAlias = _Operand | SupportsIndex | slice | EllipsisType | None
 _Index: TypeAlias = _IndexItem | tuple[_IndexItem, ...]
@@ -167,6 +167,8 @@ class Array:
         """The first position of the largest element, as the function `argmax`."""
     def argmin(self, /, axis: int | None = None, *, keepdims: _Bool = False) -> Array:
         """The first position of the smallest element, as the function `argmin`."""
+    def argsort(self, axis: int | None = -1, *, descending: _Bool = False, stable: _Bool | None = None) -> Array:
+        """The positions of the elements in order along an axis, as the function `argsort`; of the flattened array for `None`."""
     def astype(self, dtype: _DType, /, *, copy: _Bool = True, device: _Device | None = None) -> Array:
         """The array converted to a dtype, as the function `astype`."""
     def clip(self, /, min: _Operand | None = None, max: _Operand | None = None) -> Array:

@@ -2,7 +2,7 @@
 
 use crate::{
     array::{Array, check_device},
-    convert::{ShapeArgument, array, is_numpy_scalar, python_number, type_name},
+    convert::{IntegerArgument, ShapeArgument, array, is_numpy_scalar, python_number, type_name},
     dtype::{self, DTypeArgument},
     errors,
     evaluate::{recorded, recorded_tuple},
@@ -116,7 +116,7 @@ fn stacked(sequence: &Bound<'_, PyAny>, dtype: Option<DType>, depth: usize) -> P
         if is_sequence(&item) && holds_arrays(&item, depth) {
             return stacked(&item, dtype, depth - 1);
         }
-        asarray(&item, dtype.map(DTypeArgument), None, None).map(|part| part.get().node().clone())
+        asarray(&item, dtype.map(DTypeArgument), None, None).map(|part| part.get().node())
     };
     let parts = sequence.try_iter()?.map(|item| part(item?)).collect::<PyResult<Vec<_>>>()?;
     build::stack(&parts, 0).map_err(errors::recording)
@@ -348,37 +348,40 @@ pub fn full_like(
 ///
 /// Raises ValueError for a negative extent.
 #[pyfunction]
-#[pyo3(signature = (n_rows, n_cols=None, /, *, k=0, dtype=None, device=None))]
+#[pyo3(
+    signature = (n_rows, n_cols=None, /, *, k=IntegerArgument(0), dtype=None, device=None),
+    text_signature = "(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None)"
+)]
 pub fn eye(
     py: Python<'_>,
     n_rows: i64,
     n_cols: Option<i64>,
-    k: i64,
+    k: IntegerArgument,
     dtype: Option<DTypeArgument>,
     device: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Array> {
     check_device(device)?;
     let extent = |n: i64| usize::try_from(n).map_err(|_| PyValueError::new_err(format!("eye: negative extent {n}")));
     let (rows, columns) = (extent(n_rows)?, extent(n_cols.unwrap_or(n_rows))?);
-    recorded(py, build::eye(rows, columns, k, dtype.map_or(DType::F64, |d| d.0)))
+    recorded(py, build::eye(rows, columns, k.0, dtype.map_or(DType::F64, |d| d.0)))
 }
 
 /// The lower triangles of a stack of matrices: elements above diagonal `k` become 0.
 ///
 /// Raises ValueError for fewer than 2 axes.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, k=0))]
-pub fn tril(x: &Bound<'_, PyAny>, k: i64) -> PyResult<Array> {
-    recorded(x.py(), build::tri(&array(x, "tril")?, k, true))
+#[pyo3(signature = (x, /, *, k=IntegerArgument(0)), text_signature = "(x, /, *, k=0)")]
+pub fn tril(x: &Bound<'_, PyAny>, k: IntegerArgument) -> PyResult<Array> {
+    recorded(x.py(), build::tri(&array(x, "tril")?, k.0, true))
 }
 
 /// The upper triangles of a stack of matrices: elements below diagonal `k` become 0.
 ///
 /// Raises ValueError for fewer than 2 axes.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, k=0))]
-pub fn triu(x: &Bound<'_, PyAny>, k: i64) -> PyResult<Array> {
-    recorded(x.py(), build::tri(&array(x, "triu")?, k, false))
+#[pyo3(signature = (x, /, *, k=IntegerArgument(0)), text_signature = "(x, /, *, k=0)")]
+pub fn triu(x: &Bound<'_, PyAny>, k: IntegerArgument) -> PyResult<Array> {
+    recorded(x.py(), build::tri(&array(x, "triu")?, k.0, false))
 }
 
 /// Coordinate arrays of a grid, one for each 1-d array; `indexing` is `"xy"` (first two axes exchanged) or `"ij"`.

@@ -128,7 +128,7 @@ pub fn linspace(start: Weak, stop: Weak, num: usize, dtype: Option<DType>, endpo
     if !dtype.is_complex() {
         return Ok(re);
     }
-    super::complex(&re, &real_linspace(start_im, stop_im, num, dtype.component(), endpoint)?)
+    super::of_parts(&re, &real_linspace(start_im, stop_im, num, dtype.component(), endpoint)?)
 }
 
 fn real_linspace(start: f64, stop: f64, num: usize, dtype: DType, endpoint: bool) -> Recorded<Arc<Lazy>> {

@@ -1,6 +1,6 @@
 //! Element-wise functions: promotion by the op-table row, Python scalars as parameters, broadcasting.
 
-use super::{Arguments, Operand, common_shape, constant, number, record};
+use super::{Arguments, Operand, common_shape, complex, constant, number, record};
 use crate::{
     dtype::{DType, Kind},
     error::{RecordError, Recorded},
@@ -62,6 +62,12 @@ fn apply(op: ScalarOp, arguments: SmallVec<[Operand; 3]>) -> Recorded<Arc<Lazy>>
         && *exponent < 0
     {
         return Err(RecordError::value("pow: integers to negative integer powers are not allowed"));
+    }
+    if let (ScalarOp::Pow, [Operand::Array(base), Operand::Scalar(exponent)]) = (op, operands)
+        && dtype.is_complex()
+        && let Some(exponent) = complex::whole_exponent(*exponent)
+    {
+        return complex::integer_power(&cast(base, dtype)?, exponent);
     }
     // An integer exponent decides the code (x ** 2 is a product), so it stays part of the structure.
     let structural = op == ScalarOp::Pow;

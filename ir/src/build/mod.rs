@@ -6,6 +6,7 @@
 
 mod assign;
 mod call;
+mod complex;
 mod create;
 mod elementwise;
 mod gather;
@@ -173,7 +174,7 @@ fn number(value: Weak, dtype: DType, structural: bool) -> Recorded<Arc<Lazy>> {
         Weak::Complex(re, im) => (Weak::Float(re), leaf(Scalar::from_f64(dtype.component(), im))?),
         real => (real, constant(Scalar::from_f64(dtype.component(), 0.0))?),
     };
-    complex(&leaf(scalar(re, dtype.component())?)?, &im)
+    of_parts(&leaf(scalar(re, dtype.component())?)?, &im)
 }
 
 /// A small integer of any dtype, as part of the structure.
@@ -181,8 +182,9 @@ fn integer(value: i64, dtype: DType) -> Recorded<Arc<Lazy>> {
     number(Weak::Int(value.into()), dtype, true)
 }
 
-/// The complex number with these parts, floats of one dtype.
-fn complex(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+/// The complex numbers with these parts, floats of one dtype. Fails with TypeError for other dtypes, ValueError when the shapes do
+/// not broadcast.
+pub fn of_parts(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     elementwise::map2(ScalarOp::Complex, re, im)
 }
 

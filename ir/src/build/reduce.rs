@@ -1,7 +1,7 @@
 //! Reductions and running folds. Mean, variance, argmax and the like decompose into primitives here; fusion puts them
 //! back together.
 
-use super::{Operand, axes, axis, cast, concat, constant, create::iota, elementwise, reshaped, tuple};
+use super::{Operand, axes, axis, cast, complex, concat, constant, create::iota, elementwise, reshaped, tuple};
 use crate::{
     dtype::DType,
     error::{RecordError, Recorded},
@@ -68,7 +68,10 @@ fn fold(op: S, x: &Arc<Lazy>, along: &Axis, dtype: Option<DType>, keepdims: bool
         (_, DType::Bool) => S::And,
         _ => op,
     };
-    finish(&reduced(op, &cast(x, dtype)?, &axes)?, &axes, keepdims)
+    let x = cast(x, dtype)?;
+    let result =
+        if op == S::Multiply && dtype.is_complex() { complex::product(&x, &axes) } else { reduced(op, &x, &axes) };
+    finish(&result?, &axes, keepdims)
 }
 
 /// Sum; small integers accumulate in 64 bits.
@@ -133,7 +136,7 @@ fn number(value: f64) -> Operand {
 fn mean_kept(x: &Arc<Lazy>, axes: &Axes) -> Recorded<Arc<Lazy>> {
     if x.dtype.is_complex() {
         let part = |op| mean_kept(&elementwise(op, &[Operand::Array(x.clone())])?, axes);
-        return super::complex(&part(S::Real)?, &part(S::Imag)?);
+        return super::of_parts(&part(S::Real)?, &part(S::Imag)?);
     }
     let total = reduced(S::Add, x, axes)?;
     elementwise(S::Divide, &[Operand::Array(total), number(count(x, axes) as f64)])
@@ -234,7 +237,11 @@ fn running(
         }
     };
     let x = cast(x, dtype)?;
-    let result = super::record(Op::Scan { op, axis: a as u8 }, smallvec![x.clone()], x.dtype, x.shape.clone())?;
+    let result = if op == S::Multiply && dtype.is_complex() {
+        complex::running_product(&x, a)?
+    } else {
+        super::record(Op::Scan { op, axis: a as u8 }, smallvec![x.clone()], x.dtype, x.shape.clone())?
+    };
     if !include_initial {
         return Ok(result);
     }

@@ -1,7 +1,7 @@
 //! Arithmetic and comparison of complex numbers.
 
-use super::{B, Z};
-use crate::{emit::V, ops::ScalarOp as S};
+use super::{B, Z, is_zero, select};
+use crate::{dtype::DType, emit::V, ops::ScalarOp as S};
 
 pub(crate) fn add(b: &mut B<'_>, a: &[Z]) -> Z {
     Z { re: b.add(a[0].re, a[1].re), im: b.add(a[0].im, a[1].im) }
@@ -37,8 +37,7 @@ pub(crate) fn divide(b: &mut B<'_>, a: &[Z]) -> Z {
     let (re, im) = (b.abs(y.re), b.abs(y.im));
     let flat = b.bin(S::GreaterEqual, re, im);
     let (large, small) = (b.select(flat, y.re, y.im), b.select(flat, y.im, y.re));
-    let zero = b.lit(re, 0.0);
-    let by_zero = b.bin(S::Equal, large, zero);
+    let by_zero = is_zero(b, large);
     let ratio = b.div(small, large);
     let scaled = b.mul(small, ratio);
     let divisor = b.add(large, scaled);
@@ -72,7 +71,49 @@ pub(crate) fn not_equal(b: &mut B<'_>, a: &[Z]) -> V {
     b.bin(S::Or, re, im)
 }
 
-/// `if condition { x } else { y }`.
-pub(super) fn select(b: &mut B<'_>, condition: V, x: Z, y: Z) -> Z {
-    Z { re: b.select(condition, x.re, y.re), im: b.select(condition, x.im, y.im) }
+/// `z / |z|`, 0 for 0; for one infinite part, the direction of its axis.
+pub(crate) fn sign(b: &mut B<'_>, a: &[Z]) -> Z {
+    let z = a[0];
+    // Brought near 1, so that the length neither overflows nor is subnormal.
+    let single = b.dtype(z.re) == DType::F32;
+    let (tiny, huge) = if single { (1e-30, 1e30) } else { (1e-290, 1e290) };
+    let (tiny, huge) = (b.lit(z.re, tiny), b.lit(z.re, huge));
+    let (down, up, one) = (b.lit(z.re, 2f64.powi(-8)), b.lit(z.re, 2f64.powi(60)), b.lit(z.re, 1.0));
+    let large = super::magnitude(b, z);
+    let (is_low, is_high) = (b.bin(S::Less, large, tiny), b.bin(S::Greater, large, huge));
+    let factor = b.select(is_low, up, one);
+    let factor = b.select(is_high, down, factor);
+    let Z { re, im } = super::scale(b, z, factor);
+    let length = b.bin(S::Hypot, re, im);
+    let zero = b.lit(re, 0.0);
+    let direction = Z { re: b.div(re, length), im: b.div(im, length) };
+    let at_zero = is_zero(b, length);
+    let direction = select(b, at_zero, Z { re: zero, im: zero }, direction);
+    let (re_infinite, im_infinite) = (b.un(S::IsInf, re), b.un(S::IsInf, im));
+    let (re_finite, im_finite) = (b.un(S::IsFinite, re), b.un(S::IsFinite, im));
+    let along_re = b.bin(S::And, re_infinite, im_finite);
+    let along_im = b.bin(S::And, im_infinite, re_finite);
+    let (re_unit, im_unit) = (b.bin(S::Copysign, one, re), b.bin(S::Copysign, one, im));
+    let direction = select(b, along_re, Z { re: re_unit, im: zero }, direction);
+    let direction = select(b, along_im, Z { re: zero, im: im_unit }, direction);
+    let (nan, no_number) = (b.lit(re, f64::NAN), isnan(b, a));
+    select(b, no_number, Z { re: nan, im: nan }, direction)
+}
+
+pub(crate) fn round(b: &mut B<'_>, a: &[Z]) -> Z {
+    Z { re: b.un(S::Round, a[0].re), im: b.un(S::Round, a[0].im) }
+}
+
+pub(crate) fn isfinite(b: &mut B<'_>, a: &[Z]) -> V {
+    let (re, im) = (b.un(S::IsFinite, a[0].re), b.un(S::IsFinite, a[0].im));
+    b.bin(S::And, re, im)
+}
+
+pub(crate) fn isinf(b: &mut B<'_>, a: &[Z]) -> V {
+    super::either_infinite(b, a[0])
+}
+
+pub(crate) fn isnan(b: &mut B<'_>, a: &[Z]) -> V {
+    let (re, im) = (b.un(S::IsNan, a[0].re), b.un(S::IsNan, a[0].im));
+    b.bin(S::Or, re, im)
 }

@@ -29,10 +29,21 @@ from fusewire._beyond.nan import (
     nansum,
     nanvar,
 )
+from fusewire._beyond.order import (
+    argpartition,
+    median,
+    nanmedian,
+    nanpercentile,
+    nanquantile,
+    partition,
+    percentile,
+    quantile,
+)
 from fusewire._beyond.products import convolve, cov, kron
 
 __all__ = [
     "allclose",
+    "argpartition",
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
@@ -42,6 +53,7 @@ __all__ = [
     "einsum",
     "isclose",
     "kron",
+    "median",
     "nan_to_num",
     "nanargmax",
     "nanargmin",
@@ -49,12 +61,18 @@ __all__ = [
     "nancumsum",
     "nanmax",
     "nanmean",
+    "nanmedian",
     "nanmin",
+    "nanpercentile",
     "nanprod",
+    "nanquantile",
     "nanstd",
     "nansum",
     "nanvar",
     "pad",
+    "partition",
+    "percentile",
+    "quantile",
     "tril_indices",
     "triu_indices",
     "unravel_index",

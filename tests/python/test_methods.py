@@ -1,0 +1,98 @@
+"""NumPy-style methods and attributes of arrays against NumPy's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fusewire as xp
+from support import DTYPES, FLOATS, INTEGERS, NUMBERS, close, sample
+
+VIEWS = [
+    lambda a: a, lambda a: a.T, lambda a: a[::-1, ::2], lambda a: a[:1], lambda a: a[:, :0], lambda a: a[0],
+    lambda a: a[None, :, None],
+]  # fmt: skip
+
+
+def agree(call, a):
+    """Assert that a call on an array of ours gives what it gives on NumPy's, or that both refuse."""
+    try:
+        expected = call(a)
+    except (ValueError, TypeError, IndexError):
+        with pytest.raises((ValueError, TypeError, IndexError)):
+            call(xp.asarray(a))
+        return
+    close(call(xp.asarray(a)), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_reductions(view, dtype):
+    # Small enough for sums and products of every dtype to be exact.
+    a = view((sample(dtype) % 3).astype(dtype) if dtype in NUMBERS else sample(dtype))
+    for call in (
+        lambda x: x.sum(), lambda x: x.sum(0), lambda x: x.sum(axis=-1, keepdims=True), lambda x: x.sum(-1, np.float64),
+        lambda x: x.prod(), lambda x: x.prod(0, dtype=np.float64), lambda x: x.max(), lambda x: x.max(axis=0),
+        lambda x: x.min(axis=-1, keepdims=True), lambda x: x.any(), lambda x: x.any(0), lambda x: x.all(axis=-1),
+        lambda x: x.argmax(), lambda x: x.argmax(0), lambda x: x.argmin(axis=-1, keepdims=True),
+        lambda x: x.cumsum(), lambda x: x.cumsum(0), lambda x: x.cumprod(-1), lambda x: x.argsort(stable=True),
+        lambda x: x.argsort(0, stable=True), lambda x: x.argsort(None, stable=True),
+    ):  # fmt: skip
+        agree(call, a)
+    if dtype in FLOATS or dtype == "int32":
+        for call in (
+            lambda x: x.mean(), lambda x: x.mean(0), lambda x: x.std(axis=-1), lambda x: x.var(0, ddof=1),
+            lambda x: x.mean(-1, keepdims=True), lambda x: x.var(0, ddof=0.5), lambda x: x.std(),
+        ):  # fmt: skip
+            agree(call, a)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_shapes_and_copies(view, dtype):
+    a = view(sample(dtype))
+    for call in (
+        lambda x: x.reshape(-1), lambda x: x.reshape(-1, 1), lambda x: x.reshape((1, -1)), lambda x: x.ravel(),
+        lambda x: x.flatten(), lambda x: x.transpose(), lambda x: x.transpose(1, 0), lambda x: x.transpose((1, 0)),
+        lambda x: x.swapaxes(0, 1), lambda x: x.swapaxes(-1, 0), lambda x: x.squeeze(), lambda x: x.squeeze(0),
+        lambda x: x.copy(), lambda x: x.astype(np.float64), lambda x: x.T, lambda x: x.real, lambda x: x.imag,
+        lambda x: x.conj(), lambda x: x.conjugate(),
+    ):  # fmt: skip
+        agree(call, a)
+    x = xp.asarray(a)
+    assert (x.shape, x.ndim, x.size, x.itemsize, x.nbytes) == (a.shape, a.ndim, a.size, a.itemsize, a.nbytes)
+    np.testing.assert_equal(x.tolist(), a.tolist())
+    assert x.tobytes() == a.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_without_axes(dtype):
+    a = sample(dtype)[1, 1, ...]
+    for call in (
+        lambda x: x.sum(), lambda x: x.max(), lambda x: x.any(), lambda x: x.argmin(), lambda x: x.cumsum(),
+        lambda x: x.reshape(1, 1), lambda x: x.ravel(), lambda x: x.transpose(), lambda x: x.squeeze(),
+    ):  # fmt: skip
+        agree(call, a)
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS])
+def test_elements(dtype):
+    a = sample(dtype)
+    x = xp.asarray(a)
+    for call in (
+        lambda x: x.clip(0, 10), lambda x: x.clip(None, 1), lambda x: x.clip(min=1), lambda x: x.round(),
+        lambda x: x.dot(x.T), lambda x: x[0].dot(x[1]),
+    ):  # fmt: skip
+        agree(call, a % 50 if "dot" in call.__code__.co_names else a)
+    assert x.item(0) == a.item(0)
+    assert x.item(1, 2) == a.item(1, 2)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int64", "uint8", *FLOATS])
+@pytest.mark.parametrize("decimals", [-2, -1, 0, 1, 3])
+def test_rounding_to_decimals(decimals, dtype):
+    a = np.array([0, 1, 5, 15, 25, 35, 149, 150, 250], dtype)
+    if dtype in FLOATS:
+        a = np.concatenate([a, -a / 8, a / 16, np.array([np.nan, np.inf], dtype)]).astype(dtype)
+    agree(lambda x: x.round(decimals), a)
