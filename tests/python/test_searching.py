@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fusewire as xp
-from support import DTYPES, NUMBERS, sample, same
+from support import DTYPES, NUMBERS, same, sample
 
 COMPLEX = ["complex64", "complex128"]
 
