@@ -11,9 +11,7 @@ import fusewire as xp
 from standard import ATTRIBUTES, CONSTANTS, DTYPES, FFT, INSPECTION, LINALG, MAIN, METHODS, OPERATORS
 
 # What is not here yet.
-ABSENT = {
-    "linalg", "fft",
-        }  # fmt: skip
+ABSENT = {"linalg", "fft"}
 
 
 def name_of(line):
