@@ -72,7 +72,8 @@ engine: _Engine
 
 PARAMETERS = {
     "x": "_Operand", "x1": "_Operand", "x2": "_Operand", "condition": "_Operand", "other": "_Operand",
-    "min": "_Operand | None", "max": "_Operand | None", "fill_value": "_Operand", "decimals": "int",
+    "min": "_Operand | None", "max": "_Operand | None", "fill_value": "_Operand", "value": "_Operand",
+    "decimals": "int",
     "prepend": "_Operand | None", "append": "_Operand | None",
     "start": "_Operand", "stop": "_Operand | None", "step": "_Operand", "num": "int", "endpoint": "bool",
     "axis": "_Integers | None", "axes": "_Integers", "source": "_Integers", "destination": "_Integers",
@@ -103,6 +104,7 @@ EXCEPTIONS = {
     ("Array.reshape", "shape"): "_Integers", ("Array.transpose", "axes"): "_Integers | None",
     ("Array.std", "correction"): "float | None", ("Array.var", "correction"): "float | None",
     ("to_device", "device"): "_Device",
+    ("Array.sort", "axis"): "int", ("Array.sort", "stable"): "bool | None",
     ("Array.argsort", "axis"): "int | None", ("Array.argsort", "stable"): "bool | None",
 }  # fmt: skip
 
@@ -110,6 +112,7 @@ RESULTS = {
     "meshgrid": "tuple[Array, ...]", "broadcast_arrays": "tuple[Array, ...]", "unstack": "tuple[Array, ...]",
     "nonzero": "tuple[Array, ...]",
     "broadcast_shapes": "tuple[int, ...]", "can_cast": "bool", "result_type": "np.dtype[Any]",
+    "Array.fill": "None", "Array.sort": "None", "Array.nonzero": "tuple[Array, ...]",
     "Array.item": "_Scalar", "Array.tolist": "Any", "Array.tobytes": "bytes", "Array.compute": "Self",
     "Array.to_device": "Self", "Array.dtype": "np.dtype[Any]", "Array.shape": "tuple[int, ...]", "Array.ndim": "int",
     "Array.size": "int", "Array.itemsize": "int", "Array.nbytes": "int", "Array.device": "_Device",

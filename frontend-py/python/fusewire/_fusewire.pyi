@@ -335,6 +335,8 @@ class Array:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The element type, a `numpy.dtype`."""
+    def fill(self, /, value: _Operand) -> None:
+        """Assigns one value to all elements, as `x[...] = value`."""
     def flatten(self, /) -> Array:
         """All elements in one axis, in memory of their own."""
     @property
@@ -360,6 +362,8 @@ class Array:
     @property
     def ndim(self) -> int:
         """The number of axes."""
+    def nonzero(self, /) -> tuple[Array, ...]:
+        """The indices of the elements that are not zero, as the function `nonzero`."""
     def prod(self, /, axis: _Integers | None = None, dtype: _DType | None = None, *, keepdims: _Bool = False) -> Array:
         """The product, as the function `prod`."""
     def ravel(self, /) -> Array:
@@ -377,6 +381,8 @@ class Array:
     @property
     def size(self) -> int:
         """The number of elements."""
+    def sort(self, axis: int = -1, *, stable: _Bool | None = None) -> None:
+        """Puts the elements in order along an axis, in this array; the function `sort` makes a new one."""
     def squeeze(self, /, axis: _Integers | None = None) -> Array:
         """Without the axes of extent 1, or without these."""
     def std(self, /, axis: _Integers | None = None, *, correction: float | None = None, ddof: float | None = None, keepdims: _Bool = False) -> Array:
@@ -385,6 +391,8 @@ class Array:
         """The sum, as the function `sum`."""
     def swapaxes(self, /, axis1: int, axis2: int) -> Array:
         """Two axes exchanged."""
+    def take(self, /, indices: _Operand, axis: int | None = None) -> Array:
+        """The elements at these indices along an axis, as the function `take`; of the flattened array without one."""
     def to_device(self, device: _Device, /, *, stream: None = None) -> Self:
         """The array on another device; there is one, so the array itself."""
     def tobytes(self, /) -> bytes:
