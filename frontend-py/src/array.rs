@@ -7,8 +7,8 @@ use crate::{
     evaluate::{evaluate, recorded},
     export::{buffer_protocol, element, to_numpy, to_python_number},
     text,
+    variable::Variable,
 };
-use arc_swap::{ArcSwap, Guard};
 use fusewire_ir::{
     build,
     lazy::{Device, Lazy},
@@ -35,7 +35,7 @@ use std::{
 #[pyclass(name = "Array", module = "fusewire", frozen, weakref)]
 pub struct Array {
     /// Assignment to elements exchanges it: nodes are values, the handle is a variable.
-    node: ArcSwap<Lazy>,
+    node: Variable,
     /// What keeps the memory of the node alive for NumPy.
     exported: Mutex<sync::Weak<Exported>>,
 }
@@ -47,17 +47,17 @@ pub struct Exported(pub Arc<Lazy>);
 impl Array {
     /// A handle on a node.
     pub fn new(node: Arc<Lazy>) -> Array {
-        Array { node: ArcSwap::new(node), exported: Mutex::new(sync::Weak::new()) }
+        Array { node: Variable::new(node), exported: Mutex::new(sync::Weak::new()) }
     }
 
     /// The node that the handle has at the moment.
-    pub fn node(&self) -> Guard<Arc<Lazy>> {
-        self.node.load()
+    pub fn node(&self) -> Arc<Lazy> {
+        self.node.get()
     }
 
     /// Makes the handle one on another node.
     pub fn assign(&self, node: Arc<Lazy>) {
-        self.node.store(node);
+        self.node.set(node);
     }
 
     /// What keeps the memory of the present node alive, and whether there was one before.
@@ -160,7 +160,7 @@ impl Array {
     ///
     /// A second call costs nothing. Raises MemoryError when memory runs out, KeyboardInterrupt on Ctrl-C.
     fn compute<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        evaluate(slf.py(), slice::from_ref(&*slf.get().node()))?;
+        evaluate(slf.py(), slice::from_ref(&slf.get().node()))?;
         Ok(slf.clone())
     }
 
@@ -344,7 +344,7 @@ impl Array {
 
     /// An array of the same values, to which assignments to this one do nothing.
     fn __copy__(&self) -> Array {
-        Array::new(Arc::clone(&self.node()))
+        Array::new(self.node())
     }
 
     fn __deepcopy__<'py>(slf: &Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> PyResult<Array> {

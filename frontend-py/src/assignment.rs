@@ -36,7 +36,7 @@ impl Array {
     fn __setitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         let array = slf.get();
-        let node = Arc::clone(&array.node());
+        let node = array.node();
         let value = build::fit(&argument(value, "assignment")?, node.dtype).map_err(errors::recording)?;
         if let Some(mask) = basic_mask(key)?
             && let Some(new) = build::assign_where(&node, &mask, &value).map_err(errors::recording)?
@@ -86,7 +86,7 @@ impl Array {
         in_place(ScalarOp::ShiftRight, slf, other, ">>=")
     }
     fn __imatmul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        let node = Arc::clone(&slf.get().node());
+        let node = slf.get().node();
         match argument(other, "@=")? {
             Operand::Array(other) => {
                 let result = build::matmul(&node, &other).map_err(errors::recording)?;
@@ -101,7 +101,7 @@ fn in_place(op: ScalarOp, array: &Bound<'_, Array>, other: &Bound<'_, PyAny>, na
     let Some(other) = operand(other)? else {
         return Err(PyTypeError::new_err(format!("{name}: expected an array or a number")));
     };
-    let node = Arc::clone(&array.get().node());
+    let node = array.get().node();
     let result = build::elementwise(op, [Operand::Array(node.clone()), other]).map_err(errors::recording)?;
     array.get().update(array.py(), &node, &result, name)
 }
@@ -110,7 +110,7 @@ impl Array {
     /// Makes the handle one on a new node; a chain that has grown long is computed on the way.
     pub fn replace(&self, py: Python<'_>, node: Arc<Lazy>) -> PyResult<()> {
         let new = recorded(py, Ok(node))?;
-        self.assign(Arc::clone(&new.node()));
+        self.assign(new.node());
         Ok(())
     }
 

@@ -35,7 +35,8 @@ pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntyped
     let borrowed = buffer.storage.as_any().is::<NumpyMemory>();
     let holders = Arc::strong_count(node);
     let (exported, known) = array.get().export(node);
-    let alone = holders == 1 + usize::from(known) && Arc::strong_count(&buffer.storage) == 1 && !overlaps(node, buffer);
+    // The handle and this function, and NumPy arrays.
+    let alone = holders == 2 + usize::from(known) && Arc::strong_count(&buffer.storage) == 1 && !overlaps(node, buffer);
     let writable = !buffer.storage.read_only() && (borrowed || alone);
     let owner = Bound::new(py, Memory { _node: exported })?;
     let flags = if writable { NPY_ARRAY_WRITEABLE } else { 0 };

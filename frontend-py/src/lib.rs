@@ -20,6 +20,7 @@ mod methods;
 mod operators;
 mod protocols;
 mod text;
+mod variable;
 
 use pyo3::prelude::*;
 

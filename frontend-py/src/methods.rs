@@ -166,7 +166,7 @@ impl Array {
     ) -> PyResult<Array> {
         let node = match dtype {
             Some(dtype) => build::astype(&self.node(), dtype.0).map_err(crate::errors::recording)?,
-            None => self.node().clone(),
+            None => self.node(),
         };
         recorded(py, build::mean(&node, &axes(axis), keepdims))
     }
@@ -280,13 +280,13 @@ impl Array {
     /// The elements rounded to the nearest integer, halves to even, or to that many decimals.
     #[pyo3(signature = (decimals=0))]
     fn round(&self, py: Python<'_>, decimals: i32) -> PyResult<Array> {
-        let own = Operand::Array(self.node().clone());
+        let own = Operand::Array(self.node());
         if decimals == 0 {
             return recorded(py, build::elementwise(ScalarOp::Round, &[own]));
         }
         let integers = self.node().dtype.is_integer();
         if integers && decimals > 0 {
-            return Ok(Array::new(self.node().clone()));
+            return Ok(Array::new(self.node()));
         }
         // As NumPy: scale by a power of ten, round, scale back; integers through floats.
         let (scale, back) = match decimals {
@@ -340,7 +340,7 @@ impl Array {
     /// The imaginary part: zeros for real numbers.
     #[getter]
     fn imag(&self, py: Python<'_>) -> PyResult<Array> {
-        recorded(py, build::elementwise(ScalarOp::Imag, &[Operand::Array(self.node().clone())]))
+        recorded(py, build::elementwise(ScalarOp::Imag, &[Operand::Array(self.node())]))
     }
 }
 
@@ -356,7 +356,7 @@ fn of_complex<'py>(array: &Bound<'py, Array>, op: ScalarOp) -> PyResult<Bound<'p
 impl Array {
     fn flat_unless(&self, axis: Option<i64>) -> PyResult<(std::sync::Arc<fusewire_ir::lazy::Lazy>, i64)> {
         match axis {
-            Some(axis) => Ok((self.node().clone(), axis)),
+            Some(axis) => Ok((self.node(), axis)),
             None => Ok((build::reshape(&self.node(), &[-1]).map_err(crate::errors::recording)?, 0)),
         }
     }

@@ -16,16 +16,20 @@ pub trait Extent: Copy + Eq + Debug {
     const ONE: Self;
     /// The extent of no elements.
     const ZERO: Self;
+    /// The extent of the parts of complex numbers; lazy nodes have complex dtypes instead.
+    const PAIR: Option<Self>;
 }
 
 impl Extent for usize {
     const ONE: usize = 1;
     const ZERO: usize = 0;
+    const PAIR: Option<usize> = None;
 }
 
 impl Extent for Dim {
     const ONE: Dim = Dim::One;
     const ZERO: Dim = Dim::Zero;
+    const PAIR: Option<Dim> = Some(Dim::Two);
 }
 
 /// Extents of either kind.
@@ -48,6 +52,14 @@ pub fn product<D: Extent>(left: &[D], right: &[D]) -> Extents<D> {
         *last = n;
     }
     shape
+}
+
+/// What an array in memory holds: pairs of floats are complex numbers.
+fn held<D: Extent>((dtype, shape): (DType, &[D])) -> (DType, &[D]) {
+    match shape.split_last() {
+        Some((&last, rest)) if Some(last) == D::PAIR => (dtype.complex(), rest),
+        _ => (dtype, shape),
+    }
 }
 
 /// Is the axis list ascending and inside the rank?
@@ -166,6 +178,8 @@ pub fn check<F: Form, D: Extent>(
             want(product(left, right).as_slice() == shape, "the result is [batch..., m, n]")
         }
         Op::Call(routine) => {
+            let operands: SmallVec<[(DType, &[D]); 2]> = operands.iter().map(|&operand| held(operand)).collect();
+            let (dtype, shape) = held((dtype, shape));
             let takes = operands[0].0;
             want(operands.iter().all(|o| o.0 == takes), "the operands must have one dtype")?;
             let Some(result) = routine.result_dtype(takes) else {

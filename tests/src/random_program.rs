@@ -46,14 +46,15 @@ pub fn random_program(seed: u64) -> Vec<Arc<Lazy>> {
 
 /// An input related to the common shape, so that operands often broadcast.
 fn random_input(random: &mut Rng, common: &[usize]) -> Arc<Lazy> {
-    let dtype = DType::REAL[random.usize(0..DType::REAL.len())];
+    let dtype = DType::ALL[random.usize(0..DType::ALL.len())];
     let shape: Vec<usize> = match random.u8(0..4) {
         0 => common.iter().map(|&d| if random.bool() { 1 } else { d }).collect(),
         1 if !common.is_empty() => common[1..].to_vec(),
         _ => common.to_vec(),
     };
-    let count = shape.iter().product();
-    let elements: Vec<Scalar> = (0..count).map(|_| random_element(random, dtype)).collect();
+    let part = dtype.component();
+    let count = shape.iter().product::<usize>() * (dtype.size() / part.size());
+    let elements: Vec<Scalar> = (0..count).map(|_| random_element(random, part)).collect();
     let arrangement = Arrangement::ALL[random.usize(0..Arrangement::ALL.len())];
     array(dtype, &shape, &elements, arrangement)
 }
@@ -73,9 +74,10 @@ fn pick(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Arc<Lazy> {
 
 fn random_operand(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Operand {
     match random.u8(0..5) {
-        0 => Operand::Scalar(match random.u8(0..3) {
-            0 => Weak::Bool(random.bool()),
-            1 => Weak::Int(random.i64(0..5).into()),
+        0 => Operand::Scalar(match random.u8(0..10) {
+            0..=2 => Weak::Bool(random.bool()),
+            3..=5 => Weak::Int(random.i64(0..5).into()),
+            6 => Weak::Complex(f64::from(random.i8(-4..5)), f64::from(random.i8(-4..5))),
             _ => Weak::Float(f64::from(random.i8(-4..5))),
         }),
         _ => Operand::Array(pick(random, arrays)),
@@ -143,11 +145,19 @@ fn random_elementwise(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<La
     if !operands.iter().any(|o| matches!(o, Operand::Array(_))) {
         operands[0] = Operand::Array(pick(random, arrays));
     }
+    let complex = operands.iter().any(|o| matches!(o, Operand::Array(x) if x.dtype.is_complex()));
+    if complex && matches!(row.op, S::Abs | S::Sign) {
+        return random_elementwise(random, arrays);
+    }
     bounded(&build::elementwise(row.op, operands)?, 60)
 }
 
 /// Floats kept between -limit and limit, NaN as 0; integers wrap anyway.
 fn bounded(x: &Arc<Lazy>, limit: i128) -> Recorded<Arc<Lazy>> {
+    if x.dtype.is_complex() {
+        let part = |op| bounded(&build::elementwise(op, &[Operand::Array(x.clone())])?, limit);
+        return build::of_parts(&part(S::Real)?, &part(S::Imag)?);
+    }
     if !x.dtype.is_float() {
         return Ok(x.clone());
     }
@@ -166,15 +176,15 @@ fn small(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     bounded(x, 4)
 }
 
-/// Floats as -1, 0, 1, whose products are exact.
+/// Floats as -1, 0, 1, whose products are exact; products of complex numbers have one order.
 fn signs(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     if x.dtype.is_float() { build::elementwise(S::Sign, &[Operand::Array(bounded(x, 4)?)]) } else { Ok(x.clone()) }
 }
 
 /// Anything but float32 from wide integers, which rounds, and integers from floats that may not fit.
 fn random_target(random: &mut Rng, from: DType) -> DType {
-    let to = DType::REAL[random.usize(0..DType::REAL.len())];
-    if to.is_float() && from.is_integer() && from.size() > 1 { from } else { to }
+    let to = DType::ALL[random.usize(0..DType::ALL.len())];
+    if (to.is_float() || to.is_complex()) && from.is_integer() && from.size() > 1 { from } else { to }
 }
 
 /// Elements at indices that are computed too, and always inside.

@@ -116,7 +116,7 @@ fn stacked(sequence: &Bound<'_, PyAny>, dtype: Option<DType>, depth: usize) -> P
         if is_sequence(&item) && holds_arrays(&item, depth) {
             return stacked(&item, dtype, depth - 1);
         }
-        asarray(&item, dtype.map(DTypeArgument), None, None).map(|part| part.get().node().clone())
+        asarray(&item, dtype.map(DTypeArgument), None, None).map(|part| part.get().node())
     };
     let parts = sequence.try_iter()?.map(|item| part(item?)).collect::<PyResult<Vec<_>>>()?;
     build::stack(&parts, 0).map_err(errors::recording)

@@ -178,8 +178,9 @@ fn integer(value: i64, dtype: DType) -> Recorded<Arc<Lazy>> {
     number(Weak::Int(value.into()), dtype, true)
 }
 
-/// The complex number with these parts, floats of one dtype.
-fn of_parts(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+/// The complex numbers with these parts, floats of one dtype. Fails with TypeError for other dtypes, ValueError when the shapes do
+/// not broadcast.
+pub fn of_parts(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     elementwise::map2(ScalarOp::Complex, re, im)
 }
 

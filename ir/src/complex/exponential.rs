@@ -62,7 +62,9 @@ fn expm1_double(b: &mut B<'_>, z: Z) -> Z {
     let square = b.mul(sine, sine);
     let correction = b.mul(square, minus_two);
     let re = b.fma(less, cosine, correction);
-    let real = is_zero(b, z.im);
+    // The standard's answer for either zero is 0.0.
+    let (real, zero) = (is_zero(b, z.im), b.lit(re, 0.0));
+    let less = b.add(less, zero);
     let re = b.select(real, less, re);
     let (minus_infinity, minus_one) = (b.lit(re, f64::NEG_INFINITY), b.lit(re, -1.0));
     let nothing = b.bin(S::Equal, z.re, minus_infinity);
