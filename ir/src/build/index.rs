@@ -91,7 +91,8 @@ pub(super) fn pick(x: &Arc<Lazy>, keys: &[Key], outside: Outside<'_>) -> Recorde
             arrays.push(array.clone());
         }
         match key {
-            Key::Positions { mask: Some(extent), .. } if *extent != x.shape[from] => {
+            // A mask without elements picks nothing, whatever the extent; the standard and NumPy have it so.
+            Key::Positions { mask: Some(extent), .. } if *extent != 0 && *extent != x.shape[from] => {
                 return Err(RecordError::index(format!(
                     "boolean index did not match indexed array along axis {from}; size of axis is {} but size of \
                      corresponding boolean axis is {extent}",
