@@ -169,7 +169,7 @@ BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "and", "o
 def main() -> int:
     """Write the stub, or with ``--check`` compare it; 1 when it was not fresh."""
     # The namespace has a dtype called bool, so Python's needs another name.
-    text = re.sub(r"(?<!np\.)(?<!builtins\.)(?<!')\bbool\b(?!: np)", "_Bool", "".join(stub()))
+    text = re.sub(r"(?<!np\.)(?<!builtins\.)(?<!')\bbool\b(?!: type)", "_Bool", "".join(stub()))
     old = STUB.read_text() if STUB.exists() else ""
     if sys.argv[1:] == ["--check"]:
         lines = difflib.unified_diff(old.splitlines(True), text.splitlines(True), "checked in", "generated")
@@ -185,9 +185,9 @@ def stub() -> Iterator[str]:
     # A name a line, so that two changes seldom meet in one.
     names = "".join(f"    {name!r},\n" for name in sorted(_fusewire.__all__))
     yield f"\n__all__ = [\n{names}]\n\n__version__: str\n"
-    dtypes = [name for name in _fusewire.__all__ if type(getattr(_fusewire, name)).__module__ == "numpy.dtypes"]
+    dtypes = [name for name in _fusewire.__all__ if getattr(getattr(_fusewire, name), "__module__", None) == "numpy"]
     for name in dtypes:
-        yield f"{name}: np.dtype[np.{name}]\n"
+        yield f"{name}: type[np.{name}]\n"
     yield from array_class()
     functions = set(_fusewire.__all__) - set(dtypes) - {"Array", "__version__"}
     for name in sorted(functions):
