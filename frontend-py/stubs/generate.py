@@ -28,6 +28,8 @@ from typing import Any, Literal, Self, SupportsIndex, TypeAlias, final, overload
 import numpy as np
 import numpy.typing as npt
 
+from fusewire._results import UniqueAllResult, UniqueCountsResult, UniqueInverseResult
+
 _Bool: TypeAlias = builtins.bool
 _Device: TypeAlias = Literal["cpu"]
 _DType: TypeAlias = npt.DTypeLike
@@ -81,7 +83,9 @@ PARAMETERS = {
     "keepdims": "bool", "correction": "float", "ddof": "float | None", "include_initial": "bool", "invert": "bool",
     "descending": "bool", "stable": "bool",
     "dtype": "_DType | None", "device": "_Device | None", "copy": "bool | None", "stream": "None",
-    "indices": "_Operand", "n": "int", "k": "int", "n_rows": "int", "n_cols": "int | None", "order": "str | None",
+    "indices": "_Operand", "arr": "Array", "values": "_Operand", "repeats": "_Operand",
+    "side": 'Literal["left", "right"]', "sorter": "_Operand | None", "n": "int",
+    "k": "int", "n_rows": "int", "n_cols": "int | None", "order": "str | None",
     "indexing": 'Literal["xy", "ij"]', "obj": "Any", "arrays": "Array | Sequence[_Operand]",
     "from_": "_DType | Array", "to": "_DType", "arrays_and_dtypes": "_Operand | _DType", "shapes": "Sequence[int]",
     "api_version": "str | None", "max_version": "tuple[int, int] | None", "dl_device": "tuple[int, int] | None",
@@ -90,7 +94,8 @@ PARAMETERS = {
 
 EXCEPTIONS = {
     ("concat", "axis"): "int | None", ("stack", "axis"): "int", ("unstack", "axis"): "int", ("diff", "axis"): "int",
-    ("take", "axis"): "int | None", ("take_along_axis", "axis"): "int",
+    ("take", "axis"): "int | None", ("take_along_axis", "axis"): "int", ("repeat", "axis"): "int | None",
+    ("put_along_axis", "axis"): "int | None",
     ("vecdot", "axis"): "int", ("sort", "axis"): "int", ("argsort", "axis"): "int",
     ("argmax", "axis"): "int | None", ("argmin", "axis"): "int | None",
     ("cumsum", "axis"): "int | None",
@@ -110,7 +115,8 @@ EXCEPTIONS = {
 
 RESULTS = {
     "meshgrid": "tuple[Array, ...]", "broadcast_arrays": "tuple[Array, ...]", "unstack": "tuple[Array, ...]",
-    "nonzero": "tuple[Array, ...]",
+    "nonzero": "tuple[Array, ...]", "put_along_axis": "None", "unique_all": "UniqueAllResult",
+    "unique_counts": "UniqueCountsResult", "unique_inverse": "UniqueInverseResult",
     "broadcast_shapes": "tuple[int, ...]", "can_cast": "bool", "result_type": "np.dtype[Any]",
     "Array.fill": "None", "Array.sort": "None", "Array.nonzero": "tuple[Array, ...]",
     "Array.item": "_Scalar", "Array.tolist": "Any", "Array.tobytes": "bytes", "Array.compute": "Self",

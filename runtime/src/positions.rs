@@ -77,6 +77,45 @@ pub fn nonzero(mask: &Lazy, backend: &dyn Backend) -> Result<Vec<Arc<Lazy>>, Err
     Ok(columns.into_iter().map(array).collect())
 }
 
+/// The positions of an axis, each as often as an array says that is computed, int64 and 1-D; `None` where it says less than 0.
+pub fn repeated(times: &Lazy, backend: &dyn Backend) -> Result<Option<Arc<Lazy>>, Error> {
+    let buffer = times.buffer().filter(|_| times.dtype == DType::I64);
+    let Some(buffer) = buffer else { return Err(Error::Internal("repetitions that are no integers".into())) };
+    // SAFETY: the element is inside a computed buffer of int64.
+    let read = |start: *const u8, at: isize| unsafe { start.cast::<i64>().wrapping_offset(at).read() };
+    let (mut total, mut negative) = (0u64, false);
+    for_each_row(&times.shape, buffer, 8, &mut |start, length, step| {
+        for i in 0..length as isize {
+            let count = read(start, i * step);
+            negative |= count < 0;
+            total = total.saturating_add(count.max(0) as u64);
+        }
+        true
+    });
+    if negative {
+        return Ok(None);
+    }
+    let bytes = usize::try_from(total).ok().and_then(|total| total.checked_mul(8));
+    let storage = backend.allocate(bytes.ok_or(Error::OutOfMemory { bytes: usize::MAX })?)?;
+    let (mut next, mut position) = (storage.pointer().cast::<i64>(), 0);
+    for_each_row(&times.shape, buffer, 8, &mut |start, length, step| {
+        for i in 0..length as isize {
+            for _ in 0..read(start, i * step) {
+                // SAFETY: the block has room for as many positions as were counted. (Memory that others write to meanwhile could
+                // count differently; an array of fusewire's own, as the caller gives, does not.)
+                unsafe {
+                    next.write(position);
+                    next = next.add(1);
+                }
+            }
+            position += 1;
+        }
+        true
+    });
+    let shape: Shape = smallvec![total as usize];
+    Ok(Some(Lazy::computed(Buffer::dense(storage, &shape), DType::I64, shape, times.device)))
+}
+
 /// The index of the next row: all axes but the last count.
 fn advance(index: &mut [i64], shape: &[usize]) {
     for axis in (0..shape.len().saturating_sub(1)).rev() {

@@ -205,6 +205,15 @@ def test_computed_indices_are_checked_when_they_are_used(count):
         float(xp.sum(table[:, xp.where(index == 0, 1000, 5)]))
 
 
+def test_a_mask_may_be_empty_along_any_axis():
+    a = np.arange(6.0).reshape(2, 3)
+    for mask in (np.zeros((0,), bool), np.zeros((0, 3), bool), np.zeros((2, 0), bool)):
+        same(xp.asarray(a)[mask], a[mask])
+        x = xp.asarray(a)
+        x[mask] = 5
+        same(x, a)
+
+
 def test_nothing_can_be_taken_from_nothing():
     x = xp.zeros((0, 3))
     for f in (lambda: x[[0]], lambda: x[xp.arange(3) * 2], lambda: xp.take(x, xp.asarray([0]), axis=0)):

@@ -7,6 +7,8 @@ from typing import Any, Literal, Self, SupportsIndex, TypeAlias, final, overload
 import numpy as np
 import numpy.typing as npt
 
+from fusewire._results import UniqueAllResult, UniqueCountsResult, UniqueInverseResult
+
 _Bool: TypeAlias = builtins.bool
 _Device: TypeAlias = Literal["cpu"]
 _DType: TypeAlias = npt.DTypeLike
@@ -154,13 +156,16 @@ __all__ = [
     'positive',
     'pow',
     'prod',
+    'put_along_axis',
     'real',
     'reciprocal',
     'remainder',
+    'repeat',
     'reshape',
     'result_type',
     'roll',
     'round',
+    'searchsorted',
     'sign',
     'signbit',
     'sin',
@@ -186,6 +191,10 @@ __all__ = [
     'uint32',
     'uint64',
     'uint8',
+    'unique_all',
+    'unique_counts',
+    'unique_inverse',
+    'unique_values',
     'unstack',
     'var',
     'vecdot',
@@ -685,6 +694,9 @@ def pow(x1: _Operand, x2: _Operand, /) -> Array:
 def prod(x: _Operand, /, *, axis: _Integers | None = None, dtype: _DType | None = None, keepdims: _Bool = False) -> Array:
     """Product over all axes, one or several."""
 
+def put_along_axis(arr: Array, indices: _Operand, values: _Operand, /, axis: int | None) -> None:
+    """Assigns to the elements of `arr` at indices given along an axis for each position of the others: the inverse of"""
+
 def real(x: _Operand, /) -> Array:
     """The real part; real numbers stay as they are."""
 
@@ -693,6 +705,9 @@ def reciprocal(x: _Operand, /) -> Array:
 
 def remainder(x1: _Operand, x2: _Operand, /) -> Array:
     """Remainder with the divisor's sign, NumPy's results for zero divisors."""
+
+def repeat(x: _Operand, repeats: _Operand, /, *, axis: int | None = None) -> Array:
+    """Each element of `x` along an axis so many times: an integer for all, or an array with one for each."""
 
 def reshape(x: _Operand, /, shape: _Integers, *, copy: _Bool | None = None) -> Array:
     """The same elements in row-major order, in another shape; one extent may be -1."""
@@ -705,6 +720,9 @@ def roll(x: _Operand, /, shift: _Integers, *, axis: _Integers | None = None) -> 
 
 def round(x: _Operand, /) -> Array:
     """Nearest integer, halves to even."""
+
+def searchsorted(x1: _Operand, x2: _Operand, /, *, side: Literal["left", "right"] = "left", sorter: _Operand | None = None) -> Array:
+    """Where the elements of `x2` would be inserted into the sorted 1-D array `x1` to keep it sorted (int64, in the shape of `x2`)."""
 
 def sign(x: _Operand, /) -> Array:
     """-1, 0 or 1; NaN for NaN."""
@@ -768,6 +786,18 @@ def triu(x: _Operand, /, *, k: int = 0) -> Array:
 
 def trunc(x: _Operand, /) -> Array:
     """The integer part."""
+
+def unique_all(x: _Operand, /) -> UniqueAllResult:
+    """The different values of `x` in order, where each occurs first, which of them each element is, and how often each occurs: a"""
+
+def unique_counts(x: _Operand, /) -> UniqueCountsResult:
+    """The different values of `x` in order, and how often each occurs: a named tuple `(values, counts)`."""
+
+def unique_inverse(x: _Operand, /) -> UniqueInverseResult:
+    """The different values of `x` in order, and which of them each element is: a named tuple `(values, inverse_indices)`."""
+
+def unique_values(x: _Operand, /) -> Array:
+    """The different values of `x`, in order; each NaN is a value of its own."""
 
 def unstack(x: _Operand, /, *, axis: int = 0) -> tuple[Array, ...]:
     """The parts of the array along an axis, as a tuple of arrays without that axis."""

@@ -8,4 +8,5 @@ pub mod inspection;
 pub mod linear;
 pub mod manipulation;
 pub mod reductions;
+pub mod sets;
 pub mod sorting;
