@@ -108,7 +108,7 @@ fn in_place(op: ScalarOp, array: &Bound<'_, Array>, other: &Bound<'_, PyAny>, na
 
 impl Array {
     /// Makes the handle one on a new node; a chain that has grown long is computed on the way.
-    fn replace(&self, py: Python<'_>, node: Arc<Lazy>) -> PyResult<()> {
+    pub fn replace(&self, py: Python<'_>, node: Arc<Lazy>) -> PyResult<()> {
         let new = recorded(py, Ok(node))?;
         self.assign(new.node());
         Ok(())

@@ -98,7 +98,8 @@ routines: _Routines
 
 PARAMETERS = {
     "x": "_Operand", "x1": "_Operand", "x2": "_Operand", "condition": "_Operand", "other": "_Operand",
-    "min": "_Operand | None", "max": "_Operand | None", "fill_value": "_Operand", "decimals": "int",
+    "min": "_Operand | None", "max": "_Operand | None", "fill_value": "_Operand", "value": "_Operand",
+    "decimals": "int",
     "prepend": "_Operand | None", "append": "_Operand | None",
     "start": "_Operand", "stop": "_Operand | None", "step": "_Operand", "num": "int", "endpoint": "bool",
     "axis": "_Integers | None", "axes": "_Integers", "source": "_Integers", "destination": "_Integers",
@@ -132,6 +133,7 @@ EXCEPTIONS = {
     ("Array.reshape", "shape"): "_Integers", ("Array.transpose", "axes"): "_Integers | None",
     ("Array.std", "correction"): "float | None", ("Array.var", "correction"): "float | None",
     ("to_device", "device"): "_Device",
+    ("Array.sort", "axis"): "int", ("Array.sort", "stable"): "bool | None",
     ("Array.argsort", "axis"): "int | None", ("Array.argsort", "stable"): "bool | None",
 }  # fmt: skip
 
@@ -140,6 +142,7 @@ RESULTS = {
     "nonzero": "tuple[Array, ...]", "put_along_axis": "None", "unique_all": "UniqueAllResult",
     "unique_counts": "UniqueCountsResult", "unique_inverse": "UniqueInverseResult",
     "broadcast_shapes": "tuple[int, ...]", "can_cast": "bool", "result_type": "np.dtype[Any]",
+    "Array.fill": "None", "Array.sort": "None", "Array.nonzero": "tuple[Array, ...]",
     "Array.item": "_Scalar", "Array.tolist": "Any", "Array.tobytes": "bytes", "Array.compute": "Self",
     "Array.to_device": "Self", "Array.dtype": "np.dtype[Any]", "Array.shape": "tuple[int, ...]", "Array.ndim": "int",
     "Array.size": "int", "Array.itemsize": "int", "Array.nbytes": "int", "Array.device": "_Device",
@@ -196,7 +199,7 @@ BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "and", "o
 def main() -> int:
     """Write the stub, or with ``--check`` compare it; 1 when it was not fresh."""
     # The namespace has a dtype called bool, so Python's needs another name.
-    text = re.sub(r"(?<!np\.)(?<!builtins\.)(?<!')\bbool\b(?!: np)", "_Bool", "".join(stub()))
+    text = re.sub(r"(?<!np\.)(?<!builtins\.)(?<!')\bbool\b(?!: type)", "_Bool", "".join(stub()))
     old = STUB.read_text() if STUB.exists() else ""
     if sys.argv[1:] == ["--check"]:
         lines = difflib.unified_diff(old.splitlines(True), text.splitlines(True), "checked in", "generated")
@@ -212,9 +215,9 @@ def stub() -> Iterator[str]:
     # A name a line, so that two changes seldom meet in one.
     names = "".join(f"    {name!r},\n" for name in sorted(_fusewire.__all__))
     yield f"\n__all__ = [\n{names}]\n\n__version__: str\n"
-    dtypes = [name for name in _fusewire.__all__ if type(getattr(_fusewire, name)).__module__ == "numpy.dtypes"]
+    dtypes = [name for name in _fusewire.__all__ if getattr(getattr(_fusewire, name), "__module__", None) == "numpy"]
     for name in dtypes:
-        yield f"{name}: np.dtype[np.{name}]\n"
+        yield f"{name}: type[np.{name}]\n"
     yield from array_class()
     functions = set(_fusewire.__all__) - set(dtypes) - {"Array", "__version__"}
     for name in sorted(functions):

@@ -65,6 +65,9 @@ def mask_keys(a: np.ndarray[Any, Any]) -> list[Any]:
         (True, 0),
         (slice(None), False),
         (ROWS % 2, True),
+        np.zeros(0, bool),
+        np.zeros((len(a), 0), bool),
+        (slice(None), np.zeros(0, bool)),
     ]
 
 

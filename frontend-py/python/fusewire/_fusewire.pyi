@@ -228,20 +228,20 @@ __all__ = [
 ]
 
 __version__: str
-bool: np.dtype[np.bool]
-int8: np.dtype[np.int8]
-int16: np.dtype[np.int16]
-int32: np.dtype[np.int32]
-int64: np.dtype[np.int64]
-uint8: np.dtype[np.uint8]
-uint16: np.dtype[np.uint16]
-uint32: np.dtype[np.uint32]
-uint64: np.dtype[np.uint64]
-float32: np.dtype[np.float32]
-float64: np.dtype[np.float64]
-complex64: np.dtype[np.complex64]
-complex128: np.dtype[np.complex128]
-bool_: np.dtype[np.bool_]
+bool: type[np.bool]
+int8: type[np.int8]
+int16: type[np.int16]
+int32: type[np.int32]
+int64: type[np.int64]
+uint8: type[np.uint8]
+uint16: type[np.uint16]
+uint32: type[np.uint32]
+uint64: type[np.uint64]
+float32: type[np.float32]
+float64: type[np.float64]
+complex64: type[np.complex64]
+complex128: type[np.complex128]
+bool_: type[np.bool_]
 
 @final
 class Array:
@@ -368,6 +368,8 @@ class Array:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The element type, a `numpy.dtype`."""
+    def fill(self, /, value: _Operand) -> None:
+        """Assigns one value to all elements, as `x[...] = value`."""
     def flatten(self, /) -> Array:
         """All elements in one axis, in memory of their own."""
     @property
@@ -393,6 +395,8 @@ class Array:
     @property
     def ndim(self) -> int:
         """The number of axes."""
+    def nonzero(self, /) -> tuple[Array, ...]:
+        """The indices of the elements that are not zero, as the function `nonzero`."""
     def prod(self, /, axis: _Integers | None = None, dtype: _DType | None = None, *, keepdims: _Bool = False) -> Array:
         """The product, as the function `prod`."""
     def ravel(self, /) -> Array:
@@ -410,6 +414,8 @@ class Array:
     @property
     def size(self) -> int:
         """The number of elements."""
+    def sort(self, axis: int = -1, *, stable: _Bool | None = None) -> None:
+        """Puts the elements in order along an axis, in this array; the function `sort` makes a new one."""
     def squeeze(self, /, axis: _Integers | None = None) -> Array:
         """Without the axes of extent 1, or without these."""
     def std(self, /, axis: _Integers | None = None, *, correction: float | None = None, ddof: float | None = None, keepdims: _Bool = False) -> Array:
@@ -418,6 +424,8 @@ class Array:
         """The sum, as the function `sum`."""
     def swapaxes(self, /, axis1: int, axis2: int) -> Array:
         """Two axes exchanged."""
+    def take(self, /, indices: _Operand, axis: int | None = None) -> Array:
+        """The elements at these indices along an axis, as the function `take`; of the flattened array without one."""
     def to_device(self, device: _Device, /, *, stream: None = None) -> Self:
         """The array on another device; there is one, so the array itself."""
     def tobytes(self, /) -> bytes:
