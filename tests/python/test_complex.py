@@ -134,8 +134,14 @@ def test_complex_numbers_become_no_real_ones():
     for name in [n for n in DTYPES if n != "bool"]:
         with pytest.raises(TypeError, match=f"complex128 cannot become {name}"):
             xp.astype(x, name)
-    with pytest.raises(TypeError, match="float64"):
-        xp.full((2,), 1j, dtype=xp.float64)
+    for call in (
+        lambda: xp.full((2,), 1j, dtype=xp.float64),
+        lambda: xp.asarray(1j, dtype=xp.float64),
+        lambda: xp.asarray(np.array([1j]), dtype=xp.float64),
+        lambda: xp.asarray(x, dtype=xp.float64),
+    ):
+        with pytest.raises(TypeError):
+            call()
 
 
 @pytest.mark.parametrize(
