@@ -4,6 +4,7 @@
 //! the way out (`export`, `text`) and what Python sees: `Array` and the functions of the namespace.
 
 mod array;
+mod assignment;
 mod convert;
 mod diagnostics;
 mod dtype;
@@ -19,6 +20,7 @@ mod methods;
 mod operators;
 mod protocols;
 mod text;
+mod variable;
 
 use pyo3::prelude::*;
 

@@ -31,8 +31,8 @@ import numpy.typing as npt
 _Bool: TypeAlias = builtins.bool
 _Device: TypeAlias = Literal["cpu"]
 _DType: TypeAlias = npt.DTypeLike
-_Scalar: TypeAlias = bool | int | float
-_Operand: TypeAlias = Array | npt.NDArray[Any] | np.generic | bool | int | float | Sequence[Any]
+_Scalar: TypeAlias = bool | int | float | complex
+_Operand: TypeAlias = Array | npt.NDArray[Any] | np.generic | bool | int | float | complex | Sequence[Any]
 _Integers: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 _IndexItem: TypeAlias = _Operand | SupportsIndex | slice | EllipsisType | None
 _Index: TypeAlias = _IndexItem | tuple[_IndexItem, ...]
@@ -143,6 +143,8 @@ PROTOCOLS = """\
     def __float__(self) -> float: ...
     def __format__(self, specification: str, /) -> str: ...
     def __getitem__(self, key: _Index, /) -> Array: ...
+    def __setitem__(self, key: _Index, value: _Operand, /) -> None: ...
+    def __ipow__(self, value: _Operand, _modulo: None = None, /) -> Self: ...
     def __index__(self) -> int: ...
     def __int__(self) -> int: ...
     def __iter__(self) -> Iterator[Array]: ...
@@ -198,6 +200,8 @@ def array_class() -> Iterator[str]:
         yield f"    def __{operator}__(self) -> Array: ...\n"
     for operator in ORDERED + BINARY + tuple("r" + operator for operator in BINARY):
         yield f"    def __{operator}__(self, value: _Operand, /) -> Array: ...\n"
+    for operator in BINARY:
+        yield f"    def __i{operator}__(self, value: _Operand, /) -> Self: ...\n"
     for name, member in sorted(vars(cls).items()):
         if name.startswith("_"):
             continue

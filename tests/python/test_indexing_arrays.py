@@ -11,36 +11,36 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fusewire as xp
-from support import DTYPES, INTEGERS, sample, same
+from support import DTYPES, INTEGERS, same, sample
 
-I = np.array([1, 0, -1, 1])
+ROWS = np.array([1, 0, -1, 1])
 KEYS: list[Any] = [
-    I,
-    I.tolist(),
-    (I, I),
-    (slice(None), I),
-    (0, slice(None), I),
-    (0, I),
-    (slice(None), 0, I % 2),
-    (I % 2, slice(1, None), 0),
-    (..., I),
+    ROWS,
+    ROWS.tolist(),
+    (ROWS, ROWS),
+    (slice(None), ROWS),
+    (0, slice(None), ROWS),
+    (0, ROWS),
+    (slice(None), 0, ROWS % 2),
+    (ROWS % 2, slice(1, None), 0),
+    (..., ROWS),
     (0, ..., [1, 2]),
     (slice(None), 0, ..., [1, 2]),
     (slice(None), [0], ..., [1]),
-    (I[:, None], I % 3),
-    (slice(None), None, I % 3),
-    (None, I, None),
-    (slice(None), I % 3, None, I),
+    (ROWS[:, None], ROWS % 3),
+    (slice(None), None, ROWS % 3),
+    (None, ROWS, None),
+    (slice(None), ROWS % 3, None, ROWS),
     ([[0, 1], [1, 0]], [[0], [2]], 1),
     ([0], [0], [0]),
     [],
     (slice(None), []),
-    (slice(None, None, -1), I),
+    (slice(None, None, -1), ROWS),
     (slice(1, None), [0]),
     (slice(0, 0), [0, 1]),
     np.zeros((0, 3), int),
     np.int64(1),
-    (np.array(1), I),
+    (np.array(1), ROWS),
     np.array([1, 0], dtype=np.uint8),
 ]
 
@@ -64,7 +64,7 @@ def mask_keys(a: np.ndarray[Any, Any]) -> list[Any]:
         np.True_,
         (True, 0),
         (slice(None), False),
-        (I % 2, True),
+        (ROWS % 2, True),
     ]
 
 
@@ -114,9 +114,13 @@ def test_masks_among_other_keys(key):
     same(xp.asarray(a)[mask & (xp.asarray(a) < 1)], a[(a > 0) & (a < 1)])
 
 
-@given(hnp.array_shapes(min_dims=1, max_dims=4, max_side=4).flatmap(
-    lambda s: st.tuples(st.just(s), hnp.integer_array_indices(s, result_shape=hnp.array_shapes(min_dims=0, min_side=0)))
-))
+@given(
+    hnp.array_shapes(min_dims=1, max_dims=4, max_side=4).flatmap(
+        lambda s: st.tuples(
+            st.just(s), hnp.integer_array_indices(s, result_shape=hnp.array_shapes(min_dims=0, min_side=0))
+        )
+    )
+)
 def test_one_array_an_axis(case):
     shape, index = case
     a = np.arange(np.prod(shape)).reshape(shape)

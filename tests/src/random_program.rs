@@ -121,6 +121,7 @@ fn random_call(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
         26 if keep => build::sort(&x, axis, random.bool()),
         26 if rank > 1 => build::argsort(&x, axis, random.bool()),
         26 => build::reshape(&x, &[-1]),
+        27 if keep && random.bool() => random_assignment(random, arrays, &x),
         27 if keep => random_index(random, &x),
         27 => random_take(random, arrays, &x, axis),
         28 if keep => build::expand_dims(&x, &[axis]),
@@ -213,7 +214,23 @@ fn random_take(random: &mut Rng, arrays: &[Arc<Lazy>], x: &Arc<Lazy>, axis: i64)
     }
 }
 
+/// The array with other elements at an index.
+fn random_assignment(random: &mut Rng, arrays: &[Arc<Lazy>], x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+    let items = random_items(random, x);
+    let value = match random_operand(random, arrays) {
+        Operand::Array(value) if value.dtype.is_float() && !x.dtype.is_float() => Operand::Array(bounded(&value, 60)?),
+        value => value,
+    };
+    let (part, value) = build::assigned_part(x, &items, &build::fit(&value, x.dtype)?)?;
+    build::assign(x, &part, &value)
+}
+
 fn random_index(random: &mut Rng, x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+    let items = random_items(random, x);
+    build::index(x, &items)
+}
+
+fn random_items(random: &mut Rng, x: &Arc<Lazy>) -> SmallVec<[IndexItem; 4]> {
     let mut items: SmallVec<[IndexItem; 4]> = SmallVec::new();
     for &extent in &x.shape {
         let bound = |random: &mut Rng| random.bool().then(|| random.i64(-(extent as i64) - 1..extent as i64 + 2));
@@ -226,5 +243,5 @@ fn random_index(random: &mut Rng, x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
             }
         });
     }
-    build::index(x, &items)
+    items
 }

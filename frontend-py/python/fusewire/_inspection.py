@@ -88,7 +88,7 @@ class __array_namespace_info__:  # noqa: N801 (the standard's name)
 
     def capabilities(self) -> dict[str, Any]:
         """Return what of the standard's optional behaviour there is."""
-        return {"boolean indexing": False, "data-dependent shapes": False, "max dimensions": 64}
+        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
 
     def default_device(self) -> str:
         """Return the device of new arrays."""

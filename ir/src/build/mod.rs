@@ -4,6 +4,7 @@
 //! One leniency is left to capture: an element-wise op's operands may have fewer or unit axes, and capture makes the
 //! broadcast explicit. That keeps recording `x * 2` at two nodes.
 
+mod assign;
 mod call;
 mod complex;
 mod create;
@@ -15,10 +16,11 @@ mod manipulate;
 mod reduce;
 mod sort;
 
+pub use assign::{aligned, assign, assign_where, assigned_by_owner, assigned_part, destinations, fit};
 pub use create::{arange, eye, full, linspace, ones, tri, zeros};
 pub use elementwise::{astype, cast, clip, elementwise, where_};
 pub use gather::{Outside, out_of_bounds, take, take_along_axis};
-pub use index::{IndexItem, Key, index, index_arrays};
+pub use index::{IndexItem, Key, Part, Region, index, index_arrays};
 pub use linear::{matmul, matrix_transpose, tensordot, vecdot};
 pub use manipulate::{
     broadcast_arrays, broadcast_shapes, broadcast_to, concat, diff, expand_dims, flip, meshgrid, moveaxis,
