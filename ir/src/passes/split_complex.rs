@@ -102,7 +102,18 @@ impl Split<'_> {
                 let indices: SmallVec<[NodeId; 3]> = node.inputs[1..].iter().map(|&i| self.real(i)).collect();
                 Value::Parts(self.parts(node.inputs[0]).map(|part| self.new.gather(part, &indices)))
             }
-            Op::Call(_) => unreachable!("no routine takes complex numbers"),
+            Op::Call(routine) => {
+                let inputs: SmallVec<[NodeId; 3]> = node
+                    .inputs
+                    .iter()
+                    .map(|&i| if routine.takes_complex() { self.pair(i) } else { self.real(i) })
+                    .collect();
+                if node.dtype.is_complex() {
+                    let component = node.dtype.component();
+                    return Value::Pair(self.new.call(*routine, &inputs, component, paired(&node.shape)));
+                }
+                Value::Real(self.new.call(*routine, &inputs, node.dtype, node.shape.clone()))
+            }
             Op::Dot => {
                 let [[a, b], [c, d]] = [self.parts(node.inputs[0]), self.parts(node.inputs[1])];
                 let [ac, bd, ad, bc] = [(a, c), (b, d), (a, d), (b, c)].map(|(left, right)| self.new.dot(left, right));
