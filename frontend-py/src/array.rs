@@ -7,6 +7,7 @@ use crate::{
     evaluate::{evaluate, recorded},
     export::{buffer_protocol, element, to_numpy, to_python_number},
     text,
+    variable::Variable,
 };
 use fusewire_ir::{
     build,
@@ -15,13 +16,17 @@ use fusewire_ir::{
     shape::element_count,
 };
 use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
+use parking_lot::Mutex;
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     ffi, intern,
     prelude::*,
     types::{PyComplex, PyDict, PyInt, PyString, PyTuple, PyType},
 };
-use std::{slice, sync::Arc};
+use std::{
+    slice,
+    sync::{self, Arc},
+};
 
 /// An N-dimensional array whose values are computed when they are needed.
 ///
@@ -29,18 +34,41 @@ use std::{slice, sync::Arc};
 /// with `fusewire.asarray`.
 #[pyclass(name = "Array", module = "fusewire", frozen, weakref)]
 pub struct Array {
-    node: Arc<Lazy>,
+    /// Assignment to elements exchanges it: nodes are values, the handle is a variable.
+    node: Variable,
+    /// What keeps the memory of the node alive for NumPy.
+    exported: Mutex<sync::Weak<Exported>>,
 }
+
+/// A node whose memory NumPy uses. The handle may be assigned to meanwhile, and have another one.
+#[derive(Debug)]
+pub struct Exported(pub Arc<Lazy>);
 
 impl Array {
     /// A handle on a node.
     pub fn new(node: Arc<Lazy>) -> Array {
-        Array { node }
+        Array { node: Variable::new(node), exported: Mutex::new(sync::Weak::new()) }
     }
 
-    /// The node.
-    pub fn node(&self) -> &Arc<Lazy> {
-        &self.node
+    /// The node that the handle has at the moment.
+    pub fn node(&self) -> Arc<Lazy> {
+        self.node.get()
+    }
+
+    /// Makes the handle one on another node.
+    pub fn assign(&self, node: Arc<Lazy>) {
+        self.node.set(node);
+    }
+
+    /// What keeps the memory of the present node alive, and whether there was one before.
+    pub fn export(&self, node: &Arc<Lazy>) -> (Arc<Exported>, bool) {
+        let mut exported = self.exported.lock();
+        if let Some(known) = exported.upgrade().filter(|known| Arc::ptr_eq(&known.0, node)) {
+            return (known, true);
+        }
+        let new = Arc::new(Exported(node.clone()));
+        *exported = Arc::downgrade(&new);
+        (new, false)
     }
 }
 
@@ -72,43 +100,43 @@ impl Array {
     /// The element type, a `numpy.dtype`.
     #[getter]
     fn dtype<'py>(&self, py: Python<'py>) -> Bound<'py, PyArrayDescr> {
-        to_python(py, self.node.dtype)
+        to_python(py, self.node().dtype)
     }
 
     /// The extents.
     #[getter]
     fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, &self.node.shape)
+        PyTuple::new(py, &self.node().shape)
     }
 
     /// The number of axes.
     #[getter]
     fn ndim(&self) -> usize {
-        self.node.shape.len()
+        self.node().shape.len()
     }
 
     /// The number of elements.
     #[getter]
     fn size(&self) -> usize {
-        element_count(&self.node.shape).unwrap_or(usize::MAX)
+        element_count(&self.node().shape).unwrap_or(usize::MAX)
     }
 
     /// Bytes of one element.
     #[getter]
     fn itemsize(&self) -> usize {
-        self.node.dtype.size()
+        self.node().dtype.size()
     }
 
     /// Bytes of all elements.
     #[getter]
     fn nbytes(&self) -> usize {
-        self.size().saturating_mul(self.node.dtype.size())
+        self.size().saturating_mul(self.node().dtype.size())
     }
 
     /// Where the array lives: `"cpu"`.
     #[getter]
     fn device<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        match self.node.device {
+        match self.node().device {
             Device::Cpu => intern!(py, "cpu").clone(),
         }
     }
@@ -116,8 +144,8 @@ impl Array {
     /// The array with its axes reversed.
     #[getter(T)]
     fn transposed(&self, py: Python<'_>) -> PyResult<Array> {
-        let reversed: Vec<i64> = (0..self.node.shape.len() as i64).rev().collect();
-        recorded(py, build::permute_dims(&self.node, &reversed))
+        let reversed: Vec<i64> = (0..self.node().shape.len() as i64).rev().collect();
+        recorded(py, build::permute_dims(&self.node(), &reversed))
     }
 
     /// The array with its last two axes exchanged.
@@ -125,14 +153,14 @@ impl Array {
     /// Raises ValueError for fewer than 2 axes.
     #[getter(mT)]
     fn matrix_transposed(&self, py: Python<'_>) -> PyResult<Array> {
-        recorded(py, build::matrix_transpose(&self.node))
+        recorded(py, build::matrix_transpose(&self.node()))
     }
 
     /// Computes the values, keeps them, and returns the array itself.
     ///
     /// A second call costs nothing. Raises MemoryError when memory runs out, KeyboardInterrupt on Ctrl-C.
     fn compute<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        evaluate(slf.py(), slice::from_ref(&slf.get().node))?;
+        evaluate(slf.py(), slice::from_ref(&slf.get().node()))?;
         Ok(slf.clone())
     }
 
@@ -160,12 +188,12 @@ impl Array {
         let array = to_numpy(slf)?.into_any();
         if let Some(dtype) = dtype {
             let wanted = PyArrayDescr::new(py, dtype)?;
-            if !wanted.is(to_python(py, slf.get().node.dtype)) {
+            if !wanted.is(to_python(py, slf.get().node().dtype)) {
                 if copy == Some(false) {
                     return Err(PyValueError::new_err(format!(
                         "copy=False, but a copy is needed to make {} of {}",
                         wanted,
-                        slf.get().node.dtype.numpy_name()
+                        slf.get().node().dtype.numpy_name()
                     )));
                 }
                 let options = PyDict::new(py);
@@ -210,7 +238,7 @@ impl Array {
 
     /// `(kDLCPU, 0)`.
     fn __dlpack_device__(&self) -> (i32, i32) {
-        match self.node.device {
+        match self.node().device {
             Device::Cpu => (1, 0),
         }
     }
@@ -225,25 +253,25 @@ impl Array {
     }
 
     fn __bool__(&self, py: Python<'_>) -> PyResult<bool> {
-        if element_count(&self.node.shape) != Some(1) {
+        if element_count(&self.node().shape) != Some(1) {
             return Err(PyValueError::new_err(format!(
                 "the truth value of an array of shape {} is ambiguous; use any() or all()",
-                build::tuple(&self.node.shape)
+                build::tuple(&self.node().shape)
             )));
         }
-        Ok(element(py, &self.node, "bool()")?.is_true())
+        Ok(element(py, &self.node(), "bool()")?.is_true())
     }
 
     fn __float__(&self, py: Python<'_>) -> PyResult<f64> {
-        match element(py, &self.node, "float()")? {
-            Weak::Complex(..) => Err(complex_to_real(&self.node, "float()")),
+        match element(py, &self.node(), "float()")? {
+            Weak::Complex(..) => Err(complex_to_real(&self.node(), "float()")),
             number => Ok(number.parts().0),
         }
     }
 
     fn __int__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match element(py, &self.node, "int()")? {
-            Weak::Complex(..) => Err(complex_to_real(&self.node, "int()")),
+        match element(py, &self.node(), "int()")? {
+            Weak::Complex(..) => Err(complex_to_real(&self.node(), "int()")),
             // Floats are truncated, and NaN and infinities refused, by Python itself.
             Weak::Float(value) => py.get_type::<PyInt>().call1((value,)),
             Weak::Bool(value) => to_python_number(py, Weak::Int(value.into())),
@@ -252,34 +280,34 @@ impl Array {
     }
 
     fn __index__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        if !self.node.dtype.is_integer() || !self.node.shape.is_empty() {
+        if !self.node().dtype.is_integer() || !self.node().shape.is_empty() {
             return Err(PyTypeError::new_err(format!(
                 "only a 0-d integer array can be used as an index, got shape {} and dtype {}",
-                build::tuple(&self.node.shape),
-                self.node.dtype.numpy_name()
+                build::tuple(&self.node().shape),
+                self.node().dtype.numpy_name()
             )));
         }
-        let number = element(py, &self.node, "an index")?;
+        let number = element(py, &self.node(), "an index")?;
         to_python_number(py, number)
     }
 
     fn __complex__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyComplex>> {
-        let (re, im) = element(py, &self.node, "complex()")?.parts();
+        let (re, im) = element(py, &self.node(), "complex()")?.parts();
         Ok(PyComplex::from_doubles(py, re, im))
     }
 
     #[pyo3(signature = (ndigits=None))]
     fn __round__<'py>(&self, py: Python<'py>, ndigits: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        let number = element(py, &self.node, "round()")?;
+        let number = element(py, &self.node(), "round()")?;
         if matches!(number, Weak::Complex(..)) {
-            return Err(complex_to_real(&self.node, "round()"));
+            return Err(complex_to_real(&self.node(), "round()"));
         }
         to_python_number(py, number)?.call_method1(intern!(py, "__round__"), (ndigits,))
     }
 
     fn __format__<'py>(slf: &Bound<'py, Self>, specification: &str) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let node = &slf.get().node;
+        let node = &slf.get().node();
         if !node.shape.is_empty() {
             if specification.is_empty() {
                 return Ok(slf.str()?.into_any());
@@ -314,9 +342,9 @@ impl Array {
         Ok((asarray, (to_numpy(slf)?,)))
     }
 
-    /// The array itself: its values never change.
-    fn __copy__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
-        slf.clone()
+    /// An array of the same values, to which assignments to this one do nothing.
+    fn __copy__(&self) -> Array {
+        Array::new(self.node())
     }
 
     fn __deepcopy__<'py>(slf: &Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> PyResult<Array> {
@@ -335,7 +363,7 @@ impl Array {
     fn item<'py>(slf: &Bound<'py, Self>, index: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         if index.is_empty() {
-            let node = &slf.get().node;
+            let node = &slf.get().node();
             if node.shape.iter().any(|&extent| extent != 1) {
                 let shape = fusewire_ir::build::tuple(&node.shape);
                 return Err(PyValueError::new_err(format!("item() of shape {shape} needs an index")));

@@ -22,7 +22,7 @@ use std::{ptr, sync::Arc};
 /// which an operator says `NotImplemented` and a function TypeError.
 pub fn operand(object: &Bound<'_, PyAny>) -> PyResult<Option<Operand>> {
     if let Ok(array) = object.cast_exact::<Array>() {
-        return Ok(Some(Operand::Array(array.get().node().clone())));
+        return Ok(Some(Operand::Array(array.get().node())));
     }
     if let Some(number) = python_number(object)? {
         return Ok(Some(Operand::Scalar(number)));
@@ -114,7 +114,7 @@ pub fn argument(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Operand> 
 /// A function's argument where an array is meant; a number counts as a 0-d array of its default dtype.
 pub fn array(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Arc<Lazy>> {
     if let Ok(array) = object.cast_exact::<Array>() {
-        return Ok(array.get().node().clone());
+        return Ok(array.get().node());
     }
     match argument(object, function)? {
         Operand::Array(node) => Ok(node),
@@ -125,7 +125,7 @@ pub fn array(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Arc<Lazy>> {
 /// A sequence of arrays.
 pub fn arrays(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Vec<Arc<Lazy>>> {
     if let Ok(stack) = object.cast_exact::<Array>() {
-        let rows = fusewire_ir::build::unstack(stack.get().node(), 0).map_err(crate::errors::recording)?;
+        let rows = fusewire_ir::build::unstack(&stack.get().node(), 0).map_err(crate::errors::recording)?;
         return Ok(rows);
     }
     object.try_iter()?.map(|item| array(&item?, function)).collect()

@@ -19,7 +19,7 @@ fn options(stage: &str, format: &str, sizes: Sizes) -> PyResult<Options> {
 /// The stages of what computing these arrays together would be.
 #[pyfunction]
 pub fn dump(py: Python<'_>, arrays: Vec<Py<Array>>, stage: &str, format: &str) -> PyResult<String> {
-    let roots: Vec<Arc<Lazy>> = arrays.iter().map(|a| a.get().node().clone()).collect();
+    let roots: Vec<Arc<Lazy>> = arrays.iter().map(|a| a.get().node()).collect();
     if roots.is_empty() || roots.iter().any(|root| root.buffer().is_some()) {
         return Err(PyValueError::new_err("dump needs arrays that are recorded and not computed yet"));
     }

@@ -32,10 +32,8 @@ const SIGNAL_PERIOD: Duration = Duration::from_millis(20);
 #[pyo3(signature = (*arrays))]
 pub fn compute<'py>(arrays: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
     let py = arrays.py();
-    let nodes = arrays
-        .iter()
-        .map(|a| Ok(a.cast::<Array>()?.get().node().clone()))
-        .collect::<PyResult<SmallVec<[Arc<Lazy>; 4]>>>()?;
+    let nodes =
+        arrays.iter().map(|a| Ok(a.cast::<Array>()?.get().node())).collect::<PyResult<SmallVec<[Arc<Lazy>; 4]>>>()?;
     evaluate(py, &nodes)?;
     match nodes.len() {
         1 => arrays.get_item(0),

@@ -1,6 +1,11 @@
 //! Computed nodes as NumPy arrays, without a copy; and single elements as Python numbers.
 
-use crate::{array::Array, dtype::to_python, evaluate::computed, import::NumpyMemory};
+use crate::{
+    array::{Array, Exported},
+    dtype::to_python,
+    evaluate::computed,
+    import::NumpyMemory,
+};
 use fusewire_ir::{
     dtype::{DType, Kind},
     lazy::Lazy,
@@ -22,18 +27,22 @@ use std::{ptr, sync::Arc};
 /// recorded call still waits for must not change under it.
 pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntypedArray>> {
     let py = array.py();
-    let node = array.get().node();
+    let node = &array.get().node();
     let buffer = computed(py, node)?;
     let size = node.dtype.size();
     let mut extents: SmallVec<[npy_intp; 4]> = node.shape.iter().map(|&d| d as npy_intp).collect();
     let mut strides: SmallVec<[npy_intp; 4]> = buffer.strides.iter().map(|&s| s * size as npy_intp).collect();
     let borrowed = buffer.storage.as_any().is::<NumpyMemory>();
-    let alone = Arc::strong_count(node) == 1 && Arc::strong_count(&buffer.storage) == 1 && !overlaps(node, buffer);
+    let holders = Arc::strong_count(node);
+    let (exported, known) = array.get().export(node);
+    // The handle and this function, and NumPy arrays.
+    let alone = holders == 2 + usize::from(known) && Arc::strong_count(&buffer.storage) == 1 && !overlaps(node, buffer);
     let writable = !buffer.storage.read_only() && (borrowed || alone);
+    let owner = Bound::new(py, Memory { _node: exported })?;
     let flags = if writable { NPY_ARRAY_WRITEABLE } else { 0 };
     // SAFETY: the thread is attached. `PyArray_NewFromDescr` takes over the descriptor's reference, copies extents and
     // strides, and does not own the memory, which lies within the storage. `PyArray_SetBaseObject` takes over the reference
-    // to `array`, which keeps the storage alive as long as the NumPy array lives.
+    // to the owner, which keeps the storage alive as long as the NumPy array lives.
     unsafe {
         let result = PY_ARRAY_API.PyArray_NewFromDescr(
             py,
@@ -47,11 +56,17 @@ pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntyped
             ptr::null_mut(),
         );
         let result = Bound::from_owned_ptr_or_err(py, result)?;
-        if PY_ARRAY_API.PyArray_SetBaseObject(py, result.as_ptr().cast(), array.clone().into_ptr()) < 0 {
+        if PY_ARRAY_API.PyArray_SetBaseObject(py, result.as_ptr().cast(), owner.into_ptr()) < 0 {
             return Err(PyErr::fetch(py));
         }
         Ok(result.cast_into_unchecked())
     }
+}
+
+/// What NumPy arrays hold on to whose memory is ours.
+#[pyclass(module = "fusewire", frozen)]
+struct Memory {
+    _node: Arc<Exported>,
 }
 
 /// Do two indices of the view name one element?

@@ -26,7 +26,7 @@ impl Array {
     /// the axes it stands for; it is computed at once. Raises IndexError for what is out of range, at the call where the
     /// values of the index are known then, else when the elements are computed.
     fn __getitem__<'py>(slf: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<Array> {
-        let node = slf.get().node();
+        let node = &slf.get().node();
         match Index::read(key)? {
             Index::Basic(items) => match element_view(node, &items) {
                 Some(single) => Ok(Array::new(single)),
@@ -48,12 +48,12 @@ impl Array {
         if self.node().shape.is_empty() {
             return Err(PyTypeError::new_err("iteration over a 0-d array"));
         }
-        Ok(Rows { node: self.node().clone(), next: Mutex::new(0) })
+        Ok(Rows { node: self.node(), next: Mutex::new(0) })
     }
 
     /// Is any element equal to the value?
     fn __contains__(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let pair = [Operand::Array(self.node().clone()), argument(value, "in")?];
+        let pair = [Operand::Array(self.node()), argument(value, "in")?];
         let equal = build::elementwise(ScalarOp::Equal, &pair).map_err(crate::errors::recording)?;
         let any = build::any(&equal, &build::Axis::All, false).map_err(crate::errors::recording)?;
         Ok(element(py, &any, "in")?.is_true())

@@ -80,6 +80,15 @@ pub fn nonzero(py: Python<'_>, x: &Arc<Lazy>) -> PyResult<Vec<Arc<Lazy>>> {
     positions::nonzero(&mask, &**backend).map_err(crate::errors::computing)
 }
 
+/// The mask that the whole index is, if it is one of at least one axis.
+pub fn basic_mask(key: &Bound<'_, PyAny>) -> PyResult<Option<Arc<Lazy>>> {
+    if key.cast_exact::<Array>().is_err() && key.cast::<PyUntypedArray>().is_err() {
+        return Ok(None);
+    }
+    let node = array(key, "index")?;
+    Ok(Some(node).filter(|node| node.dtype == DType::Bool && !node.shape.is_empty()))
+}
+
 /// A function's argument where indices are meant. NumPy makes an empty list one of floats, and means no positions all the same.
 pub fn indices(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Arc<Lazy>> {
     let node = array(object, function)?;

@@ -4,6 +4,7 @@
 //! the way out (`export`, `text`) and what Python sees: `Array` and the functions of the namespace.
 
 mod array;
+mod assignment;
 mod convert;
 mod diagnostics;
 mod dtype;
@@ -19,6 +20,7 @@ mod methods;
 mod operators;
 mod protocols;
 mod text;
+mod variable;
 
 use pyo3::prelude::*;
 
@@ -39,8 +41,8 @@ mod _fusewire {
                 arange, asarray, empty, empty_like, eye, from_dlpack, full, full_like, linspace, meshgrid, ones,
                 ones_like, tril, triu, zeros, zeros_like,
             },
-            elementwise::{clip, isin},
-            indexing::{nonzero, take, take_along_axis},
+            elementwise::clip,
+            indexing::{nonzero, put_along_axis, repeat, searchsorted, take, take_along_axis},
             inspection::{astype, can_cast, result_type},
             linear::{matmul, matrix_transpose, tensordot, vecdot},
             manipulation::{
@@ -51,6 +53,7 @@ mod _fusewire {
                 all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std,
                 sum, var,
             },
+            sets::{isin, unique_all, unique_counts, unique_inverse, unique_values},
             sorting::{argsort, sort},
         },
     };

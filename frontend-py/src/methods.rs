@@ -8,25 +8,27 @@ use crate::{
     export::to_numpy,
     functions::{
         elementwise::{clip, record},
-        linear, manipulation,
+        indexing, linear, manipulation,
         reductions::axes,
     },
     import::{Copy, from_numpy},
 };
 use fusewire_ir::{
     build::{self, Operand},
+    lazy::Lazy,
     ops::ScalarOp,
     promote::Weak,
 };
 use numpy::PyUntypedArray;
 use pyo3::{exceptions::PyValueError, intern, prelude::*, types::PyTuple};
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// An array with memory of its own. What is not computed yet has none that anybody could write to, so it is shared.
 pub fn copied(array: &Bound<'_, Array>) -> PyResult<Array> {
     let node = array.get().node();
     if node.buffer().is_none() {
-        return Ok(Array::new(node.clone()));
+        return Ok(Array::new(Arc::clone(&node)));
     }
     let copy = to_numpy(array)?.call_method0(intern!(array.py(), "copy"))?;
     from_numpy(copy.cast::<PyUntypedArray>()?, None, Copy::IfNeeded).map(Array::new)
@@ -52,7 +54,7 @@ impl Array {
         device: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
         check_device(device)?;
-        let node = slf.get().node();
+        let node = &slf.get().node();
         if !copy && node.dtype == dtype.0 {
             return Ok(slf.clone());
         }
@@ -67,7 +69,7 @@ impl Array {
 
     /// All elements in one axis.
     fn ravel(&self, py: Python<'_>) -> PyResult<Array> {
-        recorded(py, build::reshape(self.node(), &[-1]))
+        recorded(py, build::reshape(&self.node(), &[-1]))
     }
 
     /// All elements in one axis, in memory of their own.
@@ -79,7 +81,7 @@ impl Array {
     /// The axes reversed, or in the order given.
     #[pyo3(signature = (*axes))]
     fn transpose(slf: &Bound<'_, Self>, axes: &Bound<'_, PyTuple>) -> PyResult<Array> {
-        let node = slf.get().node();
+        let node = &slf.get().node();
         let reversed = axes.is_empty() || axes.len() == 1 && axes.get_item(0)?.is_none();
         let order = if reversed { (0..node.shape.len() as i64).rev().collect() } else { spread(axes)? };
         recorded(slf.py(), build::permute_dims(node, &order))
@@ -93,18 +95,19 @@ impl Array {
         let (first, second) = (place(axis1), place(axis2));
         if first.max(second) >= order.len() {
             // The builder words the error.
-            return recorded(py, build::moveaxis(self.node(), &[axis1], &[axis2]));
+            return recorded(py, build::moveaxis(&self.node(), &[axis1], &[axis2]));
         }
         order.swap(first, second);
-        recorded(py, build::permute_dims(self.node(), &order))
+        recorded(py, build::permute_dims(&self.node(), &order))
     }
 
     /// Without the axes of extent 1, or without these.
     #[pyo3(signature = (axis=None))]
     fn squeeze(&self, py: Python<'_>, axis: Option<IntegersArgument>) -> PyResult<Array> {
-        let unit = || (0i64..).zip(&self.node().shape).filter(|(_, extent)| **extent == 1).map(|(axis, _)| axis);
+        let node = self.node();
+        let unit = || (0i64..).zip(&node.shape).filter(|(_, extent)| **extent == 1).map(|(axis, _)| axis);
         let axes = axis.map_or_else(|| unit().collect(), |a| a.0);
-        recorded(py, build::squeeze(self.node(), &axes))
+        recorded(py, build::squeeze(&self.node(), &axes))
     }
 
     /// The array in memory of its own.
@@ -125,7 +128,7 @@ impl Array {
         dtype: Option<DTypeArgument>,
         keepdims: bool,
     ) -> PyResult<Array> {
-        recorded(py, build::sum(self.node(), &axes(axis), dtype.map(|d| d.0), keepdims))
+        recorded(py, build::sum(&self.node(), &axes(axis), dtype.map(|d| d.0), keepdims))
     }
 
     /// The product, as the function `prod`.
@@ -137,19 +140,19 @@ impl Array {
         dtype: Option<DTypeArgument>,
         keepdims: bool,
     ) -> PyResult<Array> {
-        recorded(py, build::prod(self.node(), &axes(axis), dtype.map(|d| d.0), keepdims))
+        recorded(py, build::prod(&self.node(), &axes(axis), dtype.map(|d| d.0), keepdims))
     }
 
     /// The largest element, as the function `max`.
     #[pyo3(signature = (axis=None, *, keepdims=false))]
     fn max(&self, py: Python<'_>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
-        recorded(py, build::max(self.node(), &axes(axis), keepdims))
+        recorded(py, build::max(&self.node(), &axes(axis), keepdims))
     }
 
     /// The smallest element, as the function `min`.
     #[pyo3(signature = (axis=None, *, keepdims=false))]
     fn min(&self, py: Python<'_>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
-        recorded(py, build::min(self.node(), &axes(axis), keepdims))
+        recorded(py, build::min(&self.node(), &axes(axis), keepdims))
     }
 
     /// The arithmetic mean, as the function `mean`; `dtype` converts first.
@@ -162,8 +165,8 @@ impl Array {
         keepdims: bool,
     ) -> PyResult<Array> {
         let node = match dtype {
-            Some(dtype) => build::astype(self.node(), dtype.0).map_err(crate::errors::recording)?,
-            None => self.node().clone(),
+            Some(dtype) => build::astype(&self.node(), dtype.0).map_err(crate::errors::recording)?,
+            None => self.node(),
         };
         recorded(py, build::mean(&node, &axes(axis), keepdims))
     }
@@ -178,7 +181,7 @@ impl Array {
         ddof: Option<f64>,
         keepdims: bool,
     ) -> PyResult<Array> {
-        recorded(py, build::var(self.node(), &axes(axis), one_of(correction, ddof)?, keepdims))
+        recorded(py, build::var(&self.node(), &axes(axis), one_of(correction, ddof)?, keepdims))
     }
 
     /// The standard deviation, as the function `std`; `ddof` is NumPy's name of `correction`.
@@ -191,31 +194,55 @@ impl Array {
         ddof: Option<f64>,
         keepdims: bool,
     ) -> PyResult<Array> {
-        recorded(py, build::std(self.node(), &axes(axis), one_of(correction, ddof)?, keepdims))
+        recorded(py, build::std(&self.node(), &axes(axis), one_of(correction, ddof)?, keepdims))
     }
 
     /// Is any element true, as the function `any`.
     #[pyo3(signature = (axis=None, *, keepdims=false))]
     fn any(&self, py: Python<'_>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
-        recorded(py, build::any(self.node(), &axes(axis), keepdims))
+        recorded(py, build::any(&self.node(), &axes(axis), keepdims))
     }
 
     /// Are all elements true, as the function `all`.
     #[pyo3(signature = (axis=None, *, keepdims=false))]
     fn all(&self, py: Python<'_>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
-        recorded(py, build::all(self.node(), &axes(axis), keepdims))
+        recorded(py, build::all(&self.node(), &axes(axis), keepdims))
     }
 
     /// The first position of the largest element, as the function `argmax`.
     #[pyo3(signature = (axis=None, *, keepdims=false))]
     fn argmax(&self, py: Python<'_>, axis: Option<i64>, keepdims: bool) -> PyResult<Array> {
-        recorded(py, build::argmax(self.node(), axis, keepdims))
+        recorded(py, build::argmax(&self.node(), axis, keepdims))
     }
 
     /// The first position of the smallest element, as the function `argmin`.
     #[pyo3(signature = (axis=None, *, keepdims=false))]
     fn argmin(&self, py: Python<'_>, axis: Option<i64>, keepdims: bool) -> PyResult<Array> {
-        recorded(py, build::argmin(self.node(), axis, keepdims))
+        recorded(py, build::argmin(&self.node(), axis, keepdims))
+    }
+
+    /// The elements at these indices along an axis, as the function `take`; of the flattened array without one.
+    #[pyo3(signature = (indices, axis=None))]
+    fn take(slf: &Bound<'_, Self>, indices: &Bound<'_, PyAny>, axis: Option<i64>) -> PyResult<Array> {
+        indexing::take(slf.as_any(), indices, axis)
+    }
+
+    /// The indices of the elements that are not zero, as the function `nonzero`.
+    fn nonzero<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        indexing::nonzero(slf.as_any())
+    }
+
+    /// Assigns one value to all elements, as `x[...] = value`.
+    fn fill(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        slf.set_item(slf.py().Ellipsis(), value)
+    }
+
+    /// Puts the elements in order along an axis, in this array; the function `sort` makes a new one.
+    #[pyo3(signature = (axis=-1, *, stable=None), text_signature = "(self, axis=-1, *, stable=None)")]
+    fn sort(&self, py: Python<'_>, axis: i64, stable: Option<bool>) -> PyResult<()> {
+        let _ = stable;
+        let sorted = build::sort(&self.node(), axis, false).map_err(crate::errors::recording)?;
+        self.replace(py, sorted)
     }
 
     /// The positions of the elements in order along an axis, as the function `argsort`; of the flattened array for `None`.
@@ -253,13 +280,13 @@ impl Array {
     /// The elements rounded to the nearest integer, halves to even, or to that many decimals.
     #[pyo3(signature = (decimals=0))]
     fn round(&self, py: Python<'_>, decimals: i32) -> PyResult<Array> {
-        let own = Operand::Array(self.node().clone());
+        let own = Operand::Array(self.node());
         if decimals == 0 {
             return recorded(py, build::elementwise(ScalarOp::Round, &[own]));
         }
         let integers = self.node().dtype.is_integer();
         if integers && decimals > 0 {
-            return Ok(Array::new(self.node().clone()));
+            return Ok(Array::new(self.node()));
         }
         // As NumPy: scale by a power of ten, round, scale back; integers through floats.
         let (scale, back) = match decimals {
@@ -278,7 +305,7 @@ impl Array {
 
     /// The product with a number, or the sum of products with an array, as `numpy.dot`.
     fn dot<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Array> {
-        let own = slf.get().node();
+        let own: &Arc<Lazy> = &slf.get().node();
         if let Some(number) = python_number(other)? {
             let pair = [Operand::Array(own.clone()), Operand::Scalar(number)];
             return recorded(slf.py(), build::elementwise(ScalarOp::Multiply, &pair));
@@ -313,7 +340,7 @@ impl Array {
     /// The imaginary part: zeros for real numbers.
     #[getter]
     fn imag(&self, py: Python<'_>) -> PyResult<Array> {
-        recorded(py, build::elementwise(ScalarOp::Imag, &[Operand::Array(self.node().clone())]))
+        recorded(py, build::elementwise(ScalarOp::Imag, &[Operand::Array(self.node())]))
     }
 }
 
@@ -329,8 +356,8 @@ fn of_complex<'py>(array: &Bound<'py, Array>, op: ScalarOp) -> PyResult<Bound<'p
 impl Array {
     fn flat_unless(&self, axis: Option<i64>) -> PyResult<(std::sync::Arc<fusewire_ir::lazy::Lazy>, i64)> {
         match axis {
-            Some(axis) => Ok((self.node().clone(), axis)),
-            None => Ok((build::reshape(self.node(), &[-1]).map_err(crate::errors::recording)?, 0)),
+            Some(axis) => Ok((self.node(), axis)),
+            None => Ok((build::reshape(&self.node(), &[-1]).map_err(crate::errors::recording)?, 0)),
         }
     }
 }

@@ -22,13 +22,13 @@ fn binary<'py>(
     let Some(other) = operand(other)? else {
         return Ok(py.NotImplemented().into_bound(py));
     };
-    let own = Operand::Array(array.get().node().clone());
+    let own = Operand::Array(array.get().node());
     let result = if reflected { build::elementwise(op, [other, own]) } else { build::elementwise(op, [own, other]) };
     Ok(Bound::new(py, recorded(py, result)?)?.into_any())
 }
 
 fn unary(op: ScalarOp, array: &Bound<'_, Array>) -> PyResult<Array> {
-    recorded(array.py(), build::elementwise(op, [Operand::Array(array.get().node().clone())]))
+    recorded(array.py(), build::elementwise(op, [Operand::Array(array.get().node())]))
 }
 
 fn matrix_product<'py>(
@@ -43,7 +43,7 @@ fn matrix_product<'py>(
     let Operand::Array(other) = other else {
         return Err(PyTypeError::new_err("matmul: a number cannot be multiplied as a matrix; use *"));
     };
-    let own = array.get().node();
+    let own = &array.get().node();
     let result = if reflected { build::matmul(&other, own) } else { build::matmul(own, &other) };
     Ok(Bound::new(py, recorded(py, result)?)?.into_any())
 }
@@ -99,7 +99,7 @@ impl Array {
         binary(ScalarOp::Remainder, slf, other, true)
     }
     fn __divmod__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<(Array, Array)> {
-        let (own, other) = (Operand::Array(slf.get().node().clone()), argument(other, "divmod")?);
+        let (own, other) = (Operand::Array(slf.get().node()), argument(other, "divmod")?);
         let pair = [own, other];
         Ok((
             recorded(slf.py(), build::elementwise(ScalarOp::FloorDivide, &pair))?,
@@ -107,7 +107,7 @@ impl Array {
         ))
     }
     fn __rdivmod__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<(Array, Array)> {
-        let (own, other) = (Operand::Array(slf.get().node().clone()), argument(other, "divmod")?);
+        let (own, other) = (Operand::Array(slf.get().node()), argument(other, "divmod")?);
         let pair = [other, own];
         Ok((
             recorded(slf.py(), build::elementwise(ScalarOp::FloorDivide, &pair))?,

@@ -10,7 +10,7 @@ use pyo3::{intern, prelude::*, types::PyDict};
 
 /// `fusewire.Array([1., 2.], dtype=float32)` once the values are there, else shape, dtype, device and the op.
 pub fn repr(array: &Bound<'_, Array>) -> PyResult<String> {
-    let node = array.get().node();
+    let node = &array.get().node();
     if node.buffer().is_none() {
         return Ok(format!(
             "fusewire.Array(shape={}, dtype={}, device={}, op={}, not computed)",

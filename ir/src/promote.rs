@@ -54,6 +54,19 @@ pub fn common(a: DType, b: DType) -> DType {
     }
 }
 
+/// May an array of the first dtype become one of the second in place (NumPy's `same_kind`)? Within a kind, and to a later one of
+/// bool, unsigned, signed, float, complex.
+pub fn same_kind(from: DType, to: DType) -> bool {
+    let rank = |dtype: DType| match dtype.kind() {
+        Kind::Bool => 0,
+        Kind::Unsigned => 1,
+        Kind::Signed => 2,
+        Kind::Float => 3,
+        Kind::Complex => 4,
+    };
+    rank(from) <= rank(to)
+}
+
 /// The smallest signed type that holds both; float64 where there is none.
 fn signed_unsigned(signed: DType, unsigned: DType) -> DType {
     if signed.size() > unsigned.size() {

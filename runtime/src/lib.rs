@@ -1,5 +1,6 @@
 //! Between a recorded graph and a device: plans, buffers, dispatch and caches.
 
+pub mod assign;
 pub mod backend;
 pub mod cache;
 pub mod compile;

@@ -55,5 +55,5 @@ def close(actual: Any, expected: Any, *, rtol: float | None = None) -> None:
     expected = np.asarray(expected)
     assert actual.dtype == expected.dtype
     assert actual.shape == expected.shape
-    tolerance = rtol or (2e-5 if expected.dtype == np.float32 else 1e-12)
+    tolerance = rtol or (2e-5 if expected.dtype in {np.dtype("f4"), np.dtype("c8")} else 1e-12)
     np.testing.assert_allclose(np.asarray(actual), expected, rtol=tolerance, atol=tolerance)

@@ -72,3 +72,30 @@ def test_lazy_apply():
 def test_default_dtypes():
     assert xpx.default_dtype(xp) == np.float64
     assert xpx.default_dtype(xp, "integral") == np.int64
+
+
+@pytest.mark.parametrize("method", ["set", "add", "subtract", "multiply", "divide", "power", "min", "max"])
+@pytest.mark.parametrize("index", [(0, slice(None)), 1, (slice(None), [0, 2]), "mask", (Ellipsis, -1)])
+@pytest.mark.parametrize("copy", [True, None])
+def test_at(method, index, copy):
+    def call(np):
+        x = np.asarray(A + 0.5)
+        where = x > 3 if index == "mask" else index
+        # A copy leaves the array as it is; without one it may change in place, as NumPy's does.
+        result = getattr(xpx.at(x)[where], method)(2.0, copy=copy)
+        return [result, x] if copy else [result]
+
+    both(call)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda np: xpx.create_diagonal(np.asarray(A), offset=1), lambda np: xpx.pad(np.asarray(A), 1, xp=np),
+        lambda np: xpx.tril_indices(3, xp=np), lambda np: xpx.triu_indices(3, offset=1, xp=np),
+        lambda np: xpx.partition(np.asarray(A[::-1]), 1, axis=0, xp=np)[1],
+        lambda np: xpx.argpartition(np.asarray(A[::-1]), 1, axis=0, xp=np)[1],
+    ],
+)  # fmt: skip
+def test_extra_functions_that_assign_and_sort(call):
+    both(call)

@@ -273,3 +273,25 @@ def test_numpys_functions_come_here():
 def test_errors(call, error, match):
     with pytest.raises(error, match=match):
         call(xp.ones((2, 3)))
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_complex_numbers(dtype):
+    rng = np.random.default_rng(6)
+    a = (rng.standard_normal((3, 4)) + 1j * rng.standard_normal((3, 4))).astype(dtype)
+    for call in (
+        lambda m, a: m.cov(a), lambda m, a: m.kron(a, a), lambda m, a: m.einsum("ij,kj->ik", a, a),
+        lambda m, a: m.einsum("ij,ij->", a, a), lambda m, a: m.diag(a, 1), lambda m, a: m.diag(a[0], -1),
+        lambda m, a: m.pad(a, 2, mode="reflect"), lambda m, a: m.isclose(a, a * (1 + 1e-9)),
+        lambda m, a: m.convolve(a[0], a[1, :2]), lambda m, a: m.atleast_3d(a),
+    ):  # fmt: skip
+        close(call(xp, xp.asarray(a)), call(np, a))
+    a[0, 0], a[1, 1], a[2, 2] = np.nan, complex(np.inf, np.nan), complex(np.nan, -np.inf)
+    for name in ("nansum", "nanprod", "nanmean", "nanvar", "nanstd"):
+        for axis in (None, 0, 1):
+            close(getattr(xp, name)(xp.asarray(a), axis), getattr(np, name)(a, axis))
+    close(xp.nancumsum(xp.asarray(a), 1), np.nancumsum(a, 1))
+    close(xp.nan_to_num(xp.asarray(a)), np.nan_to_num(a))
+    close(xp.nan_to_num(xp.asarray(a), nan=3.0, posinf=1.0), np.nan_to_num(a, nan=3.0, posinf=1.0))
+    assert xp.allclose(xp.asarray(a), xp.asarray(a), equal_nan=True) is bool(np.allclose(a, a, equal_nan=True))

@@ -11,36 +11,36 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fusewire as xp
-from support import DTYPES, INTEGERS, sample, same
+from support import DTYPES, INTEGERS, same, sample
 
-I = np.array([1, 0, -1, 1])
+ROWS = np.array([1, 0, -1, 1])
 KEYS: list[Any] = [
-    I,
-    I.tolist(),
-    (I, I),
-    (slice(None), I),
-    (0, slice(None), I),
-    (0, I),
-    (slice(None), 0, I % 2),
-    (I % 2, slice(1, None), 0),
-    (..., I),
+    ROWS,
+    ROWS.tolist(),
+    (ROWS, ROWS),
+    (slice(None), ROWS),
+    (0, slice(None), ROWS),
+    (0, ROWS),
+    (slice(None), 0, ROWS % 2),
+    (ROWS % 2, slice(1, None), 0),
+    (..., ROWS),
     (0, ..., [1, 2]),
     (slice(None), 0, ..., [1, 2]),
     (slice(None), [0], ..., [1]),
-    (I[:, None], I % 3),
-    (slice(None), None, I % 3),
-    (None, I, None),
-    (slice(None), I % 3, None, I),
+    (ROWS[:, None], ROWS % 3),
+    (slice(None), None, ROWS % 3),
+    (None, ROWS, None),
+    (slice(None), ROWS % 3, None, ROWS),
     ([[0, 1], [1, 0]], [[0], [2]], 1),
     ([0], [0], [0]),
     [],
     (slice(None), []),
-    (slice(None, None, -1), I),
+    (slice(None, None, -1), ROWS),
     (slice(1, None), [0]),
     (slice(0, 0), [0, 1]),
     np.zeros((0, 3), int),
     np.int64(1),
-    (np.array(1), I),
+    (np.array(1), ROWS),
     np.array([1, 0], dtype=np.uint8),
 ]
 
@@ -64,7 +64,10 @@ def mask_keys(a: np.ndarray[Any, Any]) -> list[Any]:
         np.True_,
         (True, 0),
         (slice(None), False),
-        (I % 2, True),
+        (ROWS % 2, True),
+        np.zeros(0, bool),
+        np.zeros((len(a), 0), bool),
+        (slice(None), np.zeros(0, bool)),
     ]
 
 
@@ -114,9 +117,13 @@ def test_masks_among_other_keys(key):
     same(xp.asarray(a)[mask & (xp.asarray(a) < 1)], a[(a > 0) & (a < 1)])
 
 
-@given(hnp.array_shapes(min_dims=1, max_dims=4, max_side=4).flatmap(
-    lambda s: st.tuples(st.just(s), hnp.integer_array_indices(s, result_shape=hnp.array_shapes(min_dims=0, min_side=0)))
-))
+@given(
+    hnp.array_shapes(min_dims=1, max_dims=4, max_side=4).flatmap(
+        lambda s: st.tuples(
+            st.just(s), hnp.integer_array_indices(s, result_shape=hnp.array_shapes(min_dims=0, min_side=0))
+        )
+    )
+)
 def test_one_array_an_axis(case):
     shape, index = case
     a = np.arange(np.prod(shape)).reshape(shape)
@@ -198,6 +205,15 @@ def test_computed_indices_are_checked_when_they_are_used(count):
         float(xp.sum(table[:, xp.where(index == 0, 1000, 5)]))
 
 
+def test_a_mask_may_be_empty_along_any_axis():
+    a = np.arange(6.0).reshape(2, 3)
+    for mask in (np.zeros((0,), bool), np.zeros((0, 3), bool), np.zeros((2, 0), bool)):
+        same(xp.asarray(a)[mask], a[mask])
+        x = xp.asarray(a)
+        x[mask] = 5
+        same(x, a)
+
+
 def test_nothing_can_be_taken_from_nothing():
     x = xp.zeros((0, 3))
     for f in (lambda: x[[0]], lambda: x[xp.arange(3) * 2], lambda: xp.take(x, xp.asarray([0]), axis=0)):
@@ -274,3 +290,12 @@ def test_huge_gathers_have_the_same_bits_on_any_number_of_threads():
         np.testing.assert_array_equal(results[0][0], other[0])
         assert results[0][1] == other[1]
         np.testing.assert_array_equal(results[0][2], other[2])
+
+
+def test_what_is_the_same_everywhere_is_not_stored_to_be_picked_from():
+    before = xp.debug.counters()["bytes_allocated"]
+    index = xp.arange(30_000) % 7
+    same(xp.zeros(30_000)[index], np.zeros(30_000))
+    assert float(xp.sum(xp.full((30_000, 2), 2.5)[index, 1])) == 75_000
+    same(xp.broadcast_to(xp.asarray([1.0]) + 1, (30_000,))[index] * 2, np.full(30_000, 4.0))
+    assert xp.debug.counters()["bytes_allocated"] - before < 2_000_000

@@ -63,7 +63,7 @@ impl Arrangement {
     }
 }
 
-/// A computed lazy array with these elements (row-major order), arranged in memory as asked.
+/// A computed lazy array with these elements (row-major order; of complex ones both parts), arranged in memory as asked.
 pub fn array(dtype: DType, shape: &[usize], elements: &[Scalar], arrangement: Arrangement) -> Arc<Lazy> {
     let strides = arrangement.strides(shape);
     let reach = |sign: isize| -> isize {
@@ -74,9 +74,12 @@ pub fn array(dtype: DType, shape: &[usize], elements: &[Scalar], arrangement: Ar
     let first = if shape.contains(&0) { 0 } else { -reach(-1) } as usize;
     let elements_spanned = first + reach(1).max(0) as usize + 1;
     let mut bytes = vec![0u8; (elements_spanned * dtype.size()).next_multiple_of(8)];
-    for (element, at) in elements.iter().zip(positions(shape, &strides)) {
+    let part = dtype.component().size();
+    for (element, at) in elements.chunks(dtype.size() / part).zip(positions(shape, &strides)) {
         let start = (first as isize + at) as usize * dtype.size();
-        bytes[start..start + dtype.size()].copy_from_slice(&element.bits().to_le_bytes()[..dtype.size()]);
+        for (value, bytes) in element.iter().zip(bytes[start..].chunks_mut(part)) {
+            bytes.copy_from_slice(&value.bits().to_le_bytes()[..part]);
+        }
     }
     let words = bytes.chunks_exact(8).map(|c| u64::from_le_bytes(c.try_into().expect("eight bytes"))).collect();
     let buffer = Buffer { storage: Arc::new(Words(words)), offset: first * dtype.size(), strides };
@@ -90,21 +93,26 @@ fn positions(shape: &[usize], strides: &[isize]) -> Vec<isize> {
     })
 }
 
-/// The elements of a computed lazy array.
+/// The elements of a computed lazy array; complex ones with an axis for their parts, as the interpreter has them.
 pub fn tensor(node: &Lazy) -> Tensor {
     let buffer = node.buffer().expect("the array is computed");
-    let size = node.dtype.size();
+    let (size, dtype) = (node.dtype.size(), node.dtype.component());
+    let parts = size / dtype.size();
     let elements = positions(&node.shape, &buffer.strides)
         .into_iter()
+        .flat_map(|at| (0..parts).map(move |part| at * size as isize + (part * dtype.size()) as isize))
         .map(|at| {
             let mut bits = [0u8; 8];
             // SAFETY: the buffer of a computed node covers all its elements, and nobody writes to it any more.
             unsafe {
-                let from = buffer.pointer().offset(at * size as isize);
-                std::ptr::copy_nonoverlapping(from, bits.as_mut_ptr(), size);
+                std::ptr::copy_nonoverlapping(buffer.pointer().offset(at), bits.as_mut_ptr(), dtype.size());
             }
-            Scalar::from_bits(node.dtype, u64::from_le_bytes(bits))
+            Scalar::from_bits(dtype, u64::from_le_bytes(bits))
         })
         .collect();
-    Tensor::new(node.dtype, &node.shape, elements).expect("as many elements as the shape says")
+    let mut shape = node.shape.to_vec();
+    if parts == 2 {
+        shape.push(2);
+    }
+    Tensor::new(dtype, &shape, elements).expect("as many elements as the shape says")
 }

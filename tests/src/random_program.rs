@@ -46,14 +46,15 @@ pub fn random_program(seed: u64) -> Vec<Arc<Lazy>> {
 
 /// An input related to the common shape, so that operands often broadcast.
 fn random_input(random: &mut Rng, common: &[usize]) -> Arc<Lazy> {
-    let dtype = DType::REAL[random.usize(0..DType::REAL.len())];
+    let dtype = DType::ALL[random.usize(0..DType::ALL.len())];
     let shape: Vec<usize> = match random.u8(0..4) {
         0 => common.iter().map(|&d| if random.bool() { 1 } else { d }).collect(),
         1 if !common.is_empty() => common[1..].to_vec(),
         _ => common.to_vec(),
     };
-    let count = shape.iter().product();
-    let elements: Vec<Scalar> = (0..count).map(|_| random_element(random, dtype)).collect();
+    let part = dtype.component();
+    let count = shape.iter().product::<usize>() * (dtype.size() / part.size());
+    let elements: Vec<Scalar> = (0..count).map(|_| random_element(random, part)).collect();
     let arrangement = Arrangement::ALL[random.usize(0..Arrangement::ALL.len())];
     array(dtype, &shape, &elements, arrangement)
 }
@@ -73,9 +74,10 @@ fn pick(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Arc<Lazy> {
 
 fn random_operand(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Operand {
     match random.u8(0..5) {
-        0 => Operand::Scalar(match random.u8(0..3) {
-            0 => Weak::Bool(random.bool()),
-            1 => Weak::Int(random.i64(0..5).into()),
+        0 => Operand::Scalar(match random.u8(0..10) {
+            0..=2 => Weak::Bool(random.bool()),
+            3..=5 => Weak::Int(random.i64(0..5).into()),
+            6 => Weak::Complex(f64::from(random.i8(-4..5)), f64::from(random.i8(-4..5))),
             _ => Weak::Float(f64::from(random.i8(-4..5))),
         }),
         _ => Operand::Array(pick(random, arrays)),
@@ -119,6 +121,7 @@ fn random_call(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
         26 if keep => build::sort(&x, axis, random.bool()),
         26 if rank > 1 => build::argsort(&x, axis, random.bool()),
         26 => build::reshape(&x, &[-1]),
+        27 if keep && random.bool() => random_assignment(random, arrays, &x),
         27 if keep => random_index(random, &x),
         27 => random_take(random, arrays, &x, axis),
         28 if keep => build::expand_dims(&x, &[axis]),
@@ -142,11 +145,19 @@ fn random_elementwise(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<La
     if !operands.iter().any(|o| matches!(o, Operand::Array(_))) {
         operands[0] = Operand::Array(pick(random, arrays));
     }
+    let complex = operands.iter().any(|o| matches!(o, Operand::Array(x) if x.dtype.is_complex()));
+    if complex && matches!(row.op, S::Abs | S::Sign) {
+        return random_elementwise(random, arrays);
+    }
     bounded(&build::elementwise(row.op, operands)?, 60)
 }
 
 /// Floats kept between -limit and limit, NaN as 0; integers wrap anyway.
 fn bounded(x: &Arc<Lazy>, limit: i128) -> Recorded<Arc<Lazy>> {
+    if x.dtype.is_complex() {
+        let part = |op| bounded(&build::elementwise(op, &[Operand::Array(x.clone())])?, limit);
+        return build::of_parts(&part(S::Real)?, &part(S::Imag)?);
+    }
     if !x.dtype.is_float() {
         return Ok(x.clone());
     }
@@ -165,15 +176,15 @@ fn small(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     bounded(x, 4)
 }
 
-/// Floats as -1, 0, 1, whose products are exact.
+/// Floats as -1, 0, 1, whose products are exact; products of complex numbers have one order.
 fn signs(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     if x.dtype.is_float() { build::elementwise(S::Sign, &[Operand::Array(bounded(x, 4)?)]) } else { Ok(x.clone()) }
 }
 
 /// Anything but float32 from wide integers, which rounds, and integers from floats that may not fit.
 fn random_target(random: &mut Rng, from: DType) -> DType {
-    let to = DType::REAL[random.usize(0..DType::REAL.len())];
-    if to.is_float() && from.is_integer() && from.size() > 1 { from } else { to }
+    let to = DType::ALL[random.usize(0..DType::ALL.len())];
+    if (to.is_float() || to.is_complex()) && from.is_integer() && from.size() > 1 { from } else { to }
 }
 
 /// Elements at indices that are computed too, and always inside.
@@ -203,7 +214,23 @@ fn random_take(random: &mut Rng, arrays: &[Arc<Lazy>], x: &Arc<Lazy>, axis: i64)
     }
 }
 
+/// The array with other elements at an index.
+fn random_assignment(random: &mut Rng, arrays: &[Arc<Lazy>], x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+    let items = random_items(random, x);
+    let value = match random_operand(random, arrays) {
+        Operand::Array(value) if value.dtype.is_float() && !x.dtype.is_float() => Operand::Array(bounded(&value, 60)?),
+        value => value,
+    };
+    let (part, value) = build::assigned_part(x, &items, &build::fit(&value, x.dtype)?)?;
+    build::assign(x, &part, &value)
+}
+
 fn random_index(random: &mut Rng, x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+    let items = random_items(random, x);
+    build::index(x, &items)
+}
+
+fn random_items(random: &mut Rng, x: &Arc<Lazy>) -> SmallVec<[IndexItem; 4]> {
     let mut items: SmallVec<[IndexItem; 4]> = SmallVec::new();
     for &extent in &x.shape {
         let bound = |random: &mut Rng| random.bool().then(|| random.i64(-(extent as i64) - 1..extent as i64 + 2));
@@ -216,5 +243,5 @@ fn random_index(random: &mut Rng, x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
             }
         });
     }
-    build::index(x, &items)
+    items
 }

@@ -40,6 +40,7 @@ const UNSAFE: &[&str] = &[
     "frontend-py/src/",
     "runtime/src/pool.rs",
     "runtime/src/positions.rs",
+    "runtime/src/assign.rs",
     "runtime/src/reserve.rs",
     "runtime/src/fork.rs",
     "runtime/src/interpreter.rs",

@@ -79,7 +79,7 @@ pub fn asarray<'py>(
 
 /// An array of ours in another dtype or memory.
 fn convert<'py>(array: &Bound<'py, Array>, dtype: Option<DType>, policy: Copy) -> PyResult<Bound<'py, Array>> {
-    let node = array.get().node();
+    let node = &array.get().node();
     match dtype.filter(|&d| d != node.dtype) {
         Some(other) if policy == Copy::Never => Err(PyValueError::new_err(format!(
             "copy=False, but a copy is needed to make {} of {}",
@@ -116,7 +116,7 @@ fn stacked(sequence: &Bound<'_, PyAny>, dtype: Option<DType>, depth: usize) -> P
         if is_sequence(&item) && holds_arrays(&item, depth) {
             return stacked(&item, dtype, depth - 1);
         }
-        asarray(&item, dtype.map(DTypeArgument), None, None).map(|part| part.get().node().clone())
+        asarray(&item, dtype.map(DTypeArgument), None, None).map(|part| part.get().node())
     };
     let parts = sequence.try_iter()?.map(|item| part(item?)).collect::<PyResult<Vec<_>>>()?;
     build::stack(&parts, 0).map_err(errors::recording)

@@ -10,4 +10,5 @@ pub mod linalg;
 pub mod linear;
 pub mod manipulation;
 pub mod reductions;
+pub mod sets;
 pub mod sorting;

@@ -81,7 +81,7 @@ pub(super) fn gather(x: &Arc<Lazy>, axes: &[usize], indices: &[Arc<Lazy>], place
 }
 
 /// The node. The array's leading axes may have extent 1 where the shape has another, and the indices may broadcast.
-fn gathered(array: Arc<Lazy>, indices: &[Arc<Lazy>], shape: Shape) -> Recorded<Arc<Lazy>> {
+pub(super) fn gathered(array: Arc<Lazy>, indices: &[Arc<Lazy>], shape: Shape) -> Recorded<Arc<Lazy>> {
     check_size(&shape, array.dtype)?;
     if shape.contains(&0) {
         return zeros(shape, array.dtype);

@@ -11,6 +11,7 @@ use crate::{
     lazy::Lazy,
     node::View,
     shape::Shape,
+    value::Strides,
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub enum Key {
     Positions {
         /// Integers of any dtype; negative ones count from the end.
         array: Arc<Lazy>,
-        /// Where a mask was true: the extent of the mask's axis, which must be that of the array's.
+        /// Where a mask was true: the extent of the mask's axis, which must be that of the array's, or 0.
         mask: Option<usize>,
     },
     /// Positions along a new axis of extent 1: what a 0-d mask is.
@@ -59,21 +60,16 @@ pub fn index_arrays(x: &Arc<Lazy>, keys: &[Key], outside: Outside<'_>) -> Record
 }
 
 /// An index with arrays, as a view and the arrays that pick along some of its axes.
-struct Picked {
-    view: Arc<Lazy>,
-    axes: SmallVec<[usize; 4]>,
-    arrays: Vec<Arc<Lazy>>,
+pub(super) struct Picked {
+    pub view: Arc<Lazy>,
+    pub axes: SmallVec<[usize; 4]>,
+    pub arrays: Vec<Arc<Lazy>>,
     /// How many of the other axes stand before those of the arrays in the result.
-    place: usize,
+    pub place: usize,
 }
 
-fn pick(x: &Arc<Lazy>, keys: &[Key], outside: Outside<'_>) -> Recorded<Picked> {
-    let item = |key: &Key| match key {
-        Key::Item(item) => *item,
-        Key::Positions { .. } => IndexItem::Slice { start: None, stop: None, step: None },
-        Key::NewAxis(_) => IndexItem::NewAxis,
-    };
-    let items: SmallVec<[IndexItem; 8]> = keys.iter().map(item).collect();
+pub(super) fn pick(x: &Arc<Lazy>, keys: &[Key], outside: Outside<'_>) -> Recorded<Picked> {
+    let items: SmallVec<[IndexItem; 8]> = keys.iter().map(Key::item).collect();
     let view = index(x, &items)?;
     let left = x.shape.len() - items.iter().filter(|i| i.takes_an_axis()).count();
     // An ellipsis separates picks also where it stands for no axes.
@@ -95,7 +91,8 @@ fn pick(x: &Arc<Lazy>, keys: &[Key], outside: Outside<'_>) -> Recorded<Picked> {
             arrays.push(array.clone());
         }
         match key {
-            Key::Positions { mask: Some(extent), .. } if *extent != x.shape[from] => {
+            // The standard lets a mask be empty along any axis: it is true nowhere.
+            Key::Positions { mask: Some(extent), .. } if *extent != x.shape[from] && *extent != 0 => {
                 return Err(RecordError::index(format!(
                     "boolean index did not match indexed array along axis {from}; size of axis is {} but size of \
                      corresponding boolean axis is {extent}",
@@ -116,6 +113,25 @@ fn pick(x: &Arc<Lazy>, keys: &[Key], outside: Outside<'_>) -> Recorded<Picked> {
     Ok(Picked { view, axes, arrays, place })
 }
 
+impl Key {
+    /// The array among the keys that it is.
+    pub fn array(&self) -> Option<&Arc<Lazy>> {
+        match self {
+            Key::Item(_) => None,
+            Key::Positions { array, .. } | Key::NewAxis(array) => Some(array),
+        }
+    }
+
+    /// What the key is in the view from which its array picks.
+    pub(super) fn item(&self) -> IndexItem {
+        match self {
+            Key::Item(item) => *item,
+            Key::Positions { .. } => IndexItem::Slice { start: None, stop: None, step: None },
+            Key::NewAxis(_) => IndexItem::NewAxis,
+        }
+    }
+}
+
 impl IndexItem {
     fn takes_an_axis(self) -> bool {
         matches!(self, IndexItem::Int(_) | IndexItem::Slice { .. })
@@ -124,6 +140,49 @@ impl IndexItem {
 
 /// `x[items]`.
 pub fn index(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Arc<Lazy>> {
+    let Part { starts, steps, kept, result, .. } = part(x, items)?;
+    let identity = kept == x.shape && steps.iter().all(|&s| s == 1) && starts.iter().all(|&s| s == 0);
+    let sliced = if identity { x.clone() } else { view(View::Slice { starts, steps }, x, kept)? };
+    check_size(&result, x.dtype)?;
+    reshaped(&sliced, result)
+}
+
+/// The part of an array that an index without arrays means.
+pub struct Part {
+    /// The first position on each axis of the array.
+    pub(super) starts: SmallVec<[i64; 4]>,
+    /// From one position to the next.
+    pub(super) steps: SmallVec<[i64; 4]>,
+    /// How many positions.
+    pub(super) kept: Shape,
+    /// The shape of the result: without the axes of integers, with new ones.
+    pub(super) result: Shape,
+    /// The axis of the array that each axis of the result is; none for new ones.
+    pub(super) axes: SmallVec<[Option<usize>; 4]>,
+}
+
+/// Part of an array's memory.
+pub struct Region {
+    /// Elements from the array's element `[0, 0, ...]` to the part's.
+    pub offset: isize,
+    /// The extents.
+    pub shape: Shape,
+    /// Elements from one index to the next.
+    pub strides: Strides,
+}
+
+impl Part {
+    /// The part's memory in an array of these strides.
+    pub fn region(&self, strides: &[isize]) -> Region {
+        Region {
+            offset: self.starts.iter().zip(strides).map(|(&start, &stride)| start as isize * stride).sum(),
+            shape: self.kept.clone(),
+            strides: self.steps.iter().zip(strides).map(|(&step, &stride)| step as isize * stride).collect(),
+        }
+    }
+}
+
+pub(super) fn part(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Part> {
     let rank = x.shape.len();
     let consumed = items.iter().filter(|i| i.takes_an_axis()).count();
     if consumed > rank {
@@ -136,7 +195,7 @@ pub fn index(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Arc<Lazy>> {
     }
     let (mut starts, mut steps) = (SmallVec::<[i64; 4]>::new(), SmallVec::<[i64; 4]>::new());
     // The extents after slicing, and after dropping integer axes and adding new ones.
-    let (mut kept, mut result) = (Shape::new(), Shape::new());
+    let (mut kept, mut result, mut axes) = (Shape::new(), Shape::new(), SmallVec::new());
     let mut ellipsis_seen = false;
     let whole = SmallVec::<[IndexItem; 4]>::from_elem(
         IndexItem::Slice { start: None, stop: None, step: None },
@@ -158,7 +217,10 @@ pub fn index(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Arc<Lazy>> {
     for item in expanded {
         match item {
             IndexItem::Ellipsis => {}
-            IndexItem::NewAxis => result.push(1),
+            IndexItem::NewAxis => {
+                result.push(1);
+                axes.push(None);
+            }
             IndexItem::Int(position) => {
                 let axis = starts.len();
                 let extent = x.shape[axis];
@@ -176,6 +238,7 @@ pub fn index(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Arc<Lazy>> {
             IndexItem::Slice { start, stop, step } => {
                 let extent = x.shape[starts.len()];
                 let (start, step, length) = resolve(start, stop, step, extent)?;
+                axes.push(Some(starts.len()));
                 starts.push(start);
                 steps.push(step);
                 kept.push(length);
@@ -183,10 +246,7 @@ pub fn index(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Arc<Lazy>> {
             }
         }
     }
-    let identity = kept == x.shape && steps.iter().all(|&s| s == 1) && starts.iter().all(|&s| s == 0);
-    let sliced = if identity { x.clone() } else { view(View::Slice { starts, steps }, x, kept)? };
-    check_size(&result, x.dtype)?;
-    reshaped(&sliced, result)
+    Ok(Part { starts, steps, kept, result, axes })
 }
 
 /// Python's `slice.indices`: start, step and length on an axis. Where nothing is selected the start is 0, so that no

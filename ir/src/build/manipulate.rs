@@ -146,7 +146,7 @@ fn roll_axis(x: &Arc<Lazy>, shift: i128, a: usize) -> Recorded<Arc<Lazy>> {
 }
 
 /// Concatenation of arrays of one dtype and of shapes that agree but for the axis.
-fn joined(parts: &[Arc<Lazy>], a: usize) -> Recorded<Arc<Lazy>> {
+pub(super) fn joined(parts: &[Arc<Lazy>], a: usize) -> Recorded<Arc<Lazy>> {
     if let [one] = parts {
         return Ok(one.clone());
     }

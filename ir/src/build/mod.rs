@@ -4,6 +4,7 @@
 //! One leniency is left to capture: an element-wise op's operands may have fewer or unit axes, and capture makes the
 //! broadcast explicit. That keeps recording `x * 2` at two nodes.
 
+mod assign;
 mod call;
 mod complex;
 mod create;
@@ -15,12 +16,14 @@ pub mod linalg;
 mod linear;
 mod manipulate;
 mod reduce;
+mod search;
 mod sort;
 
+pub use assign::{aligned, assign, assign_where, assigned_by_owner, assigned_part, destinations, fit};
 pub use create::{arange, eye, full, linspace, ones, tri, zeros};
 pub use elementwise::{astype, cast, clip, elementwise, where_};
 pub use gather::{Outside, out_of_bounds, take, take_along_axis};
-pub use index::{IndexItem, Key, index, index_arrays};
+pub use index::{IndexItem, Key, Part, Region, index, index_arrays};
 pub use linear::{matmul, matrix_transpose, tensordot, vecdot};
 pub use manipulate::{
     broadcast_arrays, broadcast_shapes, broadcast_to, concat, diff, expand_dims, flip, meshgrid, moveaxis,
@@ -28,6 +31,9 @@ pub use manipulate::{
 };
 pub use reduce::{
     Axis, all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std, sum, var,
+};
+pub use search::{
+    Ordered, along_axis_keys, counts, inverse, isin, ordered, ordered_values, repeat, repeat_each, searchsorted,
 };
 pub use sort::{argsort, sort};
 
@@ -178,8 +184,9 @@ fn integer(value: i64, dtype: DType) -> Recorded<Arc<Lazy>> {
     number(Weak::Int(value.into()), dtype, true)
 }
 
-/// The complex number with these parts, floats of one dtype.
-fn of_parts(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+/// The complex numbers with these parts, floats of one dtype. Fails with TypeError for other dtypes, ValueError when the shapes do
+/// not broadcast.
+pub fn of_parts(re: &Arc<Lazy>, im: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     elementwise::map2(ScalarOp::Complex, re, im)
 }
 

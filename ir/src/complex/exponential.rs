@@ -62,7 +62,9 @@ fn expm1_double(b: &mut B<'_>, z: Z) -> Z {
     let square = b.mul(sine, sine);
     let correction = b.mul(square, minus_two);
     let re = b.fma(less, cosine, correction);
-    let real = is_zero(b, z.im);
+    // The standard's answer for either zero is 0.0.
+    let (real, zero) = (is_zero(b, z.im), b.lit(re, 0.0));
+    let less = b.add(less, zero);
     let re = b.select(real, less, re);
     let (minus_infinity, minus_one) = (b.lit(re, f64::NEG_INFINITY), b.lit(re, -1.0));
     let nothing = b.bin(S::Equal, z.re, minus_infinity);
@@ -300,11 +302,10 @@ fn tanh_double(b: &mut B<'_>, z: Z) -> Z {
     let turn = b.mul(turn, four);
     let im = b.mul(turn, decay);
     let unit = b.bin(S::Copysign, one, z.re);
-    let (infinite, finite) = (b.un(S::IsInf, z.re), b.un(S::IsFinite, z.im));
-    let nowhere = b.un(S::Not, finite);
-    let vanishes = b.bin(S::And, infinite, nowhere);
+    // The standard has a zero of the sign of y for every y, where C's Annex G has the sign of sin(2y).
+    let infinite = b.un(S::IsInf, z.re);
     let signed = b.bin(S::Copysign, zero, z.im);
-    let im = b.select(vanishes, signed, im);
+    let im = b.select(infinite, signed, im);
     let no_number = b.un(S::IsNan, im);
     let re = b.select(no_number, im, unit);
     let Z { re, im } = select(b, far, Z { re, im }, near);

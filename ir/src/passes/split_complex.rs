@@ -43,12 +43,7 @@ pub fn split(graph: &Graph) -> Graph {
     for id in graph.reached() {
         split.values[id.0 as usize] = split.rewrite(graph.node(id));
     }
-    let roots = graph.roots.iter().map(|&root| match split.values[root.0 as usize] {
-        Value::Real(node) => node,
-        _ => split.pair(root),
-    });
-    let roots = roots.collect();
-    split.new.roots = roots;
+    split.new.roots = graph.roots.iter().map(|&root| split.in_memory(root)).collect();
     split.new
 }
 
@@ -102,17 +97,13 @@ impl Split<'_> {
                 let indices: SmallVec<[NodeId; 3]> = node.inputs[1..].iter().map(|&i| self.real(i)).collect();
                 Value::Parts(self.parts(node.inputs[0]).map(|part| self.new.gather(part, &indices)))
             }
-            Op::Call(routine) => {
-                let inputs: SmallVec<[NodeId; 3]> = node
-                    .inputs
-                    .iter()
-                    .map(|&i| if routine.takes_complex() { self.pair(i) } else { self.real(i) })
-                    .collect();
-                if node.dtype.is_complex() {
-                    let component = node.dtype.component();
-                    return Value::Pair(self.new.call(*routine, &inputs, component, paired(&node.shape)));
-                }
-                Value::Real(self.new.call(*routine, &inputs, node.dtype, node.shape.clone()))
+            // A routine works in memory, hence on pairs.
+            Op::Call(_) => {
+                let inputs = node.inputs.iter().map(|&i| self.in_memory(i)).collect();
+                let (complex, dtype) = (node.dtype.is_complex(), node.dtype.component());
+                let shape = if complex { paired(&node.shape) } else { node.shape.clone() };
+                let call = self.new.add(Node { op: node.op.clone(), inputs, dtype, shape });
+                if complex { Value::Pair(call) } else { Value::Real(call) }
             }
             Op::Dot => {
                 let [[a, b], [c, d]] = [self.parts(node.inputs[0]), self.parts(node.inputs[1])];
@@ -176,6 +167,14 @@ impl Split<'_> {
             }
         }
         self.new.view(view, operand, paired(shape))
+    }
+
+    /// A real node, or the pair of a complex one.
+    fn in_memory(&mut self, id: NodeId) -> NodeId {
+        match self.values[id.0 as usize] {
+            Value::Real(node) => node,
+            Value::Parts(_) | Value::Pair(_) | Value::Unknown => self.pair(id),
+        }
     }
 
     fn real(&self, id: NodeId) -> NodeId {

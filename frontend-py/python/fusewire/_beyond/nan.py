@@ -99,6 +99,9 @@ def nan_to_num(
     result = xp.asarray(x)
     if not _inexact(result):
         return result.copy() if copy else result
+    if isdtype(result.dtype, "complex floating"):
+        real, imaginary = (nan_to_num(part(result), copy, nan, posinf, neginf) for part in (xp.real, xp.imag))
+        return xp.astype(real + 1j * imaginary, result.dtype, copy=False)
     limits = finfo(result)
     result = xp.where(result == _INF, limits.max if posinf is None else posinf, result)
     result = xp.where(result == -_INF, limits.min if neginf is None else neginf, result)

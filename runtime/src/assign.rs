@@ -1,0 +1,180 @@
+//! Writing elements into the memory of an array that nobody else holds, and finding which of many values each element of an
+//! array gets. Values go in their order, so of several for one element the last stays. Host memory only.
+
+use crate::{backend::Backend, error::Error, pool::HostBlock};
+use fusewire_ir::{
+    build::Region,
+    dtype::DType,
+    lazy::Lazy,
+    shape::Shape,
+    value::{Buffer, Strides, dense_strides},
+};
+use smallvec::{SmallVec, smallvec};
+use std::{ptr::copy_nonoverlapping, sync::Arc};
+
+/// Can nobody see what is written into the array's memory but those who hold one of these references to the node?
+pub fn is_exclusive(node: &Arc<Lazy>, holders: usize) -> bool {
+    let overlaps =
+        |buffer: &Buffer| node.shape.iter().zip(&buffer.strides).any(|(&extent, &stride)| extent > 1 && stride == 0);
+    node.buffer().is_some_and(|buffer| {
+        Arc::strong_count(node) == holders
+            && Arc::strong_count(&buffer.storage) == 1
+            && buffer.storage.as_any().is::<HostBlock>()
+            && !overlaps(buffer)
+    })
+}
+
+/// Writes the values to a part of the array. Both are computed and of one dtype, the values broadcast to the part, and the
+/// array is exclusive.
+pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) {
+    let (Some(to), Some(from)) = (node.buffer(), values.buffer()) else { return };
+    let size = node.dtype.size();
+    let start = to.pointer().wrapping_offset(part.offset * size as isize);
+    let sources = broadcast_strides(values, from, &part.shape);
+    for_each_row(&part.shape, &part.strides, &sources, &mut |[to, from], length, [to_step, from_step]| {
+        let (to, from) =
+            (start.wrapping_offset(to * size as isize), from_start(values).wrapping_offset(from * size as isize));
+        copy_row(to, to_step, from, from_step, length, size);
+    });
+}
+
+/// Writes the values to these elements of the array, which are counted row-major. Errs, having written some, when a position
+/// is outside; what is computed concurrently may have changed it.
+pub fn write_elements(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(), Error> {
+    let (Some(to), Some(at), Some(from)) = (node.buffer(), destinations.buffer(), values.buffer()) else {
+        return Err(Error::Internal("an assignment to what is not computed".into()));
+    };
+    let (size, count) = (node.dtype.size(), node.shape.iter().product::<usize>());
+    let dense = dense_strides(&node.shape) == to.strides;
+    let sources = broadcast_strides(values, from, &destinations.shape);
+    let mut outside = None;
+    for_each_row(&destinations.shape, &at.strides, &sources, &mut |[at_row, from], length, [at_step, from_step]| {
+        for i in 0..length as isize {
+            // SAFETY: the row is inside the computed array of destinations, which is int64.
+            let position = unsafe { at.pointer().cast::<i64>().wrapping_offset(at_row + i * at_step).read() };
+            let Some(position) = usize::try_from(position).ok().filter(|&p| p < count) else {
+                outside.get_or_insert(position);
+                continue;
+            };
+            let place = if dense { position as isize } else { strided(position, &node.shape, &to.strides) };
+            let place = to.pointer().wrapping_offset(place * size as isize);
+            let source = from_start(values).wrapping_offset((from + i * from_step) * size as isize);
+            copy_row(place, 0, source, 0, 1, size);
+        }
+    });
+    outside.map_or(Ok(()), |position| Err(Error::Internal(format!("element {position} of {count} was assigned to"))))
+}
+
+/// For each element of an array of the shape, the number of the last of the destinations that is this element, or -1.
+pub fn owners(shape: &Shape, destinations: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
+    let count = shape.iter().product::<usize>();
+    let bytes = count.checked_mul(8).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
+    let storage = backend.allocate(bytes)?;
+    // SAFETY: the block has room for so many int64, is aligned, and belongs to nobody else yet.
+    let owners = unsafe {
+        let start = storage.pointer().cast::<i64>();
+        for i in 0..count {
+            start.add(i).write(-1);
+        }
+        std::slice::from_raw_parts_mut(start, count)
+    };
+    let Some(at) = destinations.buffer() else { return Err(Error::Internal("destinations are not computed".into())) };
+    let none: Strides = smallvec![0; destinations.shape.len()];
+    let mut number = 0i64;
+    for_each_row(&destinations.shape, &at.strides, &none, &mut |[row, _], length, [step, _]| {
+        for i in 0..length as isize {
+            // SAFETY: the row is inside the computed array of destinations, which is int64.
+            let position = unsafe { at.pointer().cast::<i64>().wrapping_offset(row + i * step).read() };
+            if let Some(owner) = usize::try_from(position).ok().and_then(|p| owners.get_mut(p)) {
+                *owner = number;
+            }
+            number += 1;
+        }
+    });
+    Ok(Lazy::computed(Buffer::dense(storage, shape), DType::I64, shape.clone(), destinations.device))
+}
+
+fn from_start(values: &Lazy) -> *const u8 {
+    values.buffer().map_or(std::ptr::null(), |buffer| buffer.pointer())
+}
+
+/// Copies elements one by one, in order.
+fn copy_row(to: *mut u8, to_step: isize, from: *const u8, from_step: isize, length: usize, size: usize) {
+    match size {
+        1 => copy::<1>(to, to_step, from, from_step, length),
+        2 => copy::<2>(to, to_step, from, from_step, length),
+        4 => copy::<4>(to, to_step, from, from_step, length),
+        8 => copy::<8>(to, to_step, from, from_step, length),
+        _ => copy::<16>(to, to_step, from, from_step, length),
+    }
+}
+
+fn copy<const SIZE: usize>(to: *mut u8, to_step: isize, from: *const u8, from_step: isize, length: usize) {
+    let size = SIZE as isize;
+    // SAFETY: both rows lie inside computed arrays with elements of this size; the one that is written belongs to the caller
+    // alone, so they do not overlap.
+    unsafe {
+        if to_step == 1 && from_step == 1 {
+            return copy_nonoverlapping(from, to, length * SIZE);
+        }
+        for i in 0..length as isize {
+            copy_nonoverlapping(
+                from.wrapping_offset(i * from_step * size),
+                to.wrapping_offset(i * to_step * size),
+                SIZE,
+            );
+        }
+    }
+}
+
+/// The strides with which an array broadcasts to a shape.
+fn broadcast_strides(values: &Lazy, buffer: &Buffer, shape: &[usize]) -> Strides {
+    let mut strides: Strides = smallvec![0; shape.len() - values.shape.len()];
+    strides.extend(
+        values.shape.iter().zip(&buffer.strides).map(|(&extent, &stride)| if extent == 1 { 0 } else { stride }),
+    );
+    strides
+}
+
+/// Where an element that is counted row-major lies.
+fn strided(mut position: usize, shape: &[usize], strides: &[isize]) -> isize {
+    let mut place = 0;
+    for (&extent, &stride) in shape.iter().zip(strides).rev() {
+        place += (position % extent) as isize * stride;
+        position /= extent;
+    }
+    place
+}
+
+/// Calls `row` for each row of a shape, in order, with where it begins in two arrays, its length and its steps there.
+fn for_each_row(
+    shape: &[usize],
+    first: &[isize],
+    second: &[isize],
+    row: &mut dyn FnMut([isize; 2], usize, [isize; 2]),
+) {
+    if shape.contains(&0) {
+        return;
+    }
+    let Some((&length, outer)) = shape.split_last() else { return row([0, 0], 1, [0, 0]) };
+    let steps = [first[outer.len()], second[outer.len()]];
+    let mut index: SmallVec<[usize; 4]> = smallvec![0; outer.len()];
+    let mut at = [0isize; 2];
+    loop {
+        row(at, length, steps);
+        let mut axis = outer.len();
+        loop {
+            let Some(next) = axis.checked_sub(1) else { return };
+            axis = next;
+            index[axis] += 1;
+            at[0] += first[axis];
+            at[1] += second[axis];
+            if index[axis] < outer[axis] {
+                break;
+            }
+            at[0] -= first[axis] * outer[axis] as isize;
+            at[1] -= second[axis] * outer[axis] as isize;
+            index[axis] = 0;
+        }
+    }
+}
