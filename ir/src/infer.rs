@@ -54,6 +54,14 @@ pub fn product<D: Extent>(left: &[D], right: &[D]) -> Extents<D> {
     shape
 }
 
+/// What an array in memory holds: pairs of floats are complex numbers.
+fn held<D: Extent>((dtype, shape): (DType, &[D])) -> (DType, &[D]) {
+    match shape.split_last() {
+        Some((&last, rest)) if Some(last) == D::PAIR => (dtype.complex(), rest),
+        _ => (dtype, shape),
+    }
+}
+
 /// Is the axis list ascending and inside the rank?
 fn ascending(axes: &Axes, rank: usize) -> bool {
     axes.windows(2).all(|w| w[0] < w[1]) && axes.last().is_none_or(|&a| (a as usize) < rank)
@@ -181,21 +189,16 @@ fn check_call<D: Extent>(
     shape: &[D],
 ) -> Result<(), String> {
     let want = |condition: bool, what: &str| if condition { Ok(()) } else { Err(what.to_owned()) };
+    let operands: SmallVec<[(DType, &[D]); 2]> = operands.iter().map(|&operand| held(operand)).collect();
+    let (dtype, shape) = held((dtype, shape));
     let takes = operands[0].0;
     want(operands.iter().all(|o| o.0 == takes), "the operands must have one dtype")?;
-    let operands_are_pairs = routine.takes_complex() && takes.is_float();
-    let numbers = if operands_are_pairs { takes.complex() } else { takes };
-    let Some(result) = routine.result_dtype(numbers) else {
+    let Some(result) = routine.result_dtype(takes) else {
         return Err(format!("{} does not take {takes}", routine.name()));
     };
-    let result_is_pairs = result.is_complex() && dtype.is_float();
-    let given = if result_is_pairs { result.component() } else { result };
-    want(given == dtype, &format!("the result of {} is {given}", routine.name()))?;
-    let stripped = |shape: &'_ [D], pairs: bool| shape.len() - usize::from(pairs && !shape.is_empty());
-    let shape = &shape[..stripped(shape, result_is_pairs)];
-    let of = |number: usize| &operands[number].1[..stripped(operands[number].1, operands_are_pairs)];
-    let operand = of(0);
-    want((0..operands.len()).all(|i| of(i).len() >= routine.core_rank()), "an operand has too few axes")?;
+    want(result == dtype, &format!("the result of {} is {result}", routine.name()))?;
+    let operand = operands[0].1;
+    want(operands.iter().all(|o| o.1.len() >= routine.core_rank()), "an operand has too few axes")?;
     let batch = operand.len() - routine.core_rank();
     let square = || want(operand[batch] == operand[batch + 1], "the matrices must be square");
     let flat = || want(shape.len() == 1, "several results are a flat array");
@@ -213,7 +216,7 @@ fn check_call<D: Extent>(
             }
             Linear::Solve => {
                 square()?;
-                let right = of(1);
+                let right = operands[1].1;
                 let fits = right.len() == operand.len() && right[..batch + 1] == operand[..batch + 1];
                 want(fits, "the right sides must fit the matrices")?;
                 want(right == shape, "the result has the shape of the right sides")
