@@ -76,6 +76,13 @@ mod _fusewire {
         };
     }
 
+    /// What `fusewire.linalg` and `fusewire.fft` are built on.
+    #[pymodule]
+    mod routines {
+        #[pymodule_export]
+        use crate::functions::linalg::{cholesky, det, eigh, eigvalsh, inv, qr, slogdet, solve, svd, svdvals};
+    }
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::diagnostics::start();
@@ -83,6 +90,7 @@ mod _fusewire {
         crate::functions::elementwise::register(module)?;
         // `from _fusewire import *` is to give the namespace alone.
         module.index()?.call_method1("remove", ("engine",))?;
+        module.index()?.call_method1("remove", ("routines",))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -5,6 +5,7 @@ pub mod creation;
 pub mod elementwise;
 pub mod indexing;
 pub mod inspection;
+pub mod linalg;
 pub mod linear;
 pub mod manipulation;
 pub mod reductions;

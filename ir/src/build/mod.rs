@@ -11,6 +11,7 @@ mod create;
 mod elementwise;
 mod gather;
 mod index;
+pub mod linalg;
 mod linear;
 mod manipulate;
 mod reduce;
