@@ -75,6 +75,12 @@ pub fn from_numpy(array: &Bound<'_, PyUntypedArray>, dtype: Option<DType>, copy:
         return Ok(node);
     }
     let target = match (found, dtype) {
+        (Layout::Native(own) | Layout::Swapped(own), Some(other))
+            if own.is_complex() && !other.is_complex() && other != DType::Bool =>
+        {
+            let (own, other) = (own.numpy_name(), other.numpy_name());
+            return Err(PyTypeError::new_err(format!("a NumPy array of dtype {own} cannot become one of {other}")));
+        }
         (Layout::Native(own) | Layout::Swapped(own), dtype) => dtype.unwrap_or(own),
         (Layout::Foreign, _) => {
             return Err(PyTypeError::new_err(format!(

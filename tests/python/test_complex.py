@@ -134,8 +134,17 @@ def test_complex_numbers_become_no_real_ones():
     for name in [n for n in DTYPES if n != "bool"]:
         with pytest.raises(TypeError, match=f"complex128 cannot become {name}"):
             xp.astype(x, name)
-    with pytest.raises(TypeError, match="float64"):
-        xp.full((2,), 1j, dtype=xp.float64)
+    for call in (
+        lambda: xp.full((2,), 1j, dtype=xp.float64),
+        lambda: xp.asarray(1j, dtype=xp.float64),
+        lambda: xp.asarray(np.array([1j]), dtype=xp.float64),
+        lambda: xp.asarray(x, dtype=xp.float64),
+        lambda: xp.zeros(2).__setitem__(0, 1j),
+        lambda: xp.zeros(2).__setitem__(0, x[0]),
+        lambda: operator.iadd(xp.zeros(2), x),
+    ):
+        with pytest.raises(TypeError):
+            call()
 
 
 @pytest.mark.parametrize(
@@ -458,3 +467,23 @@ def test_products(dtype, extent):
             near(xp.cumulative_prod(x, axis=axis), np.cumprod(a, axis=axis), ulps=200)
     same(xp.cumulative_prod(xp.asarray([1j, 2], dtype=dtype), include_initial=True), np.array([1, 1j, 2j], dtype))
     same(xp.prod(xp.asarray([1, 2, 3]), dtype=dtype), np.asarray(6, dtype))
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+def test_computed_positions_and_assignment(dtype):
+    a = values(dtype, (4, 6))
+    x = xp.asarray(a) * 1
+    rows, columns = np.array([3, 0, 0]), np.array([1, -1, 5])
+    same(x[xp.asarray(rows), xp.asarray(columns)], a[rows, columns])
+    same(x[xp.asarray(a.real > 0)], a[a.real > 0])
+    same(xp.take(x, xp.asarray(rows), axis=0), np.take(a, rows, axis=0))
+    b = a.copy()
+    for target in (x, b):
+        wrap = xp.asarray if target is x else np.asarray
+        target[0, 1] = 5j
+        target[:, 2] = wrap([1, 2j, 3, 4])
+        target[wrap(rows), wrap(columns)] = 1 - 1j
+        target[target.real > 0.5] = 7
+        target[1] += 1j
+        target *= 2
+    same(x, b)

@@ -290,3 +290,12 @@ def test_huge_gathers_have_the_same_bits_on_any_number_of_threads():
         np.testing.assert_array_equal(results[0][0], other[0])
         assert results[0][1] == other[1]
         np.testing.assert_array_equal(results[0][2], other[2])
+
+
+def test_what_is_the_same_everywhere_is_not_stored_to_be_picked_from():
+    before = xp.debug.counters()["bytes_allocated"]
+    index = xp.arange(30_000) % 7
+    same(xp.zeros(30_000)[index], np.zeros(30_000))
+    assert float(xp.sum(xp.full((30_000, 2), 2.5)[index, 1])) == 75_000
+    same(xp.broadcast_to(xp.asarray([1.0]) + 1, (30_000,))[index] * 2, np.full(30_000, 4.0))
+    assert xp.debug.counters()["bytes_allocated"] - before < 2_000_000

@@ -3,7 +3,7 @@
 //! Writing into the memory of an array that nobody else holds is the caller's too.
 
 use super::{
-    IndexItem, Key, Operand, Outside, cast, check_size, common_shape,
+    IndexItem, Key, Operand, Outside, astype, cast, check_size, common_shape,
     create::{full, iota},
     elementwise, expanded, flip,
     gather::gathered,
@@ -23,10 +23,10 @@ use crate::{
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// The value as an array of the dtype, as NumPy converts on assignment.
+/// The value as an array of the dtype, as NumPy converts on assignment; but complex numbers become no real ones (TypeError).
 pub fn fit(value: &Operand, dtype: DType) -> Recorded<Arc<Lazy>> {
     match value {
-        Operand::Array(value) => cast(value, dtype),
+        Operand::Array(value) => astype(value, dtype),
         Operand::Scalar(value) => full(Shape::new(), *value, dtype),
     }
 }

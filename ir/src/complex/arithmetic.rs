@@ -1,6 +1,6 @@
 //! Arithmetic and comparison of complex numbers.
 
-use super::{B, Z, is_zero, select};
+use super::{B, Z, converted, is_zero, select};
 use crate::{dtype::DType, emit::V, ops::ScalarOp as S};
 
 pub(crate) fn add(b: &mut B<'_>, a: &[Z]) -> Z {
@@ -31,9 +31,10 @@ pub(crate) fn square(b: &mut B<'_>, a: &[Z]) -> Z {
 }
 
 /// Smith's division, as NumPy does it: neither the quotient of the divisor's parts nor what it scales overflows. Division by
-/// zero divides the parts.
+/// zero divides the parts. On float64 parts, as functions are.
 pub(crate) fn divide(b: &mut B<'_>, a: &[Z]) -> Z {
-    let (x, y) = (a[0], a[1]);
+    let own = b.dtype(a[0].re);
+    let (x, y) = (converted(b, a[0], DType::F64), converted(b, a[1], DType::F64));
     let (re, im) = (b.abs(y.re), b.abs(y.im));
     let flat = b.bin(S::GreaterEqual, re, im);
     let (large, small) = (b.select(flat, y.re, y.im), b.select(flat, y.im, y.re));
@@ -49,7 +50,8 @@ pub(crate) fn divide(b: &mut B<'_>, a: &[Z]) -> Z {
     let (re_sum, im_sum) = (b.select(flat, re_flat, re_steep), b.select(flat, im_flat, im_steep));
     let quotient = Z { re: b.div(re_sum, divisor), im: b.div(im_sum, divisor) };
     let infinite = Z { re: b.div(x.re, re), im: b.div(x.im, re) };
-    select(b, by_zero, infinite, quotient)
+    let quotient = select(b, by_zero, infinite, quotient);
+    converted(b, quotient, own)
 }
 
 pub(crate) fn reciprocal(b: &mut B<'_>, a: &[Z]) -> Z {
