@@ -80,7 +80,10 @@ mod _fusewire {
     #[pymodule]
     mod routines {
         #[pymodule_export]
-        use crate::functions::linalg::{cholesky, det, eigh, eigvalsh, inv, qr, slogdet, solve, svd, svdvals};
+        use crate::functions::{
+            fft::{transform, transform_real, transform_to_real},
+            linalg::{cholesky, det, eig, eigh, eigvals, eigvalsh, inv, qr, slogdet, solve, svd, svdvals},
+        };
     }
 
     #[pymodule_init]

@@ -65,6 +65,6 @@ fn op_name(node: &Lazy) -> &'static str {
         Op::Concat { .. } => "concat",
         Op::Gather => "take",
         Op::Dot => "matmul",
-        Op::Call(routine) => routine.name(),
+        Op::Call(routine) => routine.public_name(),
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     dtype::DType,
     node::{Form, Op, View},
-    routine::Routine,
+    routine::{Linear, Routine},
     shape::{Axes, Dim},
 };
 use smallvec::SmallVec;
@@ -52,14 +52,6 @@ pub fn product<D: Extent>(left: &[D], right: &[D]) -> Extents<D> {
         *last = n;
     }
     shape
-}
-
-/// What an array in memory holds: pairs of floats are complex numbers.
-fn held<D: Extent>((dtype, shape): (DType, &[D])) -> (DType, &[D]) {
-    match shape.split_last() {
-        Some((&last, rest)) if Some(last) == D::PAIR => (dtype.complex(), rest),
-        _ => (dtype, shape),
-    }
 }
 
 /// Is the axis list ascending and inside the rank?
@@ -177,49 +169,65 @@ pub fn check<F: Form, D: Extent>(
             want(left[rank - 1] == right[rank - 2], "the summed extents must agree")?;
             want(product(left, right).as_slice() == shape, "the result is [batch..., m, n]")
         }
-        Op::Call(routine) => {
-            let operands: SmallVec<[(DType, &[D]); 2]> = operands.iter().map(|&operand| held(operand)).collect();
-            let (dtype, shape) = held((dtype, shape));
-            let takes = operands[0].0;
-            want(operands.iter().all(|o| o.0 == takes), "the operands must have one dtype")?;
-            let Some(result) = routine.result_dtype(takes) else {
-                return Err(format!("{} does not take {takes}", routine.name()));
-            };
-            want(result == dtype, &format!("the result of {} is {result}", routine.name()))?;
-            let core = routine.core_rank();
-            want(operands.iter().all(|o| o.1.len() >= core), "an operand has too few axes")?;
-            let (operand, core) = (operands[0].1, operands[0].1.len() - core);
-            let square = |o: &[D]| o[o.len() - 2] == o[o.len() - 1];
-            let all_but_last = |rank: usize| &operand[..rank - 1];
-            match routine {
-                Routine::Sort { .. } | Routine::Argsort { .. } => {
-                    want(operand == shape, "the result has the operand's shape")
-                }
-                Routine::Cholesky | Routine::Inv => {
-                    want(square(operand), "the matrices must be square")?;
-                    want(operand == shape, "the result has the operand's shape")
-                }
-                Routine::Solve => {
-                    want(square(operand), "the matrices must be square")?;
-                    let right = operands[1].1;
-                    let fits = right.len() == operand.len() && right[..core + 1] == *all_but_last(operand.len());
-                    want(fits, "the right sides must fit the matrices")?;
-                    want(right == shape, "the result has the shape of the right sides")
-                }
-                Routine::Eigvalsh => {
-                    want(square(operand), "the matrices must be square")?;
-                    want(shape == all_but_last(operand.len()), "the result has an eigenvalue a row")
-                }
-                // The least of two extents is known when the plan runs.
-                Routine::Svdvals => {
-                    want(shape.len() == core + 1 && shape[..core] == operand[..core], "the batches must agree")
-                }
-                Routine::Slogdet | Routine::Eigh => {
-                    want(square(operand), "the matrices must be square")?;
-                    want(shape.len() == 1, "several results are a flat array")
-                }
-                Routine::Qr { .. } | Routine::Svd { .. } => want(shape.len() == 1, "several results are a flat array"),
-            }
+        Op::Call(routine) => check_call(*routine, operands, dtype, shape),
+    }
+}
+
+/// Checks a call. Complex arrays may be pairs: real ones with one more axis.
+fn check_call<D: Extent>(
+    routine: Routine,
+    operands: &[(DType, &[D])],
+    dtype: DType,
+    shape: &[D],
+) -> Result<(), String> {
+    let want = |condition: bool, what: &str| if condition { Ok(()) } else { Err(what.to_owned()) };
+    let takes = operands[0].0;
+    want(operands.iter().all(|o| o.0 == takes), "the operands must have one dtype")?;
+    let operands_are_pairs = routine.takes_complex() && takes.is_float();
+    let numbers = if operands_are_pairs { takes.complex() } else { takes };
+    let Some(result) = routine.result_dtype(numbers) else {
+        return Err(format!("{} does not take {takes}", routine.name()));
+    };
+    let result_is_pairs = result.is_complex() && dtype.is_float();
+    let given = if result_is_pairs { result.component() } else { result };
+    want(given == dtype, &format!("the result of {} is {given}", routine.name()))?;
+    let stripped = |shape: &'_ [D], pairs: bool| shape.len() - usize::from(pairs && !shape.is_empty());
+    let shape = &shape[..stripped(shape, result_is_pairs)];
+    let of = |number: usize| &operands[number].1[..stripped(operands[number].1, operands_are_pairs)];
+    let operand = of(0);
+    want((0..operands.len()).all(|i| of(i).len() >= routine.core_rank()), "an operand has too few axes")?;
+    let batch = operand.len() - routine.core_rank();
+    let square = || want(operand[batch] == operand[batch + 1], "the matrices must be square");
+    let flat = || want(shape.len() == 1, "several results are a flat array");
+    // Extents that are worked out from others are checked when the plan runs.
+    let batches = || want(shape.len() == batch + 1 && shape[..batch] == operand[..batch], "the batches must agree");
+    match routine {
+        Routine::Sort { .. } | Routine::Argsort { .. } | Routine::Fft { .. } => {
+            want(operand == shape, "the result has the operand's shape")
         }
+        Routine::Rfft | Routine::Irfft { .. } => batches(),
+        Routine::Linear { what, .. } => match what {
+            Linear::Cholesky | Linear::Inv => {
+                square()?;
+                want(operand == shape, "the result has the operand's shape")
+            }
+            Linear::Solve => {
+                square()?;
+                let right = of(1);
+                let fits = right.len() == operand.len() && right[..batch + 1] == operand[..batch + 1];
+                want(fits, "the right sides must fit the matrices")?;
+                want(right == shape, "the result has the shape of the right sides")
+            }
+            Linear::Eigvalsh | Linear::Eigvals => {
+                square()?;
+                want(shape == &operand[..batch + 1], "the result has an eigenvalue a row")
+            }
+            Linear::Svdvals => batches(),
+            Linear::Slogdet | Linear::Eigh | Linear::Eig => {
+                square()?;
+                flat()
+            }
+            Linear::Qr { .. } | Linear::Svd { .. } => flat(),
+        },
     }
 }

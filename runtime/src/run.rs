@@ -256,7 +256,7 @@ impl<'a> Run<'a> {
         let shape: Shape = array.extents.iter().map(|&row| self.values[row] as usize).collect();
         // What a routine writes follows from its operands; that it fits is not left to the graph.
         let taken: SmallVec<[&[usize]; 2]> = operands.iter().map(|operand| operand.shape.as_slice()).collect();
-        if call.routine.result_shape(&taken).as_ref() != Some(&shape) {
+        if call.routine.result_shape_of_pairs(&taken).as_ref() != Some(&shape) {
             let name = call.routine.name();
             return Err(Error::Internal(format!("the result of {name} of {taken:?} was recorded as {shape:?}")));
         }

@@ -397,3 +397,104 @@ def test_the_module_can_be_imported_first():
     code = "import fusewire.linalg as linalg; print(linalg.det([[2.0, 0.0], [0.0, 3.0]]).item())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert abs(float(done.stdout) - 6) < 1e-12
+
+
+def random_complex(shape, dtype="complex128", seed=0):
+    return (random(shape, "float64", seed) + 1j * random(shape, "float64", seed + 1)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (3, 5, 5), (2, 0, 0), (0, 2, 2), (40, 40)])
+def test_complex_square_matrices(shape, dtype):
+    n = shape[-1]
+    a = (random_complex(shape, dtype) + 2 * n * np.eye(n)).astype(dtype)
+    x = xp.asarray(a)
+    near(xp.linalg.inv(x), np.linalg.inv(a))
+    scale = dtype_of(dtype)(max(1, 2 * n))
+    near(xp.linalg.det(x / scale), np.linalg.det(a / scale))
+    sign, logarithm = xp.linalg.slogdet(x)
+    near(sign, np.asarray(np.linalg.slogdet(a).sign))
+    near(logarithm, np.asarray(np.linalg.slogdet(a).logabsdet))
+    b = random_complex((*shape[:-1], 3), dtype, seed=1)
+    near(xp.linalg.solve(x, xp.asarray(b)), np.linalg.solve(a, b))
+    near(xp.linalg.solve(x, xp.asarray(b.real.copy())), np.linalg.solve(a, b.real))
+    definite = a @ np.conj(np.swapaxes(a, -1, -2))
+    near(xp.linalg.cholesky(xp.asarray(definite)), np.linalg.cholesky(definite))
+    near(xp.linalg.cholesky(xp.asarray(definite), upper=True), np.linalg.cholesky(definite, upper=True))
+    near(xp.linalg.eigvalsh(xp.asarray(definite)), np.linalg.eigvalsh(definite))
+    values, vectors = xp.linalg.eigh(xp.asarray(definite))
+    near(values, np.linalg.eigvalsh(definite))
+    product = (np.asarray(vectors) * np.asarray(values)[..., None, :]) @ np.conj(
+        np.swapaxes(np.asarray(vectors), -1, -2)
+    )
+    assert largest(product - definite) <= 50 * max(n, 1) * eps(a.real) * max(1, largest(definite))
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("shape", [(1, 1), (4, 6), (6, 4), (3, 7, 2), (0, 3), (30, 9)])
+def test_complex_rectangular_matrices(shape, dtype):
+    a = random_complex(shape, dtype)
+    x = xp.asarray(a)
+    for mode in ("reduced", "complete"):
+        q, r = xp.linalg.qr(x, mode=mode)
+        near(q @ r, a)
+        near(
+            xp.conj(q.mT) @ q,
+            np.broadcast_to(np.eye(q.shape[-1], dtype=dtype), (*shape[:-2], q.shape[-1], q.shape[-1])),
+        )
+    for full in (True, False):
+        u, s, vh = xp.linalg.svd(x, full_matrices=full)
+        expected = np.linalg.svd(a, full_matrices=full)
+        assert [part.shape for part in (u, s, vh)] == [part.shape for part in expected]
+        near(s, expected.S)
+        least = min(shape[-2:])
+        near((u[..., :least] * s[..., None, :]) @ vh[..., :least, :], a)
+    near(xp.linalg.svdvals(x), np.linalg.svdvals(a))
+    for order in ("fro", "nuc", 2, 1):
+        near(xp.linalg.matrix_norm(x, ord=order), np.asarray(np.linalg.matrix_norm(a, ord=order)))
+    near(xp.linalg.vector_norm(x), np.asarray(np.linalg.vector_norm(a)))
+    if 0 not in shape:
+        near(xp.linalg.pinv(x), np.linalg.pinv(a), scale=200)
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, "complex64", "complex128", "int64"])
+@pytest.mark.parametrize("shape", [(0, 0), (1, 1), (2, 2), (3, 5, 5), (0, 3, 3), (30, 30)])
+def test_eigenvalues_of_any_matrix(shape, dtype):
+    a = (
+        (random_complex(shape) * 5).astype(dtype)
+        if dtype.startswith("complex")
+        else (random(shape, "float64") * 5).astype(dtype)
+    )
+    x = xp.asarray(a)
+    values, vectors = xp.linalg.eig(x)
+    wanted = "complex64" if dtype in {"float32", "complex64"} else "complex128"
+    assert values.dtype == vectors.dtype == wanted
+    got_values, got_vectors = np.asarray(values), np.asarray(vectors)
+    residual = a @ got_vectors - got_vectors * got_values[..., None, :]
+    precision = np.finfo(wanted).eps
+    assert largest(residual) <= 50 * max(1, shape[-1]) * precision * max(1, largest(a))
+    assert np.allclose(np.linalg.norm(got_vectors, axis=-2), 1, atol=100 * precision)
+    again = np.asarray(xp.linalg.eigvals(x))
+    expected = np.linalg.eigvals(a.astype("complex128"))
+    for ours, others in zip(again.reshape(-1, shape[-1]), expected.reshape(-1, shape[-1]), strict=True):
+        distances = np.abs(ours[:, None] - others[None, :])
+        assert largest(distances.min(axis=1, initial=np.inf)) <= 1e3 * max(1, shape[-1]) * precision * max(
+            1, largest(a)
+        )
+    if np.dtype(dtype).kind != "c":
+        assert np.array_equal(np.sort_complex(np.conj(got_values)), np.sort_complex(got_values))
+
+
+def test_eigenvalues_of_special_matrices():
+    near(xp.linalg.eigvals(xp.asarray([[0.0, 1.0], [-1.0, 0.0]])).imag ** 2, np.asarray([1.0, 1.0]))
+    near(
+        xp.sort(xp.real(xp.linalg.eigvals(xp.asarray(np.triu(np.full((6, 6), 3.0)) + np.diag(np.arange(6.0)))))),
+        np.arange(6.0) + 3,
+    )
+    near(xp.linalg.eigvals(xp.zeros((3, 3))), np.zeros(3, complex))
+    with pytest.raises(xp.linalg.LinAlgError, match="eig: the matrix holds NaN or infinity"):
+        xp.linalg.eig(xp.full((3, 3), xp.nan))[0].compute()
+    for scale in (1e-200, 1e200):
+        a = random((6, 6), "float64") * scale
+        values, vectors = map(np.asarray, xp.linalg.eig(xp.asarray(a)))
+        assert largest(a / scale @ vectors - vectors * (values / scale)) < 1e-13

@@ -1,4 +1,4 @@
-"""Every name of the standard is here with the standard's signature, but for those that are named as absent."""
+"""Every name of the standard is here with the standard's signature."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import pytest
 
 import fusewire as xp
 from standard import ATTRIBUTES, CONSTANTS, DTYPES, FFT, INSPECTION, LINALG, MAIN, METHODS, OPERATORS
-
-# What is not here yet.
-ABSENT = {"fft", "eig", "eigvals"}
 
 
 def name_of(line):
@@ -24,7 +21,7 @@ def signature(function, skip=0):
     return str(inspect.Signature([p.replace(annotation=p.empty) for p in parameters]))
 
 
-@pytest.mark.parametrize("line", [line for line in MAIN if name_of(line) not in ABSENT])
+@pytest.mark.parametrize("line", MAIN)
 def test_functions_have_the_standards_signatures(line):
     function = getattr(xp, name_of(line))
     assert name_of(line) + signature(function) == line
@@ -34,15 +31,12 @@ def test_functions_have_the_standards_signatures(line):
 
 @pytest.mark.parametrize(("extension", "line"), [("linalg", line) for line in LINALG] + [("fft", line) for line in FFT])
 def test_extensions_have_the_standards_signatures(extension, line):
-    if extension in ABSENT or name_of(line) in ABSENT:
-        assert not hasattr(getattr(xp, extension, None), name_of(line)), "no longer absent"
-        return
     function = getattr(getattr(xp, extension), name_of(line))
     assert name_of(line) + signature(function) == line
     assert len(inspect.getdoc(function)) > 20
 
 
-@pytest.mark.parametrize("line", [line for line in METHODS if name_of(line) not in ABSENT])
+@pytest.mark.parametrize("line", METHODS)
 def test_methods_have_the_standards_signatures(line):
     method = getattr(xp.Array, name_of(line))
     wanted = line[len(name_of(line)) :]
@@ -54,11 +48,6 @@ def test_methods_have_the_standards_signatures(line):
     required = [p for p in parameters if p.default is p.empty]
     assert len(required) == wanted.count(",")
     assert all(p.kind is p.POSITIONAL_ONLY for p in parameters)
-
-
-def test_what_is_absent_is_absent():
-    here = {name for name in ABSENT if hasattr(xp, name) or hasattr(xp.Array, name)}
-    assert not here, f"no longer absent: {sorted(here)}"
 
 
 @pytest.mark.parametrize("name", OPERATORS)

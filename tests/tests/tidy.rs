@@ -26,6 +26,8 @@ const SECRETS: &[(&str, &str)] = &[
     ("cranelift", "jit-cpu"),
     ("gemm", "jit-cpu"),
     ("faer", "jit-cpu"),
+    ("rustfft", "jit-cpu"),
+    ("realfft", "jit-cpu"),
     ("rayon", "jit-cpu"),
 ];
 

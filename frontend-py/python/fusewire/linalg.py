@@ -1,8 +1,9 @@
 """Linear algebra: the standard's ``linalg`` extension.
 
 Matrices are the last two axes, leading axes a batch. Calls are recorded like any other; factorisations are computed by
-a library, each matrix of a batch on one thread. Integers and booleans become float64. Shapes that do not fit raise
-ValueError at the call; values without a result (a singular matrix, say) raise ``LinAlgError`` when they are computed.
+a library, each matrix of a batch on one thread, in double precision. Integers and booleans become float64. Shapes that
+do not fit raise ValueError at the call; values without a result (a singular matrix, say) raise ``LinAlgError`` when
+they are computed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ __all__ = [
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "inv",
     "matmul",
@@ -48,6 +51,13 @@ __all__ = [
 
 class LinAlgError(np.linalg.LinAlgError):
     """Values for which a routine of linear algebra has no result; the message names the call and the matrix."""
+
+
+class EigResult(NamedTuple):
+    """What ``eig`` gives."""
+
+    eigenvalues: Array
+    eigenvectors: Array
 
 
 class EighResult(NamedTuple):
@@ -80,7 +90,7 @@ class SVDResult(NamedTuple):
 
 
 def cholesky(x: _Operand, /, *, upper: bool = False) -> Array:
-    """Return the lower triangular ``L`` with ``x = L @ L.mT``, or the upper triangular ``U`` with ``x = U.mT @ U``.
+    """Return the lower triangular ``L`` with ``x = L @ L^H``, or the upper triangular ``U`` with ``x = U^H @ U``.
 
     Only that triangle of ``x`` is read. Raises LinAlgError for matrices that are not positive definite.
     """
@@ -128,8 +138,24 @@ def diagonal(x: _Operand, /, *, offset: int = 0) -> Array:
     return flat[..., start : start + (count - 1) * (columns + 1) + 1 : columns + 1]
 
 
+def eig(x: _Operand, /) -> EigResult:
+    """Return the eigenvalues of square matrices, and the eigenvectors, of length 1, as columns; both complex.
+
+    Raises ValueError when the matrices are not square, LinAlgError for NaN and infinity.
+    """
+    return EigResult(*routines.eig(x))
+
+
+def eigvals(x: _Operand, /) -> Array:
+    """Return the eigenvalues of square matrices, complex.
+
+    Raises ValueError when the matrices are not square, LinAlgError for NaN and infinity.
+    """
+    return routines.eigvals(x)
+
+
 def eigh(x: _Operand, /) -> EighResult:
-    """Return the eigenvalues of symmetric matrices in ascending order, and the eigenvectors as columns.
+    """Return the eigenvalues of symmetric or Hermitian matrices in ascending order, and the eigenvectors as columns.
 
     Only the lower triangle is read. Raises ValueError when the matrices are not square.
     """
@@ -137,7 +163,7 @@ def eigh(x: _Operand, /) -> EighResult:
 
 
 def eigvalsh(x: _Operand, /) -> Array:
-    """Return the eigenvalues of symmetric matrices in ascending order.
+    """Return the eigenvalues of symmetric or Hermitian matrices in ascending order.
 
     Only the lower triangle is read. Raises ValueError when the matrices are not square.
     """
@@ -160,7 +186,8 @@ def matrix_norm(x: _Operand, /, *, keepdims: bool = False, ord: float | Literal[
     """
     x = _floating(_matrices(x, "matrix_norm"))
     axes = (-2, -1)
-    if ord in {"fro", None}:
+    # All norms of a matrix without elements are 0, but for the least of nothing.
+    if ord in {"fro", None} or (0 in x.shape[-2:] and ord in {1, 2, np.inf}):
         return xp.sqrt(xp.sum(_squares(x), axis=axes, keepdims=keepdims))
     if ord in {1, -1, np.inf, -np.inf}:
         by_columns = ord in {1, -1}
@@ -297,13 +324,13 @@ def vector_norm(
     if axis is None:
         norm = vector_norm(xp.reshape(x, (-1,)), axis=0, ord=ord)
         return xp.reshape(norm, (1,) * x.ndim) if keepdims else norm
-    if ord == np.inf:
+    if ord == np.inf and x.size > 0:
         return xp.max(xp.abs(x), axis=axis, keepdims=keepdims)
     if ord == -np.inf:
         return xp.min(xp.abs(x), axis=axis, keepdims=keepdims)
     if ord == 0:
         return xp.astype(xp.count_nonzero(x, axis=axis, keepdims=keepdims), xp.abs(x).dtype)
-    if ord == 1:
+    if ord in {1, np.inf}:
         return xp.sum(xp.abs(x), axis=axis, keepdims=keepdims)
     if ord == 2:
         return xp.sqrt(xp.sum(_squares(x), axis=axis, keepdims=keepdims))
@@ -327,7 +354,7 @@ def _matrices(x: Any, name: str) -> Array:
 
 
 def _squares(x: Array) -> Array:
-    return x * x
+    return xp.real(x) ** 2 + xp.imag(x) ** 2 if x.dtype.kind == "c" else x * x
 
 
 def _adjoint(x: Array) -> Array:

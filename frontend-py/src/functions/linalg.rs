@@ -71,6 +71,18 @@ pub fn eigvalsh(x: &Bound<'_, PyAny>) -> PyResult<Array> {
     recorded(x.py(), linalg::eigvalsh(&array(x, "eigvalsh")?))
 }
 
+/// Eigenvalues and eigenvectors of any square matrix.
+#[pyfunction]
+pub fn eig<'py>(x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    several(x.py(), linalg::eig(&array(x, "eig")?))
+}
+
+/// Eigenvalues of any square matrix.
+#[pyfunction]
+pub fn eigvals(x: &Bound<'_, PyAny>) -> PyResult<Array> {
+    recorded(x.py(), linalg::eigvals(&array(x, "eigvals")?))
+}
+
 fn several(py: Python<'_>, results: Recorded<Several>) -> PyResult<Bound<'_, PyTuple>> {
     recorded_tuple(py, results.map(|results| results.into_vec()))
 }

@@ -1,13 +1,13 @@
 //! Recording calls of libraries' routines.
 
-use super::{check_size, record, reshaped, sliced};
+use super::{axis, check_size, manipulate, record, reshaped, sliced};
 use crate::{
     error::{RecordError, Recorded},
     lazy::{Lazy, Operands},
     node::Op,
     routine::Routine,
 };
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
 /// A call of a routine of one result. The operands have the axes it needs and one dtype.
@@ -40,4 +40,15 @@ pub(super) fn call_of_several(routine: Routine, operands: Operands) -> Recorded<
         start += count;
     }
     Ok(results)
+}
+
+/// A call of a routine that goes along the last axis, for any axis; `name` is the function's for the error.
+pub(super) fn call_along(name: &str, routine: Routine, x: &Arc<Lazy>, along: i64) -> Recorded<Arc<Lazy>> {
+    let rank = x.shape.len();
+    let along = axis(along, rank, name)?;
+    // Exchanging two axes is its own inverse.
+    let mut order: SmallVec<[usize; 4]> = (0..rank).collect();
+    order.swap(along, rank - 1);
+    let result = call(routine, smallvec![manipulate::permuted(x, &order)?])?;
+    manipulate::permuted(&result, &order)
 }

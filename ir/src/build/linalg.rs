@@ -1,6 +1,7 @@
 //! Linear algebra that libraries compute: factorisations and what follows from them. Matrices are the last two axes.
 //!
-//! As in NumPy, float32 is computed in float64 and rounded at the end, and integers and booleans become float64.
+//! As in NumPy, single precision is computed in double precision and rounded at the end, and integers and booleans become
+//! float64.
 
 use super::{
     Operand,
@@ -15,7 +16,7 @@ use crate::{
     lazy::Lazy,
     ops::ScalarOp as S,
     promote::common,
-    routine::Routine,
+    routine::{Linear, Routine},
     shape::Shape,
 };
 use smallvec::{SmallVec, smallvec};
@@ -27,20 +28,21 @@ pub type Several = SmallVec<[Arc<Lazy>; 3]>;
 /// The triangular factor: lower, or upper, for which the upper triangle is read.
 pub fn cholesky(x: &Arc<Lazy>, upper: bool) -> Recorded<Arc<Lazy>> {
     let (x, dtype) = square(x, "cholesky")?;
-    let lower = |x: Arc<Lazy>| one(Routine::Cholesky, x, dtype);
-    if upper { matrix_transpose(&lower(matrix_transpose(&x)?)?) } else { lower(x) }
+    let lower = |x: Arc<Lazy>| one(Linear::Cholesky, x, dtype);
+    if upper { adjoint(&lower(adjoint(&x)?)?) } else { lower(x) }
 }
 
 /// The sign and the logarithm of the absolute value of the determinant.
 pub fn slogdet(x: &Arc<Lazy>) -> Recorded<Several> {
     let (x, dtype) = square(x, "slogdet")?;
-    several(Routine::Slogdet, x, dtype)
+    several(Linear::Slogdet, x, dtype)
 }
 
 /// The determinant.
 pub fn det(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     let (x, dtype) = square(x, "det")?;
-    let mut parts = several(Routine::Slogdet, x, DType::F64)?;
+    let double = x.dtype;
+    let mut parts = several(Linear::Slogdet, x, double)?;
     let (logarithm, sign) = (parts.pop(), parts.pop());
     let (Some(sign), Some(logarithm)) = (sign, logarithm) else { unreachable!("slogdet has two results") };
     let modulus = elementwise(S::Exp, [Operand::Array(logarithm)])?;
@@ -50,14 +52,15 @@ pub fn det(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
 /// The inverse.
 pub fn inv(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     let (x, dtype) = square(x, "inv")?;
-    one(Routine::Inv, x, dtype)
+    one(Linear::Inv, x, dtype)
 }
 
 /// The solution of `a @ x = b`; `b` is a vector if it has one axis, otherwise matrices that broadcast with those of `a`.
 pub fn solve(a: &Arc<Lazy>, b: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     let (matrices, a_dtype) = square(a, "solve")?;
     let dtype = common(a_dtype, floating(b.dtype));
-    let b = cast(b, matrices.dtype)?;
+    let double = common(dtype, DType::F64);
+    let (matrices, b) = (cast(&matrices, double)?, cast(b, double)?);
     let mismatch =
         || RecordError::value(format!("solve: shapes {} and {} do not fit", tuple(&a.shape), tuple(&b.shape)));
     let is_vector = b.shape.len() == 1;
@@ -77,7 +80,8 @@ pub fn solve(a: &Arc<Lazy>, b: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
         let shape: Shape = batch.iter().copied().chain([n, columns]).collect();
         expanded(x, &shape)
     };
-    let solution = call(Routine::Solve, smallvec![stacked(&matrices, n)?, stacked(&right, columns)?])?;
+    let operands = smallvec![stacked(&matrices, n)?, stacked(&right, columns)?];
+    let solution = call(Routine::Linear { what: Linear::Solve, complex: double.is_complex() }, operands)?;
     let solution = cast(&solution, dtype)?;
     if is_vector { reshaped(&solution, batch.iter().copied().chain([n]).collect()) } else { Ok(solution) }
 }
@@ -85,44 +89,78 @@ pub fn solve(a: &Arc<Lazy>, b: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
 /// `Q` and `R`.
 pub fn qr(x: &Arc<Lazy>, complete: bool) -> Recorded<Several> {
     let (x, dtype) = matrices(x, "qr")?;
-    several(Routine::Qr { complete }, x, dtype)
+    several(Linear::Qr { complete }, x, dtype)
 }
 
 /// `U`, the singular values and `V^H`.
 pub fn svd(x: &Arc<Lazy>, full: bool) -> Recorded<Several> {
     let (x, dtype) = matrices(x, "svd")?;
-    several(Routine::Svd { full }, x, dtype)
+    several(Linear::Svd { full }, x, dtype)
 }
 
 /// The singular values.
 pub fn svdvals(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     let (x, dtype) = matrices(x, "svdvals")?;
-    one(Routine::Svdvals, x, dtype)
+    one(Linear::Svdvals, x, dtype)
 }
 
 /// The eigenvalues and eigenvectors of a symmetric matrix, whose lower triangle is read.
 pub fn eigh(x: &Arc<Lazy>) -> Recorded<Several> {
     let (x, dtype) = square(x, "eigh")?;
-    several(Routine::Eigh, x, dtype)
+    several(Linear::Eigh, x, dtype)
 }
 
 /// The eigenvalues of a symmetric matrix, whose lower triangle is read.
 pub fn eigvalsh(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     let (x, dtype) = square(x, "eigvalsh")?;
-    one(Routine::Eigvalsh, x, dtype)
+    one(Linear::Eigvalsh, x, dtype)
 }
 
-fn one(routine: Routine, x: Arc<Lazy>, dtype: DType) -> Recorded<Arc<Lazy>> {
-    cast(&call(routine, smallvec![x])?, dtype)
+/// The eigenvalues and eigenvectors of any square matrix, complex.
+pub fn eig(x: &Arc<Lazy>) -> Recorded<Several> {
+    let (x, dtype) = square(x, "eig")?;
+    several(Linear::Eig, x, dtype.complex())
 }
 
-fn several(routine: Routine, x: Arc<Lazy>, dtype: DType) -> Recorded<Several> {
-    call_of_several(routine, smallvec![x])?.iter().map(|result| cast(result, dtype)).collect()
+/// The eigenvalues of any square matrix, complex.
+pub fn eigvals(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+    let (x, dtype) = square(x, "eigvals")?;
+    one(Linear::Eigvals, x, dtype)
+}
+
+/// A call of one result, which gets the precision of a dtype.
+fn one(what: Linear, x: Arc<Lazy>, dtype: DType) -> Recorded<Arc<Lazy>> {
+    let complex = x.dtype.is_complex();
+    let result = call(Routine::Linear { what, complex }, smallvec![x])?;
+    let dtype = if result.dtype.is_complex() { dtype.complex() } else { dtype.component() };
+    cast(&result, dtype)
+}
+
+/// A call of several results of a dtype, but for those that are real.
+fn several(what: Linear, x: Arc<Lazy>, dtype: DType) -> Recorded<Several> {
+    let complex = x.dtype.is_complex();
+    let real = match what {
+        Linear::Slogdet | Linear::Svd { .. } => Some(1),
+        Linear::Eigh => Some(0),
+        _ => None,
+    };
+    let results = call_of_several(Routine::Linear { what, complex }, smallvec![x])?;
+    let rounded = |(number, result): (usize, &Arc<Lazy>)| match result.dtype.is_complex() && real == Some(number) {
+        true => cast(&elementwise(S::Real, [Operand::Array(result.clone())])?, dtype.component()),
+        false => cast(result, dtype),
+    };
+    results.iter().enumerate().map(rounded).collect()
 }
 
 /// The dtype of results.
 fn floating(dtype: DType) -> DType {
-    if dtype.is_float() { dtype } else { DType::F64 }
+    if dtype.is_float() || dtype.is_complex() { dtype } else { DType::F64 }
+}
+
+/// The conjugate transposes.
+fn adjoint(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+    let transposed = matrix_transpose(x)?;
+    if x.dtype.is_complex() { elementwise(S::Conj, [Operand::Array(transposed)]) } else { Ok(transposed) }
 }
 
 /// Matrices as they are computed, and the dtype of the results.
@@ -130,7 +168,7 @@ fn matrices(x: &Arc<Lazy>, name: &str) -> Recorded<(Arc<Lazy>, DType)> {
     if x.shape.len() < 2 {
         return Err(RecordError::value(format!("{name}: needs at least 2 dimensions, got shape {}", tuple(&x.shape))));
     }
-    Ok((cast(x, DType::F64)?, floating(x.dtype)))
+    Ok((cast(x, common(floating(x.dtype), DType::F64))?, floating(x.dtype)))
 }
 
 fn square(x: &Arc<Lazy>, name: &str) -> Recorded<(Arc<Lazy>, DType)> {

@@ -9,6 +9,7 @@ mod call;
 mod complex;
 mod create;
 mod elementwise;
+pub mod fft;
 mod gather;
 mod index;
 pub mod linalg;

@@ -221,6 +221,50 @@ pub(super) fn svd(a: &Matrix, full: bool) -> (Matrix, Vec<f64>, Matrix) {
     (u, order.iter().map(|&j| norms[j]).collect(), vh)
 }
 
+/// The eigenvalues and the eigenvectors, of length 1, of any matrix: shifted `Q R -> R Q` steps until what is below the diagonal
+/// is nothing, then back substitution.
+pub(super) fn eig(a: &Matrix) -> Result<(Vec<C>, Matrix), String> {
+    let n = a.rows;
+    let (mut t, mut basis) = (a.clone(), Matrix::identity(n));
+    let size = a.elements.iter().map(|x| x.norm()).fold(0.0, f64::max);
+    let mut end = n;
+    for step in 0..200 * n {
+        while end > 1 && (0..end - 1).all(|j| t[(end - 1, j)].norm() <= 1e-15 * size) {
+            end -= 1;
+        }
+        if end <= 1 {
+            break;
+        }
+        // The last element is the shift; now and then another one, where that leads nowhere.
+        let nudge = if step % 11 == 10 { C::new(0.7, 0.3) * t[(end - 1, end - 2)].norm() } else { C::ZERO };
+        let shift = t[(end - 1, end - 1)] + nudge;
+        let shifted = Matrix::from_fn(end, end, |i, j| t[(i, j)] - if i == j { shift } else { C::ZERO });
+        let [q, _] = qr(&shifted, true);
+        let whole = Matrix::from_fn(n, n, |i, j| match i < end && j < end {
+            true => q[(i, j)],
+            false => C::from(f64::from(i == j)),
+        });
+        t = whole.adjoint().times(&t).times(&whole);
+        basis = basis.times(&whole);
+    }
+    if end > 1 {
+        return Err("the iteration does not converge".to_owned());
+    }
+    let mut triangular = Matrix::identity(n);
+    for j in 0..n {
+        for i in (0..j).rev() {
+            let known: C = (i + 1..=j).map(|k| t[(i, k)] * triangular[(k, j)]).sum();
+            let gap = t[(j, j)] - t[(i, i)];
+            let gap = if gap.norm() < 1e-15 * size { C::from(1e-15 * size.max(1e-300)) } else { gap };
+            triangular[(i, j)] = known / gap;
+        }
+    }
+    let vectors = basis.times(&triangular);
+    let norms: Vec<f64> = (0..n).map(|j| inner(&vectors.column(j), &vectors.column(j)).re.sqrt()).collect();
+    let values = (0..n).map(|i| t[(i, i)]).collect();
+    Ok((values, Matrix::from_fn(n, n, |i, j| vectors[(i, j)] / norms[j])))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +305,16 @@ mod tests {
             assert_close(&factor.times(&factor.adjoint()), &definite);
             let (_, inverse) = eliminate(&definite, &Matrix::identity(m));
             assert_close(&definite.times(&inverse.unwrap()), &Matrix::identity(m));
+        }
+    }
+
+    #[test]
+    fn eigenvectors_are_scaled_by_their_eigenvalues() {
+        for n in [1, 2, 3, 5] {
+            let a = sample(n, n);
+            let (values, vectors) = eig(&a).unwrap();
+            let scaled = Matrix::from_fn(n, n, |i, j| vectors[(i, j)] * values[j]);
+            assert_close(&a.times(&vectors), &scaled);
         }
     }
 

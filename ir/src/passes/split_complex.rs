@@ -97,13 +97,17 @@ impl Split<'_> {
                 let indices: SmallVec<[NodeId; 3]> = node.inputs[1..].iter().map(|&i| self.real(i)).collect();
                 Value::Parts(self.parts(node.inputs[0]).map(|part| self.new.gather(part, &indices)))
             }
-            // A routine works in memory, hence on pairs.
-            Op::Call(_) => {
-                let inputs = node.inputs.iter().map(|&i| self.in_memory(i)).collect();
-                let (complex, dtype) = (node.dtype.is_complex(), node.dtype.component());
-                let shape = if complex { paired(&node.shape) } else { node.shape.clone() };
-                let call = self.new.add(Node { op: node.op.clone(), inputs, dtype, shape });
-                if complex { Value::Pair(call) } else { Value::Real(call) }
+            Op::Call(routine) => {
+                let inputs: SmallVec<[NodeId; 3]> = node
+                    .inputs
+                    .iter()
+                    .map(|&i| if routine.takes_complex() { self.pair(i) } else { self.real(i) })
+                    .collect();
+                if node.dtype.is_complex() {
+                    let component = node.dtype.component();
+                    return Value::Pair(self.new.call(*routine, &inputs, component, paired(&node.shape)));
+                }
+                Value::Real(self.new.call(*routine, &inputs, node.dtype, node.shape.clone()))
             }
             Op::Dot => {
                 let [[a, b], [c, d]] = [self.parts(node.inputs[0]), self.parts(node.inputs[1])];

@@ -5,7 +5,7 @@ use super::{Batch, for_each};
 use crate::threads::Threads;
 use dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::{
-    Auto, Conj, MatMut, MatRef, Par, Spec,
+    Auto, Conj, MatMut, MatRef, Par, Spec, c64,
     diag::DiagMut,
     linalg::{
         cholesky::llt,
@@ -17,7 +17,7 @@ use faer::{
     },
     traits::ComplexField,
 };
-use fusewire_ir::{build::tuple, dtype::DType, routine::Routine, shape::Shape};
+use fusewire_ir::{build::tuple, dtype::DType, routine::Linear, shape::Shape};
 use fusewire_runtime::{
     backend::{ArrayView, LibraryCall},
     error::Error,
@@ -31,10 +31,14 @@ use smallvec::SmallVec;
 const SMALL: usize = 8;
 
 /// Computes each matrix of the batch.
-pub(super) fn call(threads: &Threads, call: &LibraryCall<'_>) -> Result<(), Error> {
-    match call.operands[0].dtype {
-        DType::F64 => batch::<f64>(threads, call),
-        other => Err(Error::Internal(format!("{} of {other}", call.routine.name()))),
+pub(super) fn call(threads: &Threads, call: &LibraryCall<'_>, what: Linear) -> Result<(), Error> {
+    match (call.operands[0].dtype, what) {
+        (DType::F64, Linear::Eig | Linear::Eigvals) => batch::<f64, c64>(threads, call, what, real_eig),
+        (DType::F64, _) => batch::<f64, f64>(threads, call, what, member),
+        (DType::C128, Linear::Svdvals | Linear::Eigvalsh) => batch::<c64, f64>(threads, call, what, real_values),
+        (DType::C128, Linear::Eig | Linear::Eigvals) => batch::<c64, c64>(threads, call, what, complex_eig),
+        (DType::C128, _) => batch::<c64, c64>(threads, call, what, member),
+        (other, _) => Err(Error::Internal(format!("{} of {other}", call.routine.name()))),
     }
 }
 
@@ -46,6 +50,25 @@ trait Number: ComplexField + Copy {
     fn sign(self) -> Self;
     fn times(self, other: Self) -> Self;
     fn conjugate(self) -> Self;
+}
+
+impl Number for c64 {
+    fn real(value: f64) -> c64 {
+        c64::new(value, 0.0)
+    }
+    fn modulus(self) -> f64 {
+        self.norm()
+    }
+    fn sign(self) -> c64 {
+        self / self.norm()
+    }
+    fn times(self, other: c64) -> c64 {
+        // By a real number each part alone: an infinite or huge part must not spoil the other.
+        if other.im == 0.0 { c64::new(self.re * other.re, self.im * other.re) } else { self * other }
+    }
+    fn conjugate(self) -> c64 {
+        self.conj()
+    }
 }
 
 impl Number for f64 {
@@ -76,11 +99,18 @@ enum Failure {
     OutOfMemory(usize),
 }
 
-fn batch<T: Number>(threads: &Threads, call: &LibraryCall<'_>) -> Result<(), Error> {
+/// Computes the results of one matrix, or of one and its right sides.
+type Member<T, R> = fn(Linear, &[MatRef<'_, T>], SmallVec<[&mut [R]; 3]>) -> Result<(), Failure>;
+
+fn batch<T: Number, R: Number>(
+    threads: &Threads,
+    call: &LibraryCall<'_>,
+    what: Linear,
+    member: Member<T, R>,
+) -> Result<(), Error> {
     let operands: SmallVec<[Batch<'_>; 2]> = call.operands.iter().map(|o| Batch::new(o, call.routine)).collect();
     let count = operands[0].count();
-    let results = Results::<T>::new(call, count);
-    let routine = call.routine;
+    let results = Results::<R>::new(call, count);
     let failure: Mutex<Option<(usize, Failure)>> = Mutex::new(None);
     let [.., m, n] = *call.operands[0].shape else {
         return Err(Error::Internal(format!("{} of what is no matrix", call.routine.name())));
@@ -92,7 +122,7 @@ fn batch<T: Number>(threads: &Threads, call: &LibraryCall<'_>) -> Result<(), Err
         let matrices: SmallVec<[MatRef<'_, T>; 2]> = operands.iter().map(|batch| matrix(batch, number)).collect();
         // SAFETY: each member is computed once, and its results are apart from the others'.
         let to = unsafe { results.member(number) };
-        if let Err(new) = member(routine, &matrices, to) {
+        if let Err(new) = member(what, &matrices, to) {
             // Which of several failures is told must not depend on who was first.
             let mut failure = failure.lock();
             if failure.is_none_or(|(first, _)| number < first) {
@@ -116,7 +146,7 @@ fn error(call: &LibraryCall<'_>, count: usize, number: usize, failure: Failure) 
     };
     let operands: Vec<String> = call.operands.iter().map(described).collect();
     let which = if count == 1 { "the matrix".to_owned() } else { format!("matrix {number}") };
-    Error::LinearAlgebra(format!("{}: {which} {what} ({})", call.routine.name(), operands.join(" and ")))
+    Error::LinearAlgebra(format!("{}: {which} {what} ({})", call.routine.public_name(), operands.join(" and ")))
 }
 
 /// `float64 of shape (2, 3, 3)`.
@@ -172,24 +202,91 @@ impl<T> Results<T> {
 }
 
 /// Computes the results of one matrix.
-fn member<T: Number>(
-    routine: Routine,
-    operands: &[MatRef<'_, T>],
-    mut to: SmallVec<[&mut [T]; 3]>,
-) -> Result<(), Failure> {
+fn member<T: Number>(what: Linear, operands: &[MatRef<'_, T>], mut to: SmallVec<[&mut [T]; 3]>) -> Result<(), Failure> {
     let a = operands[0];
-    match (routine, to.as_mut_slice()) {
-        (Routine::Cholesky, [factor]) => cholesky(a, factor),
-        (Routine::Slogdet, [sign, logarithm]) => slogdet(a, &mut sign[0], &mut logarithm[0]),
-        (Routine::Inv, [inverse]) => solve(a, None, inverse),
-        (Routine::Solve, [solution]) => solve(a, Some(operands[1]), solution),
-        (Routine::Qr { .. }, [q, r]) => qr(a, q, r),
-        (Routine::Svd { full }, [u, s, vh]) => svd(a, full, Some((u, vh)), s),
-        (Routine::Svdvals, [s]) => svd(a, false, None, s),
-        (Routine::Eigh, [values, vectors]) => eigh(a, values, Some(vectors)),
-        (Routine::Eigvalsh, [values]) => eigh(a, values, None),
-        (routine, results) => unreachable!("{routine:?} of {} results", results.len()),
+    match (what, to.as_mut_slice()) {
+        (Linear::Cholesky, [factor]) => cholesky(a, factor),
+        (Linear::Slogdet, [sign, logarithm]) => slogdet(a, &mut sign[0], &mut logarithm[0]),
+        (Linear::Inv, [inverse]) => solve(a, None, inverse),
+        (Linear::Solve, [solution]) => solve(a, Some(operands[1]), solution),
+        (Linear::Qr { .. }, [q, r]) => qr(a, q, r),
+        (Linear::Svd { full }, [u, s, vh]) => svd(a, full, Some((u, vh)), s),
+        (Linear::Svdvals, [s]) => svd(a, false, None, s),
+        (Linear::Eigh, [values, vectors]) => eigh(a, values, Some(vectors)),
+        (Linear::Eigvalsh, [values]) => eigh(a, values, None),
+        (what, results) => unreachable!("{what:?} of {} results", results.len()),
     }
+}
+
+/// The real results of complex matrices.
+fn real_values(what: Linear, operands: &[MatRef<'_, c64>], mut to: SmallVec<[&mut [f64]; 3]>) -> Result<(), Failure> {
+    let mut values = vector::<c64>(to[0].len())?;
+    member(what, operands, SmallVec::from_iter([values.as_mut_slice()]))?;
+    to[0].iter_mut().zip(values).for_each(|(real, value)| *real = value.re);
+    Ok(())
+}
+
+/// Eigenvalues and, for two results, eigenvectors of a real matrix: those of conjugate eigenvalues are conjugate, and stand
+/// in two real columns, the real and the imaginary parts.
+fn real_eig(_: Linear, operands: &[MatRef<'_, f64>], mut to: SmallVec<[&mut [c64]; 3]>) -> Result<(), Failure> {
+    let n = operands[0].nrows();
+    if n == 0 {
+        return Ok(());
+    }
+    let kind = if to.len() > 1 { ComputeEigenvectors::Yes } else { ComputeEigenvectors::No };
+    let needed = evd::evd_scratch::<f64>(n, ComputeEigenvectors::No, kind, Par::Seq, Spec::default());
+    let mut memory = workspace(needed)?;
+    let (operand, scale) = Matrix::scaled(operands[0])?;
+    let (mut re, mut im) = (vector::<f64>(n)?, vector::<f64>(n)?);
+    let mut columns = Matrix::<f64>::zeros(n, if to.len() > 1 { n } else { 0 })?;
+    let into = (to.len() > 1).then(|| columns.as_mut());
+    let (re_mut, im_mut) = (DiagMut::from_slice_mut(&mut re), DiagMut::from_slice_mut(&mut im));
+    let stack = MemStack::new(&mut memory);
+    evd::evd_real(operand.as_ref(), re_mut, im_mut, None, into, Par::Seq, stack, Spec::default())
+        .map_err(|_| Failure::NotConverged)?;
+    to[0].iter_mut().enumerate().for_each(|(i, value)| *value = c64::new(re[i] * scale, im[i] * scale));
+    if let [_, vectors] = to.as_mut_slice() {
+        let mut j = 0;
+        while j < n {
+            let pair = im[j] != 0.0 && j + 1 < n;
+            let part = |i: usize, column: usize| columns.elements[column * n + i];
+            let of = |i: usize| if pair { c64::new(part(i, j), part(i, j + 1)) } else { c64::new(part(i, j), 0.0) };
+            let length = (0..n).map(|i| of(i).norm_sqr()).sum::<f64>().sqrt();
+            for i in 0..n {
+                vectors[i * n + j] = of(i) / length;
+                if pair {
+                    vectors[i * n + j + 1] = (of(i) / length).conj();
+                }
+            }
+            j += if pair { 2 } else { 1 };
+        }
+    }
+    Ok(())
+}
+
+fn complex_eig(_: Linear, operands: &[MatRef<'_, c64>], mut to: SmallVec<[&mut [c64]; 3]>) -> Result<(), Failure> {
+    let n = operands[0].nrows();
+    if n == 0 {
+        return Ok(());
+    }
+    let kind = if to.len() > 1 { ComputeEigenvectors::Yes } else { ComputeEigenvectors::No };
+    let needed = evd::evd_scratch::<c64>(n, ComputeEigenvectors::No, kind, Par::Seq, Spec::default());
+    let mut memory = workspace(needed)?;
+    let (operand, scale) = Matrix::scaled(operands[0])?;
+    let mut columns = Matrix::<c64>::zeros(n, if to.len() > 1 { n } else { 0 })?;
+    let into = (to.len() > 1).then(|| columns.as_mut());
+    let values = DiagMut::from_slice_mut(&mut *to[0]);
+    let stack = MemStack::new(&mut memory);
+    evd::evd_cplx(operand.as_ref(), values, None, into, Par::Seq, stack, Spec::default())
+        .map_err(|_| Failure::NotConverged)?;
+    to[0].iter_mut().for_each(|value| *value = value.times(scale));
+    if let [_, vectors] = to.as_mut_slice() {
+        for (j, column) in columns.elements.chunks(n).enumerate() {
+            let length = column.iter().map(|x| x.norm_sqr()).sum::<f64>().sqrt();
+            column.iter().enumerate().for_each(|(i, &x)| vectors[i * n + j] = x / length);
+        }
+    }
+    Ok(())
 }
 
 /// A matrix by columns.

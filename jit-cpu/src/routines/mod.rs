@@ -3,6 +3,7 @@
 //!
 //! Invariant: results do not depend on how many threads there are.
 
+mod fourier;
 mod linear;
 mod sort;
 
@@ -12,22 +13,48 @@ use fusewire_runtime::{
     backend::{ArrayView, LibraryCall},
     error::Error,
 };
+use smallvec::SmallVec;
 
 /// Runs a routine to its end.
 pub(crate) fn call(threads: &Threads, call: &LibraryCall<'_>) -> Result<(), Error> {
     match call.routine {
         Routine::Sort { descending } => sort::sort(threads, call, descending),
         Routine::Argsort { descending } => sort::argsort(threads, call, descending),
-        Routine::Cholesky
-        | Routine::Slogdet
-        | Routine::Inv
-        | Routine::Solve
-        | Routine::Qr { .. }
-        | Routine::Svd { .. }
-        | Routine::Svdvals
-        | Routine::Eigh
-        | Routine::Eigvalsh => linear::call(threads, call),
+        Routine::Linear { what, .. } => of_numbers(call, &|call| linear::call(threads, call, what)),
+        Routine::Fft { .. } | Routine::Rfft | Routine::Irfft { .. } => {
+            of_numbers(call, &|call| fourier::call(threads, call))
+        }
     }
+}
+
+/// Runs a routine on arrays of complex numbers where those are given as pairs: real arrays with a last axis of extent 2.
+fn of_numbers(call: &LibraryCall<'_>, run: &dyn Fn(&LibraryCall<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    let halved = |view: &ArrayView<'_>| view.strides.iter().map(|stride| stride / 2).collect::<SmallVec<[isize; 4]>>();
+    let whole = |view: &ArrayView<'_>| {
+        let strides = view.strides.iter().zip(view.shape);
+        let (last, others) = (strides.len() - 1, strides);
+        others.take(last).all(|(stride, &extent)| stride % 2 == 0 || extent < 2)
+    };
+    let strides: SmallVec<[SmallVec<[isize; 4]>; 2]> = call.operands.iter().map(halved).collect();
+    let mut operands: SmallVec<[ArrayView<'_>; 2]> = call.operands.iter().copied().collect();
+    if call.routine.takes_complex() {
+        if !call.operands.iter().all(whole) {
+            return Err(Error::Internal(format!("{} of what is not complex", call.routine.name())));
+        }
+        for (view, strides) in operands.iter_mut().zip(&strides) {
+            *view = complex(view, strides);
+        }
+    }
+    let strides = halved(&call.destination);
+    let destination =
+        if call.routine.gives_complex() { complex(&call.destination, &strides) } else { call.destination };
+    run(&LibraryCall { operands: &operands, destination, ..*call })
+}
+
+/// A pair as an array of complex numbers with these strides.
+fn complex<'a>(pair: &ArrayView<'a>, strides: &'a [isize]) -> ArrayView<'a> {
+    let rank = pair.shape.len() - 1;
+    ArrayView { dtype: pair.dtype.complex(), shape: &pair.shape[..rank], strides: &strides[..rank], ..*pair }
 }
 
 /// The members of a batch: where each starts in an array, by number in row-major order.
