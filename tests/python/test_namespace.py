@@ -155,6 +155,10 @@ __array_namespace_info__()
 # Beyond the standard, with parameters as NumPy's functions of the same names have them, as far as they exist here.
 BEYOND = """
 argpartition(x, /, kth, axis=-1)
+bincount(x, /, weights=None, minlength=0)
+histogram(x, /, bins=10, range=None, *, density=False, weights=None)
+setdiff1d(a, b, /, assume_unique=False)
+union1d(a, b, /)
 median(x, /, axis=None, *, keepdims=False)
 nanmedian(x, /, axis=None, *, keepdims=False)
 nanpercentile(x, /, q, axis=None, *, method='linear', keepdims=False)

@@ -14,6 +14,7 @@ from fusewire._beyond.arrange import (
     unravel_index,
 )
 from fusewire._beyond.close import allclose, isclose
+from fusewire._beyond.counting import bincount, histogram
 from fusewire._beyond.einsum import einsum
 from fusewire._beyond.nan import (
     nan_to_num,
@@ -40,6 +41,7 @@ from fusewire._beyond.order import (
     quantile,
 )
 from fusewire._beyond.products import convolve, cov, kron
+from fusewire._beyond.sets import setdiff1d, union1d
 
 __all__ = [
     "allclose",
@@ -47,10 +49,12 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
+    "bincount",
     "convolve",
     "cov",
     "diag",
     "einsum",
+    "histogram",
     "isclose",
     "kron",
     "median",
@@ -73,7 +77,9 @@ __all__ = [
     "partition",
     "percentile",
     "quantile",
+    "setdiff1d",
     "tril_indices",
     "triu_indices",
+    "union1d",
     "unravel_index",
 ]
