@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import operator
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -54,6 +56,19 @@ def test_numpy_arrays_come_in_and_go_out_without_a_copy(dtype):
     fields = np.zeros(3, [("a", a.real.dtype), ("b", a.dtype)])
     fields["b"] = a[0, :3]
     same(xp.asarray(fields["b"]) * 2, a[0, :3] * 2)
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+def test_interchange(dtype):
+    a = values(dtype)
+    x = xp.asarray(a)
+    same(pickle.loads(pickle.dumps(x + 0)), a + 0)
+    same(copy.deepcopy(x), a)
+    assert np.shares_memory(np.from_dlpack(x), a)
+    same(xp.from_dlpack(a), a)
+    assert memoryview(x).format == {"complex64": "Zf", "complex128": "Zd"}[dtype]
+    same(np.exp(x), np.asarray(xp.exp(x)))
+    same(np.conjugate(x), a.conj())
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)
@@ -142,6 +157,9 @@ def test_complex_numbers_become_no_real_ones():
         lambda: xp.zeros(2).__setitem__(0, 1j),
         lambda: xp.zeros(2).__setitem__(0, x[0]),
         lambda: operator.iadd(xp.zeros(2), x),
+        lambda: xp.sum(x, dtype=xp.float64),
+        lambda: xp.prod(x, dtype=xp.float32),
+        lambda: xp.cumulative_sum(x, dtype=xp.int64),
     ):
         with pytest.raises(TypeError):
             call()

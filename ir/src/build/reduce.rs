@@ -1,7 +1,7 @@
 //! Reductions and running folds. Mean, variance, argmax and the like decompose into primitives here; fusion puts them
 //! back together.
 
-use super::{Operand, axes, axis, cast, complex, concat, constant, create::iota, elementwise, reshaped, tuple};
+use super::{Operand, astype, axes, axis, cast, complex, concat, constant, create::iota, elementwise, reshaped, tuple};
 use crate::{
     dtype::DType,
     error::{RecordError, Recorded},
@@ -68,7 +68,7 @@ fn fold(op: S, x: &Arc<Lazy>, along: &Axis, dtype: Option<DType>, keepdims: bool
         (_, DType::Bool) => S::And,
         _ => op,
     };
-    let x = cast(x, dtype)?;
+    let x = astype(x, dtype)?;
     let result =
         if op == S::Multiply && dtype.is_complex() { complex::product(&x, &axes) } else { reduced(op, &x, &axes) };
     finish(&result?, &axes, keepdims)
@@ -236,7 +236,7 @@ fn running(
             return Err(RecordError::value(format!("{name}: shape {} needs an axis", tuple(&x.shape))));
         }
     };
-    let x = cast(x, dtype)?;
+    let x = astype(x, dtype)?;
     let result = if op == S::Multiply && dtype.is_complex() {
         complex::running_product(&x, a)?
     } else {
