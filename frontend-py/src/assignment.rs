@@ -108,7 +108,7 @@ fn in_place(op: ScalarOp, array: &Bound<'_, Array>, other: &Bound<'_, PyAny>, na
 
 impl Array {
     /// Makes the handle one on a new node; a chain that has grown long is computed on the way.
-    fn replace(&self, py: Python<'_>, node: Arc<Lazy>) -> PyResult<()> {
+    pub fn replace(&self, py: Python<'_>, node: Arc<Lazy>) -> PyResult<()> {
         let new = recorded(py, Ok(node))?;
         self.assign(new.node());
         Ok(())
@@ -156,7 +156,8 @@ impl Array {
         self.replace(py, build::assign(&node, &part, &value).map_err(errors::recording)?)
     }
 
-    fn assign_at(&self, py: Python<'_>, node: Arc<Lazy>, keys: &[Key], value: &Arc<Lazy>) -> PyResult<()> {
+    /// Assigns to the elements at keys with arrays.
+    pub fn assign_at(&self, py: Python<'_>, node: Arc<Lazy>, keys: &[Key], value: &Arc<Lazy>) -> PyResult<()> {
         // Indices are computed now: which element gets which value is data.
         let indices: Vec<Arc<Lazy>> = keys.iter().filter_map(|key| key.array().cloned()).collect();
         evaluate(py, &indices)?;

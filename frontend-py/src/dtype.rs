@@ -122,12 +122,13 @@ impl<'a, 'py> FromPyObject<'a, 'py> for DTypeArgument {
     }
 }
 
-/// Adds the dtype objects to the module under the standard's names.
+/// Adds the dtypes to the module under the standard's names: as in NumPy's namespace their scalar types, which equal the
+/// `numpy.dtype` objects that arrays have. (A `numpy.dtype` would do as well, but for float64's, which equals `None`.)
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     for dtype in DType::ALL {
-        module.add(dtype.numpy_name(), to_python(module.py(), dtype))?;
+        module.add(dtype.numpy_name(), to_python(module.py(), dtype).typeobj())?;
     }
-    module.add("bool_", to_python(module.py(), DType::Bool))
+    module.add("bool_", to_python(module.py(), DType::Bool).typeobj())
 }
 
 /// The module `numpy`.

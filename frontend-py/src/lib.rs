@@ -41,8 +41,8 @@ mod _fusewire {
                 arange, asarray, empty, empty_like, eye, from_dlpack, full, full_like, linspace, meshgrid, ones,
                 ones_like, tril, triu, zeros, zeros_like,
             },
-            elementwise::{clip, isin},
-            indexing::{nonzero, take, take_along_axis},
+            elementwise::clip,
+            indexing::{nonzero, put_along_axis, repeat, searchsorted, take, take_along_axis},
             inspection::{astype, can_cast, result_type},
             linear::{matmul, matrix_transpose, tensordot, vecdot},
             manipulation::{
@@ -53,6 +53,7 @@ mod _fusewire {
                 all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std,
                 sum, var,
             },
+            sets::{isin, unique_all, unique_counts, unique_inverse, unique_values},
             sorting::{argsort, sort},
         },
     };
@@ -75,6 +76,13 @@ mod _fusewire {
         };
     }
 
+    /// What `fusewire.linalg` and `fusewire.fft` are built on.
+    #[pymodule]
+    mod routines {
+        #[pymodule_export]
+        use crate::functions::linalg::{cholesky, det, eigh, eigvalsh, inv, qr, slogdet, solve, svd, svdvals};
+    }
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::diagnostics::start();
@@ -82,6 +90,7 @@ mod _fusewire {
         crate::functions::elementwise::register(module)?;
         // `from _fusewire import *` is to give the namespace alone.
         module.index()?.call_method1("remove", ("engine",))?;
+        module.index()?.call_method1("remove", ("routines",))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     export::to_numpy,
     functions::{
         elementwise::{clip, record},
-        linear, manipulation,
+        indexing, linear, manipulation,
         reductions::axes,
     },
     import::{Copy, from_numpy},
@@ -219,6 +219,30 @@ impl Array {
     #[pyo3(signature = (axis=None, *, keepdims=false))]
     fn argmin(&self, py: Python<'_>, axis: Option<i64>, keepdims: bool) -> PyResult<Array> {
         recorded(py, build::argmin(&self.node(), axis, keepdims))
+    }
+
+    /// The elements at these indices along an axis, as the function `take`; of the flattened array without one.
+    #[pyo3(signature = (indices, axis=None))]
+    fn take(slf: &Bound<'_, Self>, indices: &Bound<'_, PyAny>, axis: Option<i64>) -> PyResult<Array> {
+        indexing::take(slf.as_any(), indices, axis)
+    }
+
+    /// The indices of the elements that are not zero, as the function `nonzero`.
+    fn nonzero<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        indexing::nonzero(slf.as_any())
+    }
+
+    /// Assigns one value to all elements, as `x[...] = value`.
+    fn fill(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        slf.set_item(slf.py().Ellipsis(), value)
+    }
+
+    /// Puts the elements in order along an axis, in this array; the function `sort` makes a new one.
+    #[pyo3(signature = (axis=-1, *, stable=None), text_signature = "(self, axis=-1, *, stable=None)")]
+    fn sort(&self, py: Python<'_>, axis: i64, stable: Option<bool>) -> PyResult<()> {
+        let _ = stable;
+        let sorted = build::sort(&self.node(), axis, false).map_err(crate::errors::recording)?;
+        self.replace(py, sorted)
     }
 
     /// The positions of the elements in order along an axis, as the function `argsort`; of the flattened array for `None`.

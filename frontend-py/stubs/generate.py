@@ -28,6 +28,8 @@ from typing import Any, Literal, Self, SupportsIndex, TypeAlias, final, overload
 import numpy as np
 import numpy.typing as npt
 
+from fusewire._results import UniqueAllResult, UniqueCountsResult, UniqueInverseResult
+
 _Bool: TypeAlias = builtins.bool
 _Device: TypeAlias = Literal["cpu"]
 _DType: TypeAlias = npt.DTypeLike
@@ -68,11 +70,36 @@ class _Engine:
     def op_table() -> list[tuple[str, list[str], str]]: ...
 
 engine: _Engine
+
+class _Routines:
+    @staticmethod
+    def cholesky(x: _Operand, upper: bool) -> Array: ...
+    @staticmethod
+    def slogdet(x: _Operand) -> tuple[Array, Array]: ...
+    @staticmethod
+    def det(x: _Operand) -> Array: ...
+    @staticmethod
+    def inv(x: _Operand) -> Array: ...
+    @staticmethod
+    def solve(x1: _Operand, x2: _Operand) -> Array: ...
+    @staticmethod
+    def qr(x: _Operand, complete: bool) -> tuple[Array, Array]: ...
+    @staticmethod
+    def svd(x: _Operand, full: bool) -> tuple[Array, Array, Array]: ...
+    @staticmethod
+    def svdvals(x: _Operand) -> Array: ...
+    @staticmethod
+    def eigh(x: _Operand) -> tuple[Array, Array]: ...
+    @staticmethod
+    def eigvalsh(x: _Operand) -> Array: ...
+
+routines: _Routines
 """
 
 PARAMETERS = {
     "x": "_Operand", "x1": "_Operand", "x2": "_Operand", "condition": "_Operand", "other": "_Operand",
-    "min": "_Operand | None", "max": "_Operand | None", "fill_value": "_Operand", "decimals": "int",
+    "min": "_Operand | None", "max": "_Operand | None", "fill_value": "_Operand", "value": "_Operand",
+    "decimals": "int",
     "prepend": "_Operand | None", "append": "_Operand | None",
     "start": "_Operand", "stop": "_Operand | None", "step": "_Operand", "num": "int", "endpoint": "bool",
     "axis": "_Integers | None", "axes": "_Integers", "source": "_Integers", "destination": "_Integers",
@@ -80,7 +107,9 @@ PARAMETERS = {
     "keepdims": "bool", "correction": "float", "ddof": "float | None", "include_initial": "bool", "invert": "bool",
     "descending": "bool", "stable": "bool",
     "dtype": "_DType | None", "device": "_Device | None", "copy": "bool | None", "stream": "None",
-    "indices": "_Operand", "n": "int", "k": "int", "n_rows": "int", "n_cols": "int | None", "order": "str | None",
+    "indices": "_Operand", "arr": "Array", "values": "_Operand", "repeats": "_Operand",
+    "side": 'Literal["left", "right"]', "sorter": "_Operand | None", "n": "int",
+    "k": "int", "n_rows": "int", "n_cols": "int | None", "order": "str | None",
     "indexing": 'Literal["xy", "ij"]', "obj": "Any", "arrays": "Array | Sequence[_Operand]",
     "from_": "_DType | Array", "to": "_DType", "arrays_and_dtypes": "_Operand | _DType", "shapes": "Sequence[int]",
     "api_version": "str | None", "max_version": "tuple[int, int] | None", "dl_device": "tuple[int, int] | None",
@@ -89,7 +118,8 @@ PARAMETERS = {
 
 EXCEPTIONS = {
     ("concat", "axis"): "int | None", ("stack", "axis"): "int", ("unstack", "axis"): "int", ("diff", "axis"): "int",
-    ("take", "axis"): "int | None", ("take_along_axis", "axis"): "int",
+    ("take", "axis"): "int | None", ("take_along_axis", "axis"): "int", ("repeat", "axis"): "int | None",
+    ("put_along_axis", "axis"): "int | None",
     ("vecdot", "axis"): "int", ("sort", "axis"): "int", ("argsort", "axis"): "int",
     ("argmax", "axis"): "int | None", ("argmin", "axis"): "int | None",
     ("cumsum", "axis"): "int | None",
@@ -103,13 +133,16 @@ EXCEPTIONS = {
     ("Array.reshape", "shape"): "_Integers", ("Array.transpose", "axes"): "_Integers | None",
     ("Array.std", "correction"): "float | None", ("Array.var", "correction"): "float | None",
     ("to_device", "device"): "_Device",
+    ("Array.sort", "axis"): "int", ("Array.sort", "stable"): "bool | None",
     ("Array.argsort", "axis"): "int | None", ("Array.argsort", "stable"): "bool | None",
 }  # fmt: skip
 
 RESULTS = {
     "meshgrid": "tuple[Array, ...]", "broadcast_arrays": "tuple[Array, ...]", "unstack": "tuple[Array, ...]",
-    "nonzero": "tuple[Array, ...]",
+    "nonzero": "tuple[Array, ...]", "put_along_axis": "None", "unique_all": "UniqueAllResult",
+    "unique_counts": "UniqueCountsResult", "unique_inverse": "UniqueInverseResult",
     "broadcast_shapes": "tuple[int, ...]", "can_cast": "bool", "result_type": "np.dtype[Any]",
+    "Array.fill": "None", "Array.sort": "None", "Array.nonzero": "tuple[Array, ...]",
     "Array.item": "_Scalar", "Array.tolist": "Any", "Array.tobytes": "bytes", "Array.compute": "Self",
     "Array.to_device": "Self", "Array.dtype": "np.dtype[Any]", "Array.shape": "tuple[int, ...]", "Array.ndim": "int",
     "Array.size": "int", "Array.itemsize": "int", "Array.nbytes": "int", "Array.device": "_Device",
@@ -166,7 +199,7 @@ BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "and", "o
 def main() -> int:
     """Write the stub, or with ``--check`` compare it; 1 when it was not fresh."""
     # The namespace has a dtype called bool, so Python's needs another name.
-    text = re.sub(r"(?<!np\.)(?<!builtins\.)(?<!')\bbool\b(?!: np)", "_Bool", "".join(stub()))
+    text = re.sub(r"(?<!np\.)(?<!builtins\.)(?<!')\bbool\b(?!: type)", "_Bool", "".join(stub()))
     old = STUB.read_text() if STUB.exists() else ""
     if sys.argv[1:] == ["--check"]:
         lines = difflib.unified_diff(old.splitlines(True), text.splitlines(True), "checked in", "generated")
@@ -182,9 +215,9 @@ def stub() -> Iterator[str]:
     # A name a line, so that two changes seldom meet in one.
     names = "".join(f"    {name!r},\n" for name in sorted(_fusewire.__all__))
     yield f"\n__all__ = [\n{names}]\n\n__version__: str\n"
-    dtypes = [name for name in _fusewire.__all__ if type(getattr(_fusewire, name)).__module__ == "numpy.dtypes"]
+    dtypes = [name for name in _fusewire.__all__ if getattr(getattr(_fusewire, name), "__module__", None) == "numpy"]
     for name in dtypes:
-        yield f"{name}: np.dtype[np.{name}]\n"
+        yield f"{name}: type[np.{name}]\n"
     yield from array_class()
     functions = set(_fusewire.__all__) - set(dtypes) - {"Array", "__version__"}
     for name in sorted(functions):

@@ -188,10 +188,37 @@ pub fn check<F: Form, D: Extent>(
             want(result == dtype, &format!("the result of {} is {result}", routine.name()))?;
             let core = routine.core_rank();
             want(operands.iter().all(|o| o.1.len() >= core), "an operand has too few axes")?;
+            let (operand, core) = (operands[0].1, operands[0].1.len() - core);
+            let square = |o: &[D]| o[o.len() - 2] == o[o.len() - 1];
+            let all_but_last = |rank: usize| &operand[..rank - 1];
             match routine {
                 Routine::Sort { .. } | Routine::Argsort { .. } => {
-                    want(operands[0].1 == shape, "the result has the operand's shape")
+                    want(operand == shape, "the result has the operand's shape")
                 }
+                Routine::Cholesky | Routine::Inv => {
+                    want(square(operand), "the matrices must be square")?;
+                    want(operand == shape, "the result has the operand's shape")
+                }
+                Routine::Solve => {
+                    want(square(operand), "the matrices must be square")?;
+                    let right = operands[1].1;
+                    let fits = right.len() == operand.len() && right[..core + 1] == *all_but_last(operand.len());
+                    want(fits, "the right sides must fit the matrices")?;
+                    want(right == shape, "the result has the shape of the right sides")
+                }
+                Routine::Eigvalsh => {
+                    want(square(operand), "the matrices must be square")?;
+                    want(shape == all_but_last(operand.len()), "the result has an eigenvalue a row")
+                }
+                // The least of two extents is known when the plan runs.
+                Routine::Svdvals => {
+                    want(shape.len() == core + 1 && shape[..core] == operand[..core], "the batches must agree")
+                }
+                Routine::Slogdet | Routine::Eigh => {
+                    want(square(operand), "the matrices must be square")?;
+                    want(shape.len() == 1, "several results are a flat array")
+                }
+                Routine::Qr { .. } | Routine::Svd { .. } => want(shape.len() == 1, "several results are a flat array"),
             }
         }
     }

@@ -2,6 +2,7 @@
 //! user runs goes through it. What ops do to complex numbers is the pass that splits them, which runs first: complex inputs and
 //! results are real tensors with a last axis of extent 2. Float32 sums and products accumulate in float64, so that it is more accurate than what it judges.
 
+mod linear;
 pub mod routines;
 
 use crate::{

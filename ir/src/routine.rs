@@ -24,48 +24,91 @@ pub enum Routine {
         /// As for [`Routine::Sort`].
         descending: bool,
     },
+    /// The lower triangular factor `L` of `L * L^H`; the strict upper triangle of the operand is not read.
+    Cholesky,
+    /// `[sign, logarithm of the absolute value]` of determinants: two results, the batch's shape each.
+    Slogdet,
+    /// Inverses.
+    Inv,
+    /// The solutions `X` of `A * X = B`.
+    Solve,
+    /// `Q` and `R`.
+    Qr {
+        /// Whether `Q` is square, and not only as wide as needed.
+        complete: bool,
+    },
+    /// `U`, the singular values from the largest on, and `V^H`.
+    Svd {
+        /// Whether `U` and `V^H` are square, and not only as large as needed.
+        full: bool,
+    },
+    /// The singular values from the largest on.
+    Svdvals,
+    /// The eigenvalues of a symmetric or Hermitian matrix, from the smallest on, and its eigenvectors, a column each. The
+    /// strict upper triangle of the operand is not read.
+    Eigh,
+    /// The eigenvalues of [`Routine::Eigh`].
+    Eigvalsh,
 }
+
+/// Each routine with its name in texts.
+const ROUTINES: [(Routine, &str); 15] = [
+    (Routine::Sort { descending: false }, "sort"),
+    (Routine::Sort { descending: true }, "sort-descending"),
+    (Routine::Argsort { descending: false }, "argsort"),
+    (Routine::Argsort { descending: true }, "argsort-descending"),
+    (Routine::Cholesky, "cholesky"),
+    (Routine::Slogdet, "slogdet"),
+    (Routine::Inv, "inv"),
+    (Routine::Solve, "solve"),
+    (Routine::Qr { complete: false }, "qr"),
+    (Routine::Qr { complete: true }, "qr-complete"),
+    (Routine::Svd { full: false }, "svd"),
+    (Routine::Svd { full: true }, "svd-full"),
+    (Routine::Svdvals, "svdvals"),
+    (Routine::Eigh, "eigh"),
+    (Routine::Eigvalsh, "eigvalsh"),
+];
 
 impl Routine {
     /// Every routine.
-    pub const ALL: [Routine; 4] = [
-        Routine::Sort { descending: false },
-        Routine::Sort { descending: true },
-        Routine::Argsort { descending: false },
-        Routine::Argsort { descending: true },
-    ];
+    pub fn all() -> impl Iterator<Item = Routine> {
+        ROUTINES.into_iter().map(|(routine, _)| routine)
+    }
 
     /// The name in texts.
     pub fn name(self) -> &'static str {
-        match self {
-            Routine::Sort { descending: false } => "sort",
-            Routine::Sort { descending: true } => "sort-descending",
-            Routine::Argsort { descending: false } => "argsort",
-            Routine::Argsort { descending: true } => "argsort-descending",
-        }
+        ROUTINES[self.code() as usize].1
     }
 
     /// The routine of that name.
     pub fn from_name(name: &str) -> Option<Routine> {
-        Routine::ALL.into_iter().find(|routine| routine.name() == name)
+        ROUTINES.into_iter().find(|(_, known)| *known == name).map(|(routine, _)| routine)
     }
 
-    /// Its place in [`Routine::ALL`].
+    /// A number of its own.
     pub fn code(self) -> u32 {
-        Routine::ALL.iter().position(|&routine| routine == self).expect("the list is complete") as u32
+        ROUTINES.iter().position(|(routine, _)| *routine == self).expect("the table is complete") as u32
     }
 
     /// How many operands it takes.
     pub fn arity(self) -> usize {
-        match self {
-            Routine::Sort { .. } | Routine::Argsort { .. } => 1,
-        }
+        if self == Routine::Solve { 2 } else { 1 }
     }
 
-    /// How many of the operands' last axes it works on; the others are the batch.
+    /// How many of the operands' last axes it works on; the others are the batch, which the operands have in common.
     pub fn core_rank(self) -> usize {
         match self {
             Routine::Sort { .. } | Routine::Argsort { .. } => 1,
+            Routine::Cholesky
+            | Routine::Slogdet
+            | Routine::Inv
+            | Routine::Solve
+            | Routine::Qr { .. }
+            | Routine::Svd { .. }
+            | Routine::Svdvals
+            | Routine::Eigh
+            | Routine::Eigvalsh => 2,
         }
     }
 
@@ -75,14 +118,45 @@ impl Routine {
             _ if operands.is_complex() => None,
             Routine::Sort { .. } => Some(operands),
             Routine::Argsort { .. } => Some(DType::I64),
+            Routine::Cholesky
+            | Routine::Slogdet
+            | Routine::Inv
+            | Routine::Solve
+            | Routine::Qr { .. }
+            | Routine::Svd { .. }
+            | Routine::Svdvals
+            | Routine::Eigh
+            | Routine::Eigvalsh => (operands == DType::F64).then_some(operands),
         }
     }
 
-    /// The shapes of its results. One result has the call's shape; of several, the call is the flat array.
-    pub fn results(self, operands: &[&[usize]]) -> SmallVec<[Shape; 3]> {
+    /// What its results are for each member of a batch: their extents, of the operands' last axes.
+    fn core_results(self, operands: &[&[usize]]) -> SmallVec<[SmallVec<[usize; 2]>; 3]> {
+        let [.., m, n] = *operands[0] else { return smallvec![operands[0].into()] };
+        let least = m.min(n);
         match self {
-            Routine::Sort { .. } | Routine::Argsort { .. } => smallvec![Shape::from_slice(operands[0])],
+            Routine::Sort { .. } | Routine::Argsort { .. } => smallvec![smallvec![n]],
+            Routine::Cholesky | Routine::Inv => smallvec![smallvec![m, n]],
+            Routine::Slogdet => smallvec![smallvec![], smallvec![]],
+            Routine::Solve => smallvec![SmallVec::from_slice(&operands[1][operands[1].len() - 2..])],
+            Routine::Qr { complete } => {
+                let width = if complete { m } else { least };
+                smallvec![smallvec![m, width], smallvec![width, n]]
+            }
+            Routine::Svd { full: true } => smallvec![smallvec![m, m], smallvec![least], smallvec![n, n]],
+            Routine::Svd { full: false } => smallvec![smallvec![m, least], smallvec![least], smallvec![least, n]],
+            Routine::Svdvals => smallvec![smallvec![least]],
+            Routine::Eigh => smallvec![smallvec![n], smallvec![n, n]],
+            Routine::Eigvalsh => smallvec![smallvec![n]],
         }
+    }
+
+    /// The shapes of its results. One result has the call's shape; of several, the call is the flat array. The operands have
+    /// the axes that the routine works on.
+    pub fn results(self, operands: &[&[usize]]) -> SmallVec<[Shape; 3]> {
+        let batch = &operands[0][..operands[0].len() - self.core_rank()];
+        let whole = |core: SmallVec<[usize; 2]>| batch.iter().copied().chain(core).collect();
+        self.core_results(operands).into_iter().map(whole).collect()
     }
 
     /// The shape of the result array; `None` where it is too large to be addressed.
@@ -91,8 +165,9 @@ impl Routine {
         match results.as_slice() {
             [one] => Some(one.clone()),
             several => {
-                let counts = several.iter().map(|shape| element_count(shape)).sum::<Option<usize>>()?;
-                Some(smallvec![counts])
+                let counts = several.iter().map(|shape| element_count(shape));
+                let count = counts.reduce(|a, b| a?.checked_add(b?))??;
+                Some(smallvec![count])
             }
         }
     }
@@ -100,8 +175,9 @@ impl Routine {
     /// About how many elementary operations computing it takes.
     pub fn work(self, operand: &[usize]) -> u64 {
         let elements = operand.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
-        match self {
-            Routine::Sort { .. } | Routine::Argsort { .. } => elements.saturating_mul(8),
+        match self.core_rank() {
+            1 => elements.saturating_mul(8),
+            _ => elements.saturating_mul(operand.last().map_or(1, |&n| n as u64 + 8)),
         }
     }
 }
@@ -112,7 +188,7 @@ mod tests {
 
     #[test]
     fn names_and_codes_are_bijections() {
-        for (code, routine) in Routine::ALL.into_iter().enumerate() {
+        for (code, routine) in Routine::all().enumerate() {
             assert_eq!(Routine::from_name(routine.name()), Some(routine));
             assert_eq!(routine.code(), code as u32);
         }

@@ -91,7 +91,7 @@ pub trait Backend: Send + Sync {
     fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error>;
     /// Uninitialised memory, aligned to 64 bytes, from the pool. Zero bytes are fine.
     fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error>;
-    /// Runs a kernel to its end.
+    /// Runs a kernel to its end. Where an `Inst::Position` was outside its extent that is [`Error::OutOfBounds`], in no words.
     fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error>;
     /// Runs a batch of matrix products to its end.
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error>;

@@ -143,5 +143,6 @@ fn out_of_bounds(
             return Error::OutOfBounds(build::out_of_bounds(outside, axis, extent));
         }
     }
-    Error::Internal("an index was out of bounds that is no longer".into())
+    // Memory that others write to has changed meanwhile.
+    Error::OutOfBounds("an index was out of bounds".into())
 }

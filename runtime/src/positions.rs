@@ -47,27 +47,35 @@ pub fn nonzero(mask: &Lazy, backend: &dyn Backend) -> Result<Vec<Arc<Lazy>>, Err
     let Some(buffer) = buffer else { return Err(Error::Internal("positions in what is no mask".into())) };
     let mut count = 0;
     for_each_row(&mask.shape, buffer, 1, &mut |start, length, step| {
-        // SAFETY: the row lies inside a computed buffer of bytes.
-        count += (0..length as isize).filter(|i| unsafe { *start.wrapping_offset(i * step) } != 0).count();
+        count += match step {
+            // SAFETY: the row lies inside a computed buffer of bytes.
+            1 => unsafe { std::slice::from_raw_parts(start, length) }.iter().filter(|&&byte| byte != 0).count(),
+            // SAFETY: as above.
+            _ => (0..length as isize).filter(|i| unsafe { *start.wrapping_offset(i * step) } != 0).count(),
+        };
         true
     });
-    let bytes = count.checked_mul(8).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
+    // Every position is written where the next true one belongs, so there is one place more than there are true ones.
+    let bytes = count.checked_add(1).and_then(|n| n.checked_mul(8)).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
     let columns = (0..mask.shape.len()).map(|_| backend.allocate(bytes)).collect::<Result<Vec<_>, _>>()?;
     let mut index: SmallVec<[i64; 4]> = smallvec![0; mask.shape.len()];
     let mut next = 0;
     for_each_row(&mask.shape, buffer, 1, &mut |start, length, step| {
-        for i in 0..length as isize {
-            // SAFETY: as above; each column has room for as many positions as were counted.
-            unsafe {
-                if *start.wrapping_offset(i * step) == 0 {
-                    continue;
-                }
-                for (axis, column) in columns.iter().enumerate() {
-                    let position = if axis + 1 == index.len() { i as i64 } else { index[axis] };
-                    column.pointer().cast::<i64>().add(next).write(position);
+        let before = next;
+        if let Some(last) = columns.last() {
+            let last = last.pointer().cast::<i64>();
+            for i in 0..length as isize {
+                // SAFETY: as above; `next` is at most the count, for memory that others write to meanwhile too.
+                unsafe {
+                    last.add(next).write(i as i64);
+                    next += usize::from(*start.wrapping_offset(i * step) != 0 && next < count);
                 }
             }
-            next += 1;
+        }
+        for (column, &position) in columns.iter().zip(&index[..index.len().saturating_sub(1)]) {
+            // SAFETY: each column has room for as many positions as were counted.
+            unsafe { std::slice::from_raw_parts_mut(column.pointer().cast::<i64>().add(before), next - before) }
+                .fill(position);
         }
         advance(&mut index, &mask.shape);
         true
@@ -75,6 +83,45 @@ pub fn nonzero(mask: &Lazy, backend: &dyn Backend) -> Result<Vec<Arc<Lazy>>, Err
     let shape: Shape = smallvec![count];
     let array = |storage| Lazy::computed(Buffer::dense(storage, &shape), DType::I64, shape.clone(), mask.device);
     Ok(columns.into_iter().map(array).collect())
+}
+
+/// The positions of an axis, each as often as an array says that is computed, int64 and 1-D; `None` where it says less than 0.
+pub fn repeated(times: &Lazy, backend: &dyn Backend) -> Result<Option<Arc<Lazy>>, Error> {
+    let buffer = times.buffer().filter(|_| times.dtype == DType::I64);
+    let Some(buffer) = buffer else { return Err(Error::Internal("repetitions that are no integers".into())) };
+    // SAFETY: the element is inside a computed buffer of int64.
+    let read = |start: *const u8, at: isize| unsafe { start.cast::<i64>().wrapping_offset(at).read() };
+    let (mut total, mut negative) = (0u64, false);
+    for_each_row(&times.shape, buffer, 8, &mut |start, length, step| {
+        for i in 0..length as isize {
+            let count = read(start, i * step);
+            negative |= count < 0;
+            total = total.saturating_add(count.max(0) as u64);
+        }
+        true
+    });
+    if negative {
+        return Ok(None);
+    }
+    let bytes = usize::try_from(total).ok().and_then(|total| total.checked_mul(8));
+    let storage = backend.allocate(bytes.ok_or(Error::OutOfMemory { bytes: usize::MAX })?)?;
+    let (mut next, mut position) = (storage.pointer().cast::<i64>(), 0);
+    for_each_row(&times.shape, buffer, 8, &mut |start, length, step| {
+        for i in 0..length as isize {
+            for _ in 0..read(start, i * step) {
+                // SAFETY: the block has room for as many positions as were counted. (Memory that others write to meanwhile could
+                // count differently; an array of fusewire's own, as the caller gives, does not.)
+                unsafe {
+                    next.write(position);
+                    next = next.add(1);
+                }
+            }
+            position += 1;
+        }
+        true
+    });
+    let shape: Shape = smallvec![total as usize];
+    Ok(Some(Lazy::computed(Buffer::dense(storage, &shape), DType::I64, shape, times.device)))
 }
 
 /// The index of the next row: all axes but the last count.

@@ -389,6 +389,11 @@ def test_special_values_and_branch_cuts_are_those_of_annex_g(name):
         if name == "log1p" and abs(z) < 1e-300:
             assert ours == z
             continue
+        if name == "tanh" and np.isinf(z.real):
+            # NumPy, as C's Annex G, has the sign of sin(2y) for the zero, the standard that of y.
+            theirs = complex(theirs.real, np.copysign(theirs.imag, z.imag))
+        if name == "tan" and np.isinf(z.imag):
+            theirs = complex(np.copysign(theirs.real, z.real), theirs.imag)
         for a, b, other in [(ours.real, theirs.real, theirs.imag), (ours.imag, theirs.imag, theirs.real)]:
             # Beside a NaN the sign of a zero or an infinity says nothing.
             np.testing.assert_allclose(abs(a), abs(b), rtol=1e-13, err_msg=f"{name}({z})")

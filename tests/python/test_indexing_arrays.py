@@ -65,6 +65,9 @@ def mask_keys(a: np.ndarray[Any, Any]) -> list[Any]:
         (True, 0),
         (slice(None), False),
         (ROWS % 2, True),
+        np.zeros(0, bool),
+        np.zeros((len(a), 0), bool),
+        (slice(None), np.zeros(0, bool)),
     ]
 
 
@@ -202,6 +205,15 @@ def test_computed_indices_are_checked_when_they_are_used(count):
         float(xp.sum(table[:, xp.where(index == 0, 1000, 5)]))
 
 
+def test_a_mask_may_be_empty_along_any_axis():
+    a = np.arange(6.0).reshape(2, 3)
+    for mask in (np.zeros((0,), bool), np.zeros((0, 3), bool), np.zeros((2, 0), bool)):
+        same(xp.asarray(a)[mask], a[mask])
+        x = xp.asarray(a)
+        x[mask] = 5
+        same(x, a)
+
+
 def test_nothing_can_be_taken_from_nothing():
     x = xp.zeros((0, 3))
     for f in (lambda: x[[0]], lambda: x[xp.arange(3) * 2], lambda: xp.take(x, xp.asarray([0]), axis=0)):
@@ -278,3 +290,12 @@ def test_huge_gathers_have_the_same_bits_on_any_number_of_threads():
         np.testing.assert_array_equal(results[0][0], other[0])
         assert results[0][1] == other[1]
         np.testing.assert_array_equal(results[0][2], other[2])
+
+
+def test_what_is_the_same_everywhere_is_not_stored_to_be_picked_from():
+    before = xp.debug.counters()["bytes_allocated"]
+    index = xp.arange(30_000) % 7
+    same(xp.zeros(30_000)[index], np.zeros(30_000))
+    assert float(xp.sum(xp.full((30_000, 2), 2.5)[index, 1])) == 75_000
+    same(xp.broadcast_to(xp.asarray([1.0]) + 1, (30_000,))[index] * 2, np.full(30_000, 4.0))
+    assert xp.debug.counters()["bytes_allocated"] - before < 2_000_000

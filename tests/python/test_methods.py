@@ -76,6 +76,32 @@ def test_without_axes(dtype):
         agree(call, a)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_picking_and_assigning(view, dtype):
+    a = view(sample(dtype)).copy()
+
+    def changed(method, *arguments):
+        def call(x):
+            y = x.copy()
+            assert getattr(y, method)(*arguments) is None
+            return y
+
+        return call
+
+    for call in (
+        lambda x: x.take([0, 0]), lambda x: x.take([[0, -1]], axis=0), lambda x: x.take([1, 0], -1),
+        lambda x: x.take(10**6), changed("fill", 1), changed("sort"), changed("sort", 0), changed("sort", 7),
+    ):  # fmt: skip
+        agree(call, a)
+    for result, expected in zip(xp.asarray(a).nonzero(), a.nonzero(), strict=True):
+        close(result, expected)
+    x = xp.asarray(a)
+    y = x.copy()
+    y.fill(0)
+    close(x, a)
+
+
 @pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS])
 def test_elements(dtype):
     a = sample(dtype)

@@ -127,6 +127,12 @@ count_nonzero(x, /, *, axis=None, keepdims=False)
 where(condition, x1, x2, /)
 isin(x1, x2, /, *, invert=False)
 nonzero(x, /)
+repeat(x, repeats, /, *, axis=None)
+searchsorted(x1, x2, /, *, side='left', sorter=None)
+unique_all(x, /)
+unique_counts(x, /)
+unique_inverse(x, /)
+unique_values(x, /)
 take(x, indices, /, *, axis=None)
 take_along_axis(x, indices, /, *, axis=-1)
 cumulative_sum(x, /, *, axis=None, dtype=None, include_initial=False)
@@ -179,6 +185,7 @@ nanstd(x, /, axis=None, *, correction=0.0, keepdims=False)
 nansum(x, /, axis=None, *, dtype=None, keepdims=False)
 nanvar(x, /, axis=None, *, correction=0.0, keepdims=False)
 pad(x, /, pad_width, mode='constant', *, constant_values=0)
+put_along_axis(arr, indices, values, /, axis)
 tril_indices(n, k=0, m=None)
 triu_indices(n, k=0, m=None)
 unravel_index(indices, shape, /)
@@ -218,7 +225,7 @@ def test_nothing_but_the_namespace_is_exported():
     standard = {line.partition("(")[0] for line in SIGNATURES}
     dtypes = {"bool", "bool_", *(f"{k}{b}" for k in ("int", "uint") for b in (8, 16, 32, 64)), "float32", "float64"}
     dtypes |= {"complex64", "complex128"}
-    own = {"Array", "compute", "debug", "memory", "get_num_threads", "set_num_threads"}
+    own = {"Array", "compute", "debug", "linalg", "memory", "get_num_threads", "set_num_threads"}
     constants = {"e", "inf", "nan", "newaxis", "pi"}
     beyond = {line.partition("(")[0] for line in BEYOND}
     assert public == (standard - {"__array_namespace_info__"}) | beyond | dtypes | own | constants

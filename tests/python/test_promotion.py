@@ -91,7 +91,11 @@ def test_result_type_needs_something():
 
 def test_dtypes_are_numpys():
     for name in DTYPES:
-        assert getattr(xp, name) is np.dtype(name)
+        # As in NumPy's namespace the names are the scalar types.
+        assert getattr(xp, name) is np.dtype(name).type
+        assert getattr(xp, name) == np.dtype(name)
+        # A numpy.dtype("float64") does.
+        assert getattr(xp, name) != None  # noqa: E711
         assert xp.zeros(1, dtype=name).dtype is np.dtype(name)
     assert xp.zeros(1, dtype=float).dtype == np.float64
     assert xp.zeros(1, dtype=int).dtype == np.int64

@@ -2,6 +2,7 @@
 //! against the graph interpreter. Edge values meet each other in every pairing, in vector bodies and in loop tails.
 
 use fusewire_ir::{
+    build::{self, IndexItem, Key},
     dtype::{DType, Kind},
     lazy::{Device, Lazy},
     node::Op,
@@ -118,6 +119,50 @@ fn check(row: &OpRow, dtype: DType, class: Class) -> Result<(), String> {
         None => Ok(()),
         Some(problem) => Err(format!("{} on {dtype}, {class:?}: {problem}", row.name)),
     }
+}
+
+/// Elements of every dtype at computed positions, from memory in every arrangement, for every number of lanes and rests.
+#[test]
+fn gathers_of_every_dtype_and_arrangement_agree_with_the_interpreter() {
+    engine::start();
+    let problems: Vec<String> = DType::ALL
+        .into_iter()
+        .filter(|dtype| !dtype.is_complex())
+        .flat_map(|dtype| Arrangement::ALL.map(|arrangement| (dtype, arrangement)))
+        .filter_map(|(dtype, arrangement)| check_gather(dtype, arrangement).err())
+        .collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+fn check_gather(dtype: DType, arrangement: Arrangement) -> Result<(), String> {
+    let elements: Vec<Scalar> = (0..7 * 37).map(|i| Scalar::from_i64(dtype, i % 251 - 100)).collect();
+    let table = array(dtype, &[7, 37], &elements, arrangement);
+    let known = |_: &Arc<Lazy>, _: usize| None;
+    for count in [1usize, 8, 37, 5000] {
+        let index = |modulus: i64, pace: i64| {
+            let values: Vec<Scalar> =
+                (0..count as i64).map(|i| Scalar::i64(i * pace % (2 * modulus) - modulus)).collect();
+            array(DType::I64, &[count], &values, Arrangement::Strided)
+        };
+        let (rows, columns) = (index(7, 5), index(37, 11));
+        let key = |array: &Arc<Lazy>| Key::Positions { array: array.clone(), mask: None };
+        let whole = Key::Item(IndexItem::Slice { start: None, stop: None, step: None });
+        let roots = [
+            build::index_arrays(&table, &[key(&rows)], &known),
+            build::index_arrays(&table, &[whole, key(&columns)], &known),
+            build::index_arrays(&table, &[key(&rows), key(&columns)], &known),
+            build::take(&table, &columns, None, &known),
+        ];
+        for root in roots {
+            let roots = [root.map_err(|e| e.to_string())?];
+            let wanted = expected(&roots)?;
+            evaluate(&roots, &|| false).map_err(|e| e.to_string())?;
+            if let Some(problem) = disagreement(&tensor(&roots[0]), &wanted[0], 0) {
+                return Err(format!("{dtype}, {arrangement:?}, {count} positions: {problem}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 #[test]

@@ -25,6 +25,7 @@ const SECRETS: &[(&str, &str)] = &[
     ("numpy", "frontend-py"),
     ("cranelift", "jit-cpu"),
     ("gemm", "jit-cpu"),
+    ("faer", "jit-cpu"),
     ("rayon", "jit-cpu"),
 ];
 

@@ -15,6 +15,7 @@ fusewire.Array([1.       , 2.       , 2.4142137, 2.732051 , 3.       ,
 """
 
 from fusewire import debug as debug
+from fusewire import linalg as linalg
 from fusewire import memory as memory
 from fusewire._beyond import *
 from fusewire._fusewire import *

@@ -7,6 +7,8 @@ from typing import Any, Literal, Self, SupportsIndex, TypeAlias, final, overload
 import numpy as np
 import numpy.typing as npt
 
+from fusewire._results import UniqueAllResult, UniqueCountsResult, UniqueInverseResult
+
 _Bool: TypeAlias = builtins.bool
 _Device: TypeAlias = Literal["cpu"]
 _DType: TypeAlias = npt.DTypeLike
@@ -47,6 +49,30 @@ class _Engine:
     def op_table() -> list[tuple[str, list[str], str]]: ...
 
 engine: _Engine
+
+class _Routines:
+    @staticmethod
+    def cholesky(x: _Operand, upper: _Bool) -> Array: ...
+    @staticmethod
+    def slogdet(x: _Operand) -> tuple[Array, Array]: ...
+    @staticmethod
+    def det(x: _Operand) -> Array: ...
+    @staticmethod
+    def inv(x: _Operand) -> Array: ...
+    @staticmethod
+    def solve(x1: _Operand, x2: _Operand) -> Array: ...
+    @staticmethod
+    def qr(x: _Operand, complete: _Bool) -> tuple[Array, Array]: ...
+    @staticmethod
+    def svd(x: _Operand, full: _Bool) -> tuple[Array, Array, Array]: ...
+    @staticmethod
+    def svdvals(x: _Operand) -> Array: ...
+    @staticmethod
+    def eigh(x: _Operand) -> tuple[Array, Array]: ...
+    @staticmethod
+    def eigvalsh(x: _Operand) -> Array: ...
+
+routines: _Routines
 
 __all__ = [
     'Array',
@@ -154,13 +180,16 @@ __all__ = [
     'positive',
     'pow',
     'prod',
+    'put_along_axis',
     'real',
     'reciprocal',
     'remainder',
+    'repeat',
     'reshape',
     'result_type',
     'roll',
     'round',
+    'searchsorted',
     'sign',
     'signbit',
     'sin',
@@ -186,6 +215,10 @@ __all__ = [
     'uint32',
     'uint64',
     'uint8',
+    'unique_all',
+    'unique_counts',
+    'unique_inverse',
+    'unique_values',
     'unstack',
     'var',
     'vecdot',
@@ -195,20 +228,20 @@ __all__ = [
 ]
 
 __version__: str
-bool: np.dtype[np.bool]
-int8: np.dtype[np.int8]
-int16: np.dtype[np.int16]
-int32: np.dtype[np.int32]
-int64: np.dtype[np.int64]
-uint8: np.dtype[np.uint8]
-uint16: np.dtype[np.uint16]
-uint32: np.dtype[np.uint32]
-uint64: np.dtype[np.uint64]
-float32: np.dtype[np.float32]
-float64: np.dtype[np.float64]
-complex64: np.dtype[np.complex64]
-complex128: np.dtype[np.complex128]
-bool_: np.dtype[np.bool_]
+bool: type[np.bool]
+int8: type[np.int8]
+int16: type[np.int16]
+int32: type[np.int32]
+int64: type[np.int64]
+uint8: type[np.uint8]
+uint16: type[np.uint16]
+uint32: type[np.uint32]
+uint64: type[np.uint64]
+float32: type[np.float32]
+float64: type[np.float64]
+complex64: type[np.complex64]
+complex128: type[np.complex128]
+bool_: type[np.bool_]
 
 @final
 class Array:
@@ -335,6 +368,8 @@ class Array:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The element type, a `numpy.dtype`."""
+    def fill(self, /, value: _Operand) -> None:
+        """Assigns one value to all elements, as `x[...] = value`."""
     def flatten(self, /) -> Array:
         """All elements in one axis, in memory of their own."""
     @property
@@ -360,6 +395,8 @@ class Array:
     @property
     def ndim(self) -> int:
         """The number of axes."""
+    def nonzero(self, /) -> tuple[Array, ...]:
+        """The indices of the elements that are not zero, as the function `nonzero`."""
     def prod(self, /, axis: _Integers | None = None, dtype: _DType | None = None, *, keepdims: _Bool = False) -> Array:
         """The product, as the function `prod`."""
     def ravel(self, /) -> Array:
@@ -377,6 +414,8 @@ class Array:
     @property
     def size(self) -> int:
         """The number of elements."""
+    def sort(self, axis: int = -1, *, stable: _Bool | None = None) -> None:
+        """Puts the elements in order along an axis, in this array; the function `sort` makes a new one."""
     def squeeze(self, /, axis: _Integers | None = None) -> Array:
         """Without the axes of extent 1, or without these."""
     def std(self, /, axis: _Integers | None = None, *, correction: float | None = None, ddof: float | None = None, keepdims: _Bool = False) -> Array:
@@ -385,6 +424,8 @@ class Array:
         """The sum, as the function `sum`."""
     def swapaxes(self, /, axis1: int, axis2: int) -> Array:
         """Two axes exchanged."""
+    def take(self, /, indices: _Operand, axis: int | None = None) -> Array:
+        """The elements at these indices along an axis, as the function `take`; of the flattened array without one."""
     def to_device(self, device: _Device, /, *, stream: None = None) -> Self:
         """The array on another device; there is one, so the array itself."""
     def tobytes(self, /) -> bytes:
@@ -677,6 +718,9 @@ def pow(x1: _Operand, x2: _Operand, /) -> Array:
 def prod(x: _Operand, /, *, axis: _Integers | None = None, dtype: _DType | None = None, keepdims: _Bool = False) -> Array:
     """Product over all axes, one or several."""
 
+def put_along_axis(arr: Array, indices: _Operand, values: _Operand, /, axis: int | None) -> None:
+    """Assigns to the elements of `arr` at indices given along an axis for each position of the others: the inverse of"""
+
 def real(x: _Operand, /) -> Array:
     """The real part; real numbers stay as they are."""
 
@@ -685,6 +729,9 @@ def reciprocal(x: _Operand, /) -> Array:
 
 def remainder(x1: _Operand, x2: _Operand, /) -> Array:
     """Remainder with the divisor's sign, NumPy's results for zero divisors."""
+
+def repeat(x: _Operand, repeats: _Operand, /, *, axis: int | None = None) -> Array:
+    """Each element of `x` along an axis so many times: an integer for all, or an array with one for each."""
 
 def reshape(x: _Operand, /, shape: _Integers, *, copy: _Bool | None = None) -> Array:
     """The same elements in row-major order, in another shape; one extent may be -1."""
@@ -697,6 +744,9 @@ def roll(x: _Operand, /, shift: _Integers, *, axis: _Integers | None = None) -> 
 
 def round(x: _Operand, /) -> Array:
     """Nearest integer, halves to even."""
+
+def searchsorted(x1: _Operand, x2: _Operand, /, *, side: Literal["left", "right"] = "left", sorter: _Operand | None = None) -> Array:
+    """Where the elements of `x2` would be inserted into the sorted 1-D array `x1` to keep it sorted (int64, in the shape of `x2`)."""
 
 def sign(x: _Operand, /) -> Array:
     """-1, 0 or 1; NaN for NaN."""
@@ -760,6 +810,18 @@ def triu(x: _Operand, /, *, k: int = 0) -> Array:
 
 def trunc(x: _Operand, /) -> Array:
     """The integer part."""
+
+def unique_all(x: _Operand, /) -> UniqueAllResult:
+    """The different values of `x` in order, where each occurs first, which of them each element is, and how often each occurs: a"""
+
+def unique_counts(x: _Operand, /) -> UniqueCountsResult:
+    """The different values of `x` in order, and how often each occurs: a named tuple `(values, counts)`."""
+
+def unique_inverse(x: _Operand, /) -> UniqueInverseResult:
+    """The different values of `x` in order, and which of them each element is: a named tuple `(values, inverse_indices)`."""
+
+def unique_values(x: _Operand, /) -> Array:
+    """The different values of `x`, in order; each NaN is a value of its own."""
 
 def unstack(x: _Operand, /, *, axis: int = 0) -> tuple[Array, ...]:
     """The parts of the array along an axis, as a tuple of arrays without that axis."""

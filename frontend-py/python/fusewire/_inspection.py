@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from fusewire import _fusewire
 from fusewire._fusewire import Array
 
 _KINDS: dict[str, tuple[str, ...]] = {
@@ -102,7 +101,7 @@ class __array_namespace_info__:  # noqa: N801 (the standard's name)
         """Return the dtypes of numbers without one."""
         _check_device(device)
         names = {"real floating": "float64", "complex floating": "complex128", "integral": "int64", "indexing": "int64"}
-        return {kind: getattr(_fusewire, name) for kind, name in names.items()}
+        return {kind: np.dtype(name) for kind, name in names.items()}
 
     def dtypes(
         self, *, device: str | None = None, kind: str | tuple[str, ...] | None = None
@@ -114,7 +113,7 @@ class __array_namespace_info__:  # noqa: N801 (the standard's name)
         if unknown:
             message = f"unknown kind {unknown[0]!r}; known are {', '.join(map(repr, _KINDS))}"
             raise ValueError(message)
-        return {name: getattr(_fusewire, name) for k in kinds for name in _KINDS[k]}
+        return {name: np.dtype(name) for k in kinds for name in _KINDS[k]}
 
 
 def _check_device(device: str | None) -> None:

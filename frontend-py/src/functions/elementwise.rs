@@ -222,26 +222,6 @@ pub fn op_table() -> Vec<(&'static str, &'static [&'static str], &'static str)> 
         .collect()
 }
 
-/// Is every element of `x1` an element of `x2`?
-///
-/// Shape: that of `x1`. Dtype: bool. With `invert` the answer is the opposite.
-#[pyfunction]
-#[pyo3(signature = (x1, x2, /, *, invert=false))]
-pub fn isin(x1: &Bound<'_, PyAny>, x2: &Bound<'_, PyAny>, invert: bool) -> PyResult<Array> {
-    let (elements, candidates) = (argument(x1, "isin")?, array(x2, "isin")?);
-    let result = || -> Recorded<Arc<Lazy>> {
-        let candidates = build::reshape(&candidates, &[-1])?;
-        let elements = match elements {
-            Operand::Array(elements) => Operand::Array(build::expand_dims(&elements, &[-1])?),
-            scalar @ Operand::Scalar(_) => scalar,
-        };
-        let equal = build::elementwise(ScalarOp::Equal, &[elements, Operand::Array(candidates)])?;
-        let found = build::any(&equal, &build::Axis::List(SmallVec::from_elem(-1, 1)), false)?;
-        if invert { build::elementwise(ScalarOp::Not, &[Operand::Array(found)]) } else { Ok(found) }
-    };
-    recorded(x1.py(), result())
-}
-
 /// What recording an op on Python operands gives, for other modules.
 pub fn record(op: ScalarOp, operands: &[Operand]) -> PyResult<Arc<Lazy>> {
     build::elementwise(op, operands).map_err(errors::recording)

@@ -45,7 +45,7 @@ pub enum Key {
     Positions {
         /// Integers of any dtype; negative ones count from the end.
         array: Arc<Lazy>,
-        /// Where a mask was true: the extent of the mask's axis, which must be that of the array's.
+        /// Where a mask was true: the extent of the mask's axis, which must be that of the array's, or 0.
         mask: Option<usize>,
     },
     /// Positions along a new axis of extent 1: what a 0-d mask is.
@@ -91,7 +91,8 @@ pub(super) fn pick(x: &Arc<Lazy>, keys: &[Key], outside: Outside<'_>) -> Recorde
             arrays.push(array.clone());
         }
         match key {
-            Key::Positions { mask: Some(extent), .. } if *extent != x.shape[from] => {
+            // The standard lets a mask be empty along any axis: it is true nowhere.
+            Key::Positions { mask: Some(extent), .. } if *extent != x.shape[from] && *extent != 0 => {
                 return Err(RecordError::index(format!(
                     "boolean index did not match indexed array along axis {from}; size of axis is {} but size of \
                      corresponding boolean axis is {extent}",

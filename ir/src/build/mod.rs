@@ -11,9 +11,11 @@ mod create;
 mod elementwise;
 mod gather;
 mod index;
+pub mod linalg;
 mod linear;
 mod manipulate;
 mod reduce;
+mod search;
 mod sort;
 
 pub use assign::{aligned, assign, assign_where, assigned_by_owner, assigned_part, destinations, fit};
@@ -28,6 +30,9 @@ pub use manipulate::{
 };
 pub use reduce::{
     Axis, all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std, sum, var,
+};
+pub use search::{
+    Ordered, along_axis_keys, counts, inverse, isin, ordered, ordered_values, repeat, repeat_each, searchsorted,
 };
 pub use sort::{argsort, sort};
 

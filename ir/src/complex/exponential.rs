@@ -302,11 +302,10 @@ fn tanh_double(b: &mut B<'_>, z: Z) -> Z {
     let turn = b.mul(turn, four);
     let im = b.mul(turn, decay);
     let unit = b.bin(S::Copysign, one, z.re);
-    let (infinite, finite) = (b.un(S::IsInf, z.re), b.un(S::IsFinite, z.im));
-    let nowhere = b.un(S::Not, finite);
-    let vanishes = b.bin(S::And, infinite, nowhere);
+    // The standard has a zero of the sign of y for every y, where C's Annex G has the sign of sin(2y).
+    let infinite = b.un(S::IsInf, z.re);
     let signed = b.bin(S::Copysign, zero, z.im);
-    let im = b.select(vanishes, signed, im);
+    let im = b.select(infinite, signed, im);
     let no_number = b.un(S::IsNan, im);
     let re = b.select(no_number, im, unit);
     let Z { re, im } = select(b, far, Z { re, im }, near);

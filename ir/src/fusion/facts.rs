@@ -211,8 +211,10 @@ impl Facts {
                 break;
             }
             let node = graph.node(at);
+            // The view from which elements are gathered has the result's axes too, and is far larger than what it is of.
+            let looks_through = !self.uniform[at.0 as usize] || why == Why::Gathered;
             match &node.op {
-                Op::View(View::Permute(_) | View::Reshape | View::Expand) if !self.uniform[at.0 as usize] => {
+                Op::View(View::Permute(_) | View::Reshape | View::Expand) if looks_through => {
                     chain.push(at);
                     at = node.inputs[0];
                 }

@@ -1,11 +1,13 @@
 //! What routines of libraries mean: textbook methods on scalars, slow and obvious.
 
+use super::linear::{self, Matrix};
 use crate::{
     dtype::{DType, Kind},
     routine::Routine,
     scalar::Scalar,
 };
-use ndarray::{ArrayD, Axis};
+use ndarray::{Array1, ArrayD, Axis, IxDyn};
+use num_complex::Complex64 as C;
 use std::cmp::Ordering;
 
 /// The result array of a call, whose dtype is `dtype`.
@@ -13,14 +15,22 @@ pub fn call(routine: Routine, operands: &[ArrayD<Scalar>], dtype: DType) -> Resu
     let operand = operands.first().ok_or("a routine takes an operand")?;
     match routine {
         Routine::Sort { descending } => {
-            Ok(sorted(operand, dtype, |order, row| order.iter().map(|&position| row[position]).collect(), descending))
+            let give = |order: &[usize], row: &[Scalar]| order.iter().map(|&position| row[position]).collect();
+            Ok(sorted(operand, dtype, descending, give))
         }
-        Routine::Argsort { descending } => Ok(sorted(
-            operand,
-            dtype,
-            |order, _| order.iter().map(|&position| Scalar::i64(position as i64)).collect(),
-            descending,
-        )),
+        Routine::Argsort { descending } => {
+            let give = |order: &[usize], _: &[Scalar]| order.iter().map(|&at| Scalar::i64(at as i64)).collect();
+            Ok(sorted(operand, dtype, descending, give))
+        }
+        Routine::Cholesky
+        | Routine::Slogdet
+        | Routine::Inv
+        | Routine::Solve
+        | Routine::Qr { .. }
+        | Routine::Svd { .. }
+        | Routine::Svdvals
+        | Routine::Eigh
+        | Routine::Eigvalsh => matrices(routine, operands, dtype),
     }
 }
 
@@ -28,8 +38,8 @@ pub fn call(routine: Routine, operands: &[ArrayD<Scalar>], dtype: DType) -> Resu
 fn sorted(
     operand: &ArrayD<Scalar>,
     dtype: DType,
-    give: impl Fn(&[usize], &[Scalar]) -> Vec<Scalar>,
     descending: bool,
+    give: impl Fn(&[usize], &[Scalar]) -> Vec<Scalar>,
 ) -> ArrayD<Scalar> {
     let mut result = operand.map(|_| Scalar::from_i64(dtype, 0));
     let last = Axis(operand.ndim() - 1);
@@ -45,7 +55,7 @@ fn sorted(
 }
 
 /// Which comes first. NaN comes last; zeros of both signs are equal.
-pub fn in_order(a: Scalar, b: Scalar, descending: bool) -> Ordering {
+fn in_order(a: Scalar, b: Scalar, descending: bool) -> Ordering {
     if a.dtype().is_float() {
         let (a, b) = (a.as_f64(), b.as_f64());
         let ascending = a.partial_cmp(&b);
@@ -53,10 +63,54 @@ pub fn in_order(a: Scalar, b: Scalar, descending: bool) -> Ordering {
             .map(|order| if descending { order.reverse() } else { order })
             .unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()));
     }
-    let order = if matches!(a.dtype().kind(), Kind::Bool | Kind::Unsigned) {
-        a.bits().cmp(&b.bits())
-    } else {
-        a.as_i64().cmp(&b.as_i64())
-    };
+    let unsigned = matches!(a.dtype().kind(), Kind::Bool | Kind::Unsigned);
+    let order = if unsigned { a.bits().cmp(&b.bits()) } else { a.as_i64().cmp(&b.as_i64()) };
     if descending { order.reverse() } else { order }
+}
+
+/// A routine on each matrix of a batch; the results of all members for each result, one result after another.
+fn matrices(routine: Routine, operands: &[ArrayD<Scalar>], dtype: DType) -> Result<ArrayD<Scalar>, String> {
+    let batch = operands[0].ndim() - 2;
+    let count: usize = operands[0].shape()[..batch].iter().product();
+    let shapes: Vec<&[usize]> = operands.iter().map(|operand| operand.shape()).collect();
+    let mut results: Vec<Vec<C>> = vec![Vec::new(); routine.results(&shapes).len()];
+    for number in 0..count {
+        let members: Vec<Matrix> = operands.iter().map(|operand| member(operand, number)).collect();
+        for (result, part) in results.iter_mut().zip(of_one(routine, &members)?) {
+            result.extend(part);
+        }
+    }
+    let elements: Array1<Scalar> =
+        results.concat().into_iter().map(|value| Scalar::from_f64(dtype, value.re)).collect();
+    let shape = routine.result_shape(&shapes).ok_or("the results are too large together")?;
+    elements.into_shape_with_order(IxDyn(&shape)).map_err(|error| error.to_string())
+}
+
+fn member(operand: &ArrayD<Scalar>, number: usize) -> Matrix {
+    let [.., rows, columns] = *operand.shape() else { return Matrix::identity(0) };
+    let elements = operand.iter().skip(number * rows * columns).take(rows * columns);
+    Matrix { rows, columns, elements: elements.map(|element| C::from(element.as_f64())).collect() }
+}
+
+fn of_one(routine: Routine, operands: &[Matrix]) -> Result<Vec<Vec<C>>, String> {
+    let a = &operands[0];
+    let real = |values: Vec<f64>| values.into_iter().map(C::from).collect::<Vec<C>>();
+    Ok(match routine {
+        Routine::Cholesky => vec![linear::cholesky(a)?.elements],
+        Routine::Slogdet => linear::eliminate(a, &Matrix::identity(a.rows)).0.map(|value| vec![value]).to_vec(),
+        Routine::Inv => vec![linear::eliminate(a, &Matrix::identity(a.rows)).1?.elements],
+        Routine::Solve => vec![linear::eliminate(a, &operands[1]).1?.elements],
+        Routine::Qr { complete } => linear::qr(a, complete).map(|matrix| matrix.elements).to_vec(),
+        Routine::Svd { full } => {
+            let (u, s, vh) = linear::svd(a, full);
+            vec![u.elements, real(s), vh.elements]
+        }
+        Routine::Svdvals => vec![real(linear::svd(a, false).1)],
+        Routine::Eigh => {
+            let (values, vectors) = linear::eigh(a);
+            vec![real(values), vectors.elements]
+        }
+        Routine::Eigvalsh => vec![real(linear::eigh(a).0)],
+        Routine::Sort { .. } | Routine::Argsort { .. } => return Err(format!("{routine:?} takes no matrices")),
+    })
 }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: results do not depend on how many threads there are.
 
+mod linear;
 mod sort;
 
 use crate::threads::{Threads, Work};
@@ -17,6 +18,15 @@ pub(crate) fn call(threads: &Threads, call: &LibraryCall<'_>) -> Result<(), Erro
     match call.routine {
         Routine::Sort { descending } => sort::sort(threads, call, descending),
         Routine::Argsort { descending } => sort::argsort(threads, call, descending),
+        Routine::Cholesky
+        | Routine::Slogdet
+        | Routine::Inv
+        | Routine::Solve
+        | Routine::Qr { .. }
+        | Routine::Svd { .. }
+        | Routine::Svdvals
+        | Routine::Eigh
+        | Routine::Eigvalsh => linear::call(threads, call),
     }
 }
 
@@ -26,6 +36,9 @@ struct Batch<'a> {
     /// How many of the leading axes are the batch.
     axes: usize,
 }
+
+// SAFETY: operands are only read, and the plan keeps their memory alive while a call runs.
+unsafe impl Sync for Batch<'_> {}
 
 impl<'a> Batch<'a> {
     fn new(array: &'a ArrayView<'a>, routine: Routine) -> Batch<'a> {
@@ -57,6 +70,9 @@ fn for_each(
     (bytes, instructions): (usize, u64),
     run: &(dyn Fn(usize) + Sync),
 ) -> Result<(), Error> {
+    if count == 0 {
+        return Ok(());
+    }
     let work = Work { items: count as u64, bytes: count.saturating_mul(bytes) as u64, item: instructions };
     let workers = threads.workers(&work);
     let chunk = |_: usize, begin: u64, end: u64, stop: &std::sync::atomic::AtomicBool| {
