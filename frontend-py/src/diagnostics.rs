@@ -19,10 +19,15 @@ fn cpu() -> &'static Arc<CpuBackend> {
     CPU.get_or_init(|| Arc::new(CpuBackend::default()))
 }
 
-/// Registers the back ends, and computes something small: a compiler that has never run takes twice as long for its first
-/// kernel (1.6 instead of 0.8 ms), which is better spent while importing.
+/// Registers the back ends.
 pub fn start() {
     registry::register(Device::Cpu, cpu().clone());
+}
+
+/// Computes something small: a compiler that has never run takes twice as long for its first kernel (1.6 instead of 0.8 ms),
+/// which is better spent while importing.
+#[pyfunction]
+pub fn rehearse() {
     let computed = rehearsal().map(|node| evaluate(&[node], &|| false));
     debug_assert!(matches!(computed, Ok(Ok(()))), "{computed:?}");
     counters::reset();

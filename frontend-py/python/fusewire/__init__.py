@@ -21,6 +21,7 @@ from fusewire import memory as memory
 from fusewire._beyond import *
 from fusewire._fusewire import *
 from fusewire._fusewire import __version__ as __version__
+from fusewire._fusewire import engine as _engine
 from fusewire._inspection import __array_namespace_info__ as __array_namespace_info__
 from fusewire._inspection import finfo as finfo
 from fusewire._inspection import iinfo as iinfo
@@ -35,3 +36,6 @@ inf = float("inf")
 nan = float("nan")
 newaxis = None
 pi = 3.141592653589793
+
+# Last of all: the modules that are imported would put the compiler out of the processor's caches again.
+_engine.rehearse()
