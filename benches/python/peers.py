@@ -72,6 +72,8 @@ def torch() -> Prepare:
     import torch as package
 
     def prepare(workload: Workload, arrays: tuple[np.ndarray, ...]) -> Call:
+        # Or it would give up compiling after the eighth function.
+        package.compiler.reset()
         compiled = package.compile(functools.partial(workload.function, namespace), dynamic=False)
         inputs = [package.from_numpy(a) for a in arrays]
         return lambda: compiled(*inputs)
