@@ -60,15 +60,15 @@ impl Array {
         self.node.set(node);
     }
 
-    /// What keeps the memory of the present node alive, and whether there was one before.
-    pub fn export(&self, node: &Arc<Lazy>) -> (Arc<Exported>, bool) {
+    /// What keeps the memory of the present node alive: one for all NumPy arrays that use it.
+    pub fn export(&self, node: &Arc<Lazy>) -> Arc<Exported> {
         let mut exported = self.exported.lock();
         if let Some(known) = exported.upgrade().filter(|known| Arc::ptr_eq(&known.0, node)) {
-            return (known, true);
+            return known;
         }
         let new = Arc::new(Exported(node.clone()));
         *exported = Arc::downgrade(&new);
-        (new, false)
+        new
     }
 }
 

@@ -11,8 +11,8 @@ use fusewire_ir::{
     lazy::Lazy,
     promote::Weak,
     scalar::Scalar,
-    value::Buffer,
 };
+use fusewire_runtime::assign::is_exclusive;
 use numpy::{
     PyArrayDescrMethods, PyUntypedArray,
     npyffi::{NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API, get_type_object, npy_intp},
@@ -33,10 +33,9 @@ pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntyped
     let mut extents: SmallVec<[npy_intp; 4]> = node.shape.iter().map(|&d| d as npy_intp).collect();
     let mut strides: SmallVec<[npy_intp; 4]> = buffer.strides.iter().map(|&s| s * size as npy_intp).collect();
     let borrowed = buffer.storage.as_any().is::<NumpyMemory>();
-    let holders = Arc::strong_count(node);
-    let (exported, known) = array.get().export(node);
-    // The handle and this function, and NumPy arrays.
-    let alone = holders == 2 + usize::from(known) && Arc::strong_count(&buffer.storage) == 1 && !overlaps(node, buffer);
+    let exported = array.get().export(node);
+    // The handle, this function and what NumPy arrays hold on to.
+    let alone = is_exclusive(node, 3);
     let writable = !buffer.storage.read_only() && (borrowed || alone);
     let owner = Bound::new(py, Memory { _node: exported })?;
     let flags = if writable { NPY_ARRAY_WRITEABLE } else { 0 };
@@ -67,11 +66,6 @@ pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntyped
 #[pyclass(module = "fusewire", frozen)]
 struct Memory {
     _node: Arc<Exported>,
-}
-
-/// Do two indices of the view name one element?
-fn overlaps(node: &Lazy, buffer: &Buffer) -> bool {
-    node.shape.iter().zip(&buffer.strides).any(|(&extent, &stride)| extent > 1 && stride == 0)
 }
 
 /// The one element of an array of size 1, computed first where it is not. `what` asks, for the error.

@@ -121,31 +121,39 @@ def test_residuals_are_no_worse_than_numpys(name, n, dtype):
         assert residuals[0] <= max(3 * residuals[1], 2 * eps(a) * scale)
 
 
+def check_square(a, b):
+    """What regular matrices have, and solutions for the right sides ``b``."""
+    x = xp.asarray(a)
+    near(xp.linalg.inv(x), np.linalg.inv(a))
+    scale = a.dtype.type(max(1, 2 * a.shape[-1]))
+    near(xp.linalg.det(x / scale), np.linalg.det(a / scale))
+    sign, logarithm = xp.linalg.slogdet(x)
+    near(sign, np.asarray(np.linalg.slogdet(a).sign))
+    near(logarithm, np.asarray(np.linalg.slogdet(a).logabsdet))
+    near(xp.linalg.solve(x, xp.asarray(b)), np.linalg.solve(a, b))
+
+
+def check_definite(definite):
+    near(xp.linalg.cholesky(xp.asarray(definite)), np.linalg.cholesky(definite))
+    near(xp.linalg.cholesky(xp.asarray(definite), upper=True), np.linalg.cholesky(definite, upper=True))
+    near(xp.linalg.eigvalsh(xp.asarray(definite)), np.linalg.eigvalsh(definite))
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("shape", SQUARE)
 def test_square_matrices(shape, dtype):
     n = shape[-1]
     a = (random(shape, dtype) + 2 * n * np.eye(n)).astype(dtype)
-    x = xp.asarray(a)
-    near(xp.linalg.inv(x), np.linalg.inv(a))
-    scale = dtype_of(dtype)(max(1, 2 * n))
-    near(xp.linalg.det(x / scale), np.linalg.det(a / scale))
-    sign, logarithm = xp.linalg.slogdet(x)
-    near(sign, np.asarray(np.linalg.slogdet(a).sign))
-    near(logarithm, np.asarray(np.linalg.slogdet(a).logabsdet))
-    b = random((*shape[:-1], 3), dtype, seed=1)
-    near(xp.linalg.solve(x, xp.asarray(b)), np.linalg.solve(a, b))
+    check_square(a, random((*shape[:-1], 3), dtype, seed=1))
     definite = a @ np.swapaxes(a, -1, -2)
-    near(xp.linalg.cholesky(xp.asarray(definite)), np.linalg.cholesky(definite))
-    near(xp.linalg.cholesky(xp.asarray(definite), upper=True), np.linalg.cholesky(definite, upper=True))
-    near(xp.linalg.eigvalsh(xp.asarray(definite)), np.linalg.eigvalsh(definite))
+    check_definite(definite)
     values, vectors = xp.linalg.eigh(xp.asarray(definite))
     near(values, np.linalg.eigvalsh(definite))
     product = np.asarray(vectors) * np.asarray(values)[..., None, :] @ np.swapaxes(np.asarray(vectors), -1, -2)
     assert largest(product - definite) <= 50 * n * eps(a) * largest(definite)
     for power in (-2, -1, 0, 1, 2, 3, 5):
         near(
-            xp.linalg.matrix_power(x / (3 * n or 1), power),
+            xp.linalg.matrix_power(xp.asarray(a) / (3 * n or 1), power),
             np.linalg.matrix_power(a / dtype_of(dtype)(3 * n or 1), power),
         )
 
@@ -408,20 +416,11 @@ def random_complex(shape, dtype="complex128", seed=0):
 def test_complex_square_matrices(shape, dtype):
     n = shape[-1]
     a = (random_complex(shape, dtype) + 2 * n * np.eye(n)).astype(dtype)
-    x = xp.asarray(a)
-    near(xp.linalg.inv(x), np.linalg.inv(a))
-    scale = dtype_of(dtype)(max(1, 2 * n))
-    near(xp.linalg.det(x / scale), np.linalg.det(a / scale))
-    sign, logarithm = xp.linalg.slogdet(x)
-    near(sign, np.asarray(np.linalg.slogdet(a).sign))
-    near(logarithm, np.asarray(np.linalg.slogdet(a).logabsdet))
     b = random_complex((*shape[:-1], 3), dtype, seed=1)
-    near(xp.linalg.solve(x, xp.asarray(b)), np.linalg.solve(a, b))
-    near(xp.linalg.solve(x, xp.asarray(b.real.copy())), np.linalg.solve(a, b.real))
+    check_square(a, b)
+    near(xp.linalg.solve(xp.asarray(a), xp.asarray(b.real.copy())), np.linalg.solve(a, b.real))
     definite = a @ np.conj(np.swapaxes(a, -1, -2))
-    near(xp.linalg.cholesky(xp.asarray(definite)), np.linalg.cholesky(definite))
-    near(xp.linalg.cholesky(xp.asarray(definite), upper=True), np.linalg.cholesky(definite, upper=True))
-    near(xp.linalg.eigvalsh(xp.asarray(definite)), np.linalg.eigvalsh(definite))
+    check_definite(definite)
     values, vectors = xp.linalg.eigh(xp.asarray(definite))
     near(values, np.linalg.eigvalsh(definite))
     product = (np.asarray(vectors) * np.asarray(values)[..., None, :]) @ np.conj(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -71,28 +72,34 @@ def test_one_array_computed_by_many_threads():
         assert len(results) == 4
 
 
+@contextlib.contextmanager
+def ticking(period):
+    """A list that another Python thread makes longer every so many seconds."""
+    ticks = []
+    done = threading.Event()
+
+    def tick():
+        while not done.is_set():
+            ticks.append(None)
+            time.sleep(period)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    yield ticks
+    done.set()
+    thread.join()
+
+
 def test_the_interpreter_runs_on_while_a_long_computation_does():
     x = xp.asarray(np.linspace(0, 1, 20_000_000))
     y = x
     for _ in range(12):
         y = xp.sin(y) + x
-    ticks = 0
-    done = threading.Event()
-
-    def tick():
-        nonlocal ticks
-        while not done.is_set():
-            ticks += 1
-            time.sleep(0.002)
-
-    thread = threading.Thread(target=tick)
-    thread.start()
-    start = time.perf_counter()
-    y.compute()
-    elapsed = time.perf_counter() - start
-    done.set()
-    thread.join()
-    assert ticks > elapsed / 0.002 / 20
+    with ticking(0.002) as ticks:
+        start = time.perf_counter()
+        y.compute()
+        elapsed = time.perf_counter() - start
+    assert len(ticks) > elapsed / 0.002 / 20
 
 
 def test_results_do_not_depend_on_the_number_of_threads():
@@ -237,22 +244,10 @@ def test_control_c_stops_in_the_middle(expression):
 
 def test_a_reduction_of_much_to_little_leaves_the_interpreter_to_others():
     x = xp.asarray(np.ones(50_000_000, np.float32))
-    ticks = 0
-    done = threading.Event()
-
-    def tick():
-        nonlocal ticks
-        while not done.is_set():
-            ticks += 1
-            time.sleep(0.001)
-
-    thread = threading.Thread(target=tick)
-    thread.start()
-    before = ticks
-    total = float(xp.sum(x))
-    during = ticks - before
-    done.set()
-    thread.join()
+    with ticking(0.001) as ticks:
+        before = len(ticks)
+        total = float(xp.sum(x))
+        during = len(ticks) - before
     assert total == 5e7
     assert during >= 1
 

@@ -416,26 +416,28 @@ mod tests {
         assert!(is_vector(&loops[1]) && is_vector(&loops[3]));
     }
 
+    /// Each row is reduced and then gone through again.
+    const NORMS: &str = "kernel @norm(b0: in f32, b1: out f32[i2], b2: scratch f32[i1]) {
+        i0 = sym m
+        i1 = sym n
+        i2 = mul i0, i1
+        phase (v0: i0) {
+          loop v1 in i1 {
+            %0 = load b0[v0*i1 + v1] : f32
+            %1 = multiply %0, %0 : f32
+            store b2[v1] = %1
+          } reduce %2 = add %1 : f32
+          loop v2 in i1 {
+            %3 = load b2[v2] : f32
+            %4 = divide %3, %2 : f32
+            store b1[v0*i1 + v2] = %4
+          }
+        }
+      }";
+
     #[test]
     fn rows_that_are_reduced_are_vector_loops_themselves() {
-        let text = "kernel @norm(b0: in f32, b1: out f32[i2], b2: scratch f32[i1]) {
-          i0 = sym m
-          i1 = sym n
-          i2 = mul i0, i1
-          phase (v0: i0) {
-            loop v1 in i1 {
-              %0 = load b0[v0*i1 + v1] : f32
-              %1 = multiply %0, %0 : f32
-              store b2[v1] = %1
-            } reduce %2 = add %1 : f32
-            loop v2 in i1 {
-              %3 = load b2[v2] : f32
-              %4 = divide %3, %2 : f32
-              store b1[v0*i1 + v2] = %4
-            }
-          }
-        }";
-        let after = vectorised(text, &[4, 50], 1e-6);
+        let after = vectorised(NORMS, &[4, 50], 1e-6);
         let long = Kernel { phases: after.phases[1..].to_vec(), ..after };
         assert_eq!(long.phases[0].dims.len(), 1);
         assert!(loops(&long).len() == 2 && loops(&long).iter().all(is_vector));
@@ -444,25 +446,8 @@ mod tests {
     #[test]
     fn short_rows_go_side_by_side() {
         for (symbols, short) in [([300, 31], true), ([300, 32], false), ([1, 2], true)] {
-            let text = "kernel @norm(b0: in f32, b1: out f32[i2], b2: scratch f32[i1]) {
-              i0 = sym m
-              i1 = sym n
-              i2 = mul i0, i1
-              phase (v0: i0) {
-                loop v1 in i1 {
-                  %0 = load b0[v0*i1 + v1] : f32
-                  %1 = multiply %0, %0 : f32
-                  %5 = scan add %1 : f32
-                  store b2[v1] = %5
-                } reduce %2 = add %1 : f32
-                loop v2 in i1 {
-                  %3 = load b2[v2] : f32
-                  %4 = divide %3, %2 : f32
-                  store b1[v0*i1 + v2] = %4
-                }
-              }
-            }";
-            let after = vectorised(text, &symbols, 1e-6);
+            let text = NORMS.replace("store b2[v1]", "%5 = scan add %1 : f32 store b2[v1]");
+            let after = vectorised(&text, &symbols, 1e-6);
             assert_eq!(after.phases.len(), 2);
             let ints = crate::ints::evaluate_ints(&after.ints, &symbols, |_, _| 0);
             let items = after.phases.iter().map(|p| p.dims.iter().map(|d| ints[d.1.0 as usize]).product::<i64>());
