@@ -28,7 +28,7 @@ use std::slice;
 /// Shape: that of `x` with the axis replaced by the shape of `indices`; without an axis, `x` is flattened first. Dtype: that
 /// of `x`. Raises IndexError for an index or an axis out of range, TypeError for indices that are no integers.
 #[pyfunction]
-#[pyo3(signature = (x, indices, /, *, axis=None))]
+#[pyo3(signature = (x, indices, /, axis=None), text_signature = "(x, indices, /, *, axis=None)")]
 pub fn take(x: &Bound<'_, PyAny>, indices: &Bound<'_, PyAny>, axis: Option<i64>) -> PyResult<Array> {
     let (node, indices) = (array(x, "take")?, keys::indices(indices, "take")?);
     recorded(x.py(), build::take(&node, &indices, axis, &first_outside))
@@ -39,7 +39,7 @@ pub fn take(x: &Bound<'_, PyAny>, indices: &Bound<'_, PyAny>, axis: Option<i64>)
 /// Shape: that of `indices`, whose other axes broadcast against those of `x`. Dtype: that of `x`. Raises IndexError for an
 /// index or an axis out of range, TypeError for indices that are no integers, ValueError for shapes that do not fit.
 #[pyfunction]
-#[pyo3(signature = (x, indices, /, *, axis=-1), text_signature = "(x, indices, /, *, axis=-1)")]
+#[pyo3(signature = (x, indices, /, axis=-1), text_signature = "(x, indices, /, *, axis=-1)")]
 pub fn take_along_axis(x: &Bound<'_, PyAny>, indices: &Bound<'_, PyAny>, axis: i64) -> PyResult<Array> {
     let (node, indices) = (array(x, "take_along_axis")?, keys::indices(indices, "take_along_axis")?);
     recorded(x.py(), build::take_along_axis(&node, &indices, axis, &first_outside))
@@ -99,7 +99,7 @@ pub fn put_along_axis(
 /// Without an axis `x` is flattened first. Dtype: that of `x`. Computes an array of repetitions. Raises ValueError for negative
 /// repetitions and for those that do not fit the axis, TypeError for those that are no integers, IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, repeats, /, *, axis=None))]
+#[pyo3(signature = (x, repeats, /, axis=None), text_signature = "(x, repeats, /, *, axis=None)")]
 pub fn repeat(x: &Bound<'_, PyAny>, repeats: &Bound<'_, PyAny>, axis: Option<i64>) -> PyResult<Array> {
     let py = x.py();
     let node = array(x, "repeat")?;
@@ -139,10 +139,7 @@ pub fn repeat(x: &Bound<'_, PyAny>, repeats: &Bound<'_, PyAny>, axis: Option<i64
 /// order, where `x1` is not sorted itself. NaN is behind all other numbers. Raises ValueError for another `side` and for shapes
 /// that do not fit, TypeError for complex numbers.
 #[pyfunction]
-#[pyo3(
-    signature = (x1, x2, /, *, side="left", sorter=None),
-    text_signature = "(x1, x2, /, *, side='left', sorter=None)"
-)]
+#[pyo3(signature = (x1, x2, /, side="left", *, sorter=None), text_signature = "(x1, x2, /, *, side='left', sorter=None)")]
 pub fn searchsorted(
     x1: &Bound<'_, PyAny>,
     x2: &Bound<'_, PyAny>,
