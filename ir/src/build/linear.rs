@@ -82,7 +82,7 @@ fn dot(left: &Arc<Lazy>, right: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     } else if m == 1 {
         summed(matrix_transpose(left)?, right.clone(), -2, true)
     } else if k == 1 {
-        elementwise(S::Multiply, &[left, right].map(|x| Operand::Array(x.clone())))
+        elementwise(S::Multiply, [left, right].map(|x| Operand::Array(x.clone())))
     } else if left.dtype.is_float() || left.dtype.is_complex() {
         record(Op::Dot, smallvec![left.clone(), right.clone()], left.dtype, shape)
     } else {
