@@ -21,7 +21,7 @@ use pyo3::{
     prelude::*,
     types::PyTuple,
 };
-use std::{slice, sync::Arc};
+use std::slice;
 
 /// The elements of `x` along an axis at these indices; negative ones count from the end.
 ///
@@ -73,7 +73,7 @@ pub fn put_along_axis(
     axis: Option<i64>,
 ) -> PyResult<()> {
     let py = arr.py();
-    let node = Arc::clone(&arr.get().node());
+    let node = arr.get().node();
     let indices = keys::indices(indices, "put_along_axis")?;
     let value = build::fit(&argument(values, "put_along_axis")?, node.dtype).map_err(errors::recording)?;
     match axis {
@@ -85,7 +85,7 @@ pub fn put_along_axis(
             // The flattened array is another one; its elements come back in the old shape.
             let flat = Array::new(build::reshape(&node, &[-1]).map_err(errors::recording)?);
             let key = build::Key::Positions { array: indices, mask: None };
-            flat.assign_at(py, Arc::clone(&flat.node()), &[key], &value)?;
+            flat.assign_at(py, flat.node(), &[key], &value)?;
             let shape: Vec<i64> = node.shape.iter().map(|&extent| extent as i64).collect();
             let back = build::reshape(&flat.node(), &shape).map_err(errors::recording)?;
             arr.get().assign(back);
