@@ -176,6 +176,25 @@ def test_more_methods(view, dtype):
     assert (flags.writeable, flags.aligned) == (True, True)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_flat(view, dtype):
+    a = view(sample(dtype)).copy()
+    x = xp.asarray(a.copy())
+    assert len(x.flat) == len(a.flat)
+    np.testing.assert_array_equal(np.asarray(x.flat), np.asarray(a.flat))
+    np.testing.assert_array_equal([v.item() for v in x.flat], list(a.flat))
+    close(x.flat[::2], a.flat[::2])
+    for key, value in [(slice(None, None, 2), 1), ([0, 2], [1, 0]), (slice(0), 1)]:
+        if a.size > 3:
+            x.flat[key] = value
+            a.flat[key] = value
+            close(x, a)
+    x.flat = 1
+    a.flat = 1
+    close(x, a)
+
+
 def test_memory_of_what_is_not_computed():
     x = xp.ones((3, 4), dtype=xp.float32) + 1
     assert x.strides == (16, 4)

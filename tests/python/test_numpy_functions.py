@@ -16,7 +16,7 @@ B = np.random.default_rng(0).standard_normal((4, 4))
 REFUSED = set(
     """
     apply_over_axes block busday_count busday_offset common_type datetime_as_string
-    diag_indices_from einsum_path geomspace histogram2d histogram_bin_edges histogramdd i0 insert is_busday ix_
+    diag_indices_from einsum_path geomspace histogram_bin_edges i0 insert is_busday ix_
     linspace logspace min_scalar_type packbits piecewise poly polyadd polyder polydiv polyfit polyint polymul polysub
     real_if_close roots sort_complex tril_indices_from trim_zeros triu_indices_from unpackbits
     """.split()
