@@ -52,7 +52,13 @@ class finfo(_Limits):  # noqa: N801 (the standard's name)
     dtype: np.dtype[Any]
 
     def __init__(self, type: Any, /) -> None:
-        self._info = np.finfo(_dtype_of(type))
+        dtype = _dtype_of(type)
+        if dtype.name == "bfloat16":
+            import ml_dtypes
+
+            self._info = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+        else:
+            self._info = np.finfo(dtype)
 
 
 class iinfo(_Limits):  # noqa: N801 (the standard's name)
@@ -79,7 +85,12 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
     Raises ValueError or TypeError for unknown kinds.
     """
-    return bool(np.isdtype(np.dtype(dtype), kind))
+    dtype = np.dtype(dtype)
+    if dtype.name != "bfloat16":
+        return bool(np.isdtype(dtype, kind))
+    # NumPy does not take it for a number.
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return any(bool(np.isdtype(np.float16, k)) if isinstance(k, str) else dtype == k for k in kinds)
 
 
 class __array_namespace_info__:  # noqa: N801 (the standard's name)

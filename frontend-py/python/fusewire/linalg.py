@@ -15,6 +15,8 @@ import numpy as np
 
 import fusewire._fusewire as xp
 from fusewire._fusewire import Array, matmul, matrix_transpose, routines, tensordot, vecdot
+from fusewire._halves import rounded_once
+from fusewire._inspection import isdtype
 
 if TYPE_CHECKING:
     from fusewire._fusewire import _DType, _Operand
@@ -178,6 +180,7 @@ def inv(x: _Operand, /) -> Array:
     return routines.inv(x)
 
 
+@rounded_once
 def matrix_norm(x: _Operand, /, *, keepdims: bool = False, ord: float | Literal["fro", "nuc"] | None = "fro") -> Array:
     """Return the norms of matrices: Frobenius, nuclear, the largest (``-``: least) sum of columns (1) or rows (inf), or
     the largest (least) singular value (2).
@@ -312,6 +315,7 @@ def trace(x: _Operand, /, *, offset: int = 0, dtype: _DType | None = None) -> Ar
     return xp.sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)
 
 
+@rounded_once
 def vector_norm(
     x: _Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, ord: float = 2
 ) -> Array:
@@ -342,7 +346,7 @@ def _array(x: Any) -> Array:
 
 
 def _floating(x: Array) -> Array:
-    return x if x.dtype.kind in "fc" else xp.astype(x, np.dtype(np.float64))
+    return x if isdtype(x.dtype, ("real floating", "complex floating")) else xp.astype(x, np.dtype(np.float64))
 
 
 def _matrices(x: Any, name: str) -> Array:

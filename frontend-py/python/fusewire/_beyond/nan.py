@@ -6,6 +6,7 @@ from typing import Any
 
 import fusewire._fusewire as xp
 from fusewire._fusewire import Array
+from fusewire._halves import rounded_once
 from fusewire._inspection import finfo, isdtype
 
 _Axes = int | tuple[int, ...] | None
@@ -38,6 +39,7 @@ def nancumprod(x: Any, /, axis: int | None = None, *, dtype: Any = None) -> Arra
     return _filled(x, 1.0).cumprod(axis, dtype)
 
 
+@rounded_once
 def nanmean(x: Any, /, axis: _Axes = None, *, keepdims: bool = False) -> Array:
     """Return the mean of what is not NaN; NaN where nothing is. Dtype and errors as ``mean``."""
     x = xp.asarray(x)
@@ -46,6 +48,7 @@ def nanmean(x: Any, /, axis: _Axes = None, *, keepdims: bool = False) -> Array:
     return nansum(x, axis, keepdims=keepdims) / _count(x, axis, keepdims)
 
 
+@rounded_once
 def nanvar(x: Any, /, axis: _Axes = None, *, correction: float = 0.0, keepdims: bool = False) -> Array:
     """Return the variance of what is not NaN; NaN where there are not more elements than ``correction``.
 
@@ -60,6 +63,7 @@ def nanvar(x: Any, /, axis: _Axes = None, *, correction: float = 0.0, keepdims: 
     return xp.where(freedom > 0, squares / freedom, _NAN)
 
 
+@rounded_once
 def nanstd(x: Any, /, axis: _Axes = None, *, correction: float = 0.0, keepdims: bool = False) -> Array:
     """Return the standard deviation of what is not NaN, the square root of ``nanvar``."""
     return xp.sqrt(nanvar(x, axis, correction=correction, keepdims=keepdims))
