@@ -12,7 +12,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ir", &[]),
     ("lowering", &["ir"]),
     ("runtime", &["ir", "lowering"]),
-    ("jit-cpu", &["ir", "lowering", "runtime"]),
+    ("jit-llvm", &["ir", "lowering"]),
+    ("jit-cpu", &["ir", "lowering", "runtime", "jit-llvm"]),
     ("dump-ir", &["ir", "lowering", "runtime", "jit-cpu"]),
     ("frontend-py", &["ir", "lowering", "runtime", "jit-cpu", "dump-ir"]),
     ("tests", &["ir", "lowering", "runtime", "jit-cpu", "dump-ir"]),
@@ -24,6 +25,7 @@ const SECRETS: &[(&str, &str)] = &[
     ("pyo3", "frontend-py"),
     ("numpy", "frontend-py"),
     ("cranelift", "jit-cpu"),
+    ("inkwell", "jit-llvm"),
     ("gemm", "jit-cpu"),
     ("faer", "jit-cpu"),
     ("rustfft", "jit-cpu"),
@@ -37,6 +39,7 @@ const OUTSIDE: &[&str] = &["std::env", "std::fs", "std::io", "std::net", "std::p
 /// Where `unsafe` may stand, besides tests: code generation, memory, conversions.
 const UNSAFE: &[&str] = &[
     "jit-cpu/",
+    "jit-llvm/",
     "frontend-py/src/",
     "runtime/src/pool.rs",
     "runtime/src/positions.rs",

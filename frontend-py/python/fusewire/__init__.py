@@ -18,6 +18,7 @@ import typing as _typing
 
 import numpy as _np
 
+from fusewire import _methods as _methods
 from fusewire import debug as debug
 from fusewire import fft as fft
 from fusewire import linalg as linalg
@@ -40,6 +41,8 @@ inf = float("inf")
 nan = float("nan")
 newaxis = None
 pi = 3.141592653589793
+
+_methods.install()
 
 if _typing.TYPE_CHECKING:
     bfloat16: type[_np.generic]

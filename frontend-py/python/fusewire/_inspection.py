@@ -80,6 +80,11 @@ def _dtype_of(type: Any) -> np.dtype[Any]:
     return np.dtype(type.dtype if isinstance(type, Array | np.ndarray | np.generic) else type)
 
 
+def kind(dtype: np.dtype[Any]) -> str:
+    """NumPy's letter for the kind of a dtype; that of floats for bfloat16 too, which NumPy takes for no number."""
+    return "f" if dtype.name == "bfloat16" else dtype.kind
+
+
 def isdtype(dtype: Any, kind: Any) -> bool:
     """Return whether a dtype is of a kind: a dtype, a name such as ``"real floating"``, or a tuple of these.
 

@@ -1,0 +1,7 @@
+//! Code for this machine.
+
+mod code;
+mod machine;
+
+pub use code::Code;
+pub use machine::{Extern, Machine};
