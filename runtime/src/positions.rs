@@ -30,7 +30,7 @@ pub fn first_outside(indices: &Lazy, extent: usize) -> Option<i64> {
             DType::U32 => outside::<u32>(start, count, step, extent),
             DType::U16 => outside::<u16>(start, count, step, extent),
             DType::U8 | DType::Bool => outside::<u8>(start, count, step, extent),
-            DType::F32 | DType::F64 | DType::C64 | DType::C128 => None,
+            DType::F16 | DType::BF16 | DType::F32 | DType::F64 | DType::C64 | DType::C128 => None,
         };
         found.is_none()
     });
