@@ -121,7 +121,8 @@ def test_rounding_to_decimals(decimals, dtype):
     a = np.array([0, 1, 5, 15, 25, 35, 149, 150, 250], dtype)
     if dtype in FLOATS:
         a = np.concatenate([a, -a / 8, a / 16, np.array([np.nan, np.inf], dtype)]).astype(dtype)
-    agree(lambda x: x.round(decimals), a)
+    with np.errstate(over="ignore"):
+        agree(lambda x: x.round(decimals), a)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

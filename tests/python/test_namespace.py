@@ -173,7 +173,7 @@ def test_nothing_but_the_namespace_is_exported():
     public = {name for name in dir(xp) if not name.startswith("_")}
     standard = {line.partition("(")[0] for line in MAIN}
     dtypes = {"bool", "bool_", *(f"{k}{b}" for k in ("int", "uint") for b in (8, 16, 32, 64)), "float32", "float64"}
-    dtypes |= {"complex64", "complex128"}
+    dtypes |= {"float16", "complex64", "complex128"}
     own = {"Array", "compute", "debug", "fft", "linalg", "memory", "get_num_threads", "set_num_threads"}
     constants = {"e", "inf", "nan", "newaxis", "pi"}
     beyond = {line.partition("(")[0] for line in BEYOND}

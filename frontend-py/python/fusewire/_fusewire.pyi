@@ -143,6 +143,7 @@ __all__ = [
     'expm1',
     'eye',
     'flip',
+    'float16',
     'float32',
     'float64',
     'floor',
@@ -251,6 +252,7 @@ uint8: type[np.uint8]
 uint16: type[np.uint16]
 uint32: type[np.uint32]
 uint64: type[np.uint64]
+float16: type[np.float16]
 float32: type[np.float32]
 float64: type[np.float64]
 complex64: type[np.complex64]

@@ -3,6 +3,7 @@
 
 use super::{Axis, Operand, axis, common_shape, elementwise, expanded, manipulate, record, reshaped, sum, tuple};
 use crate::{
+    dtype::DType,
     error::{RecordError, Recorded},
     infer,
     lazy::Lazy,
@@ -121,6 +122,11 @@ pub fn vecdot(a: &Arc<Lazy>, b: &Arc<Lazy>, along: i64) -> Recorded<Arc<Lazy>> {
         )));
     }
     let dtype = a.dtype;
+    if dtype.is_half() {
+        // Rounded once, as other products are.
+        let [a, b] = [super::cast(&a, DType::F32)?, super::cast(&b, DType::F32)?];
+        return super::cast(&vecdot(&a, &b, along)?, dtype);
+    }
     let a = if dtype.is_complex() { elementwise(S::Conj, &[Operand::Array(a)])? } else { a };
     let products = elementwise(S::Multiply, &[Operand::Array(a), Operand::Array(b)])?;
     sum(&products, &Axis::List(smallvec![from_end]), Some(dtype), false)
