@@ -77,9 +77,9 @@ def var(
     x: Any, axis: _Axes = None, dtype: Any = None, out: Any = None, correction: float = 0.0, keepdims: bool = False,
     where: Any = None, mean: Any = None,
 ) -> Array:  # fmt: skip
-    """Return the variance of the elements that count, from a mean that is known."""
+    """Return the variance of the elements that count, from a mean that is known; of complex numbers, too."""
     x = _floating(x, dtype)
-    if where is None and mean is None:
+    if where is None and mean is None and x.dtype.kind != "c":
         return stored(xp.var(x, axis=axis, correction=correction, keepdims=keepdims), out, "var")
     return stored(_var(x, axis, correction, keepdims, where, mean), out, "var")
 
