@@ -5,7 +5,7 @@
 use crate::{
     array::Array,
     convert::{argument, operand},
-    errors,
+    device, errors,
     evaluate::{evaluate, recorded},
     keys::{Index, Items, basic_mask, first_outside},
 };
@@ -170,7 +170,7 @@ impl Array {
         if self.write(py, &node, &value)? {
             return write_elements(&node, &at, &value).map_err(errors::computing);
         }
-        let backend = registry::backend(node.device).map_err(errors::computing)?;
+        let backend = registry::backend(device::of(&node)).map_err(errors::computing)?;
         let owner = owners(&node.shape, &at, &**backend).map_err(errors::computing)?;
         self.replace(py, build::assigned_by_owner(&node, &owner, &value, &at.shape).map_err(errors::recording)?)
     }

@@ -1,10 +1,9 @@
 //! Writing elements into the memory of an array that nobody else holds, and finding which of many values each element of an
-//! array gets. Values go in their order, so of several for one element the last stays. Host memory only.
+//! array gets. Values go in their order, so of several for one element the last stays. What is written to is host memory.
 
-use crate::{backend::Backend, error::Error, pool::HostBlock};
+use crate::{backend::Backend, error::Error, pool::HostBlock, positions::Memory, transfer::on_host};
 use fusewire_ir::{
     build::Region,
-    dtype::DType,
     lazy::Lazy,
     shape::Shape,
     value::{Buffer, Strides, dense_strides},
@@ -69,29 +68,30 @@ pub fn write_elements(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result
 pub fn owners(shape: &Shape, destinations: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
     let count = shape.iter().product::<usize>();
     let bytes = count.checked_mul(8).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
-    let storage = backend.allocate(bytes)?;
+    let memory = Memory::new(backend, bytes)?;
     // SAFETY: the block has room for so many int64, is aligned, and belongs to nobody else yet.
     let owners = unsafe {
-        let start = storage.pointer().cast::<i64>();
+        let start = memory.start;
         for i in 0..count {
             start.add(i).write(-1);
         }
         std::slice::from_raw_parts_mut(start, count)
     };
     let Some(at) = destinations.buffer() else { return Err(Error::Internal("destinations are not computed".into())) };
+    let positions = on_host(at)?.cast::<i64>();
     let none: Strides = smallvec![0; destinations.shape.len()];
     let mut number = 0i64;
     for_each_row(&destinations.shape, &at.strides, &none, &mut |[row, _], length, [step, _]| {
         for i in 0..length as isize {
             // SAFETY: the row is inside the computed array of destinations, which is int64.
-            let position = unsafe { at.pointer().cast::<i64>().wrapping_offset(row + i * step).read() };
+            let position = unsafe { positions.wrapping_offset(row + i * step).read() };
             if let Some(owner) = usize::try_from(position).ok().and_then(|p| owners.get_mut(p)) {
                 *owner = number;
             }
             number += 1;
         }
     });
-    Ok(Lazy::computed(Buffer::dense(storage, shape), DType::I64, shape.clone(), destinations.device))
+    Ok(memory.array(shape.clone()))
 }
 
 fn from_start(values: &Lazy) -> *const u8 {

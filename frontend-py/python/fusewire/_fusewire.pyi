@@ -374,7 +374,7 @@ class Array:
         """Running sums along an axis, of the flattened array without one."""
     @property
     def device(self) -> _Device:
-        """Where the array lives: `"cpu"`."""
+        """Where the array lives: `"cpu"`, `"cuda:0"` ..."""
     def dot(self, /, other: _Operand) -> Array:
         """The product with a number, or the sum of products with an array, as `numpy.dot`."""
     @property
@@ -439,7 +439,7 @@ class Array:
     def take(self, /, indices: _Operand, axis: int | None = None) -> Array:
         """The elements at these indices along an axis, as the function `take`; of the flattened array without one."""
     def to_device(self, device: _Device, /, *, stream: None = None) -> Self:
-        """The array on another device; there is one, so the array itself."""
+        """The array on another device: computed, and copied there. The array itself where it is there already."""
     def tobytes(self, /) -> bytes:
         """The elements' bytes in C order."""
     def tolist(self, /) -> Any:

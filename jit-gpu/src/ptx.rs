@@ -1,0 +1,54 @@
+//! A kernel's phases as PTX, the text that NVIDIA's driver and `ptxas` make machine code of.
+
+use crate::{
+    emit::{self, machine::Target, missing_in_ptx},
+    schedule::Schedule,
+};
+use fusewire_jit_llvm::instructions::Instructions;
+use fusewire_lowering::kernel::Kernel;
+use fusewire_runtime::error::Error;
+use inkwell::{
+    OptimizationLevel,
+    context::Context,
+    passes::PassBuilderOptions,
+    targets::{CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetTriple},
+};
+
+/// A GPU's compute capability, as in `sm_80`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Capability(pub u32);
+
+/// The text of each phase of a kernel after the kernel passes, in order.
+pub fn phases(kernel: &Kernel, capability: Capability) -> Result<Vec<String>, Error> {
+    if let Some(op) = missing_in_ptx(kernel) {
+        return Err(Error::Unsupported(format!("{} has no GPU code yet; move the array to the cpu", op.row().name)));
+    }
+    (0..kernel.phases.len()).map(|number| phase(kernel, number, capability)).collect()
+}
+
+/// What a phase's kernel is called in its text.
+pub const NAME: &str = "kernel";
+
+fn phase(kernel: &Kernel, number: usize, capability: Capability) -> Result<String, Error> {
+    LlvmTarget::initialize_nvptx(&InitializationConfig::default());
+    let refused = |message: String| Error::Internal(format!("LLVM refuses kernel {}: {message}", kernel.name));
+    let triple = TargetTriple::create("nvptx64-nvidia-cuda");
+    let target = LlvmTarget::from_triple(&triple).map_err(|message| refused(message.to_string()))?;
+    let (cpu, level) = (format!("sm_{}", capability.0), OptimizationLevel::Default);
+    let machine = target.create_target_machine(&triple, &cpu, "+ptx80", level, RelocMode::Default, CodeModel::Default);
+    let machine = machine.ok_or_else(|| refused("no such machine".into()))?;
+    let context = Context::create();
+    let i = Instructions::new(&context, &kernel.name);
+    let phase = &kernel.phases[number];
+    let schedule = Schedule::of(kernel, phase);
+    emit::phase(&i, kernel, phase, &schedule, Target::Ptx, NAME).map_err(|error| refused(error.to_string()))?;
+    i.module.set_triple(&triple);
+    i.module.set_data_layout(&machine.get_target_data().get_data_layout());
+    i.module.verify().map_err(|message| refused(message.to_string()))?;
+    i.module
+        .run_passes("default<O2>", &machine, PassBuilderOptions::create())
+        .map_err(|message| refused(message.to_string()))?;
+    let text = machine.write_to_memory_buffer(&i.module, FileType::Assembly);
+    let text = text.map_err(|message| refused(message.to_string()))?;
+    Ok(String::from_utf8_lossy(text.as_slice()).trim_end_matches('\0').to_owned())
+}
