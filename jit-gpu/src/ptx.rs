@@ -11,38 +11,35 @@ use inkwell::{
     OptimizationLevel,
     context::Context,
     passes::PassBuilderOptions,
-    targets::{CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetTriple},
+    targets::{
+        CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
+    },
 };
 
 /// A GPU's compute capability, as in `sm_80`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Capability(pub u32);
 
-/// The text of each phase of a kernel after the kernel passes, in order.
-pub fn phases(kernel: &Kernel, capability: Capability) -> Result<Vec<String>, Error> {
+/// What the kernel of a phase is called.
+pub fn name(phase: usize) -> String {
+    format!("phase{phase}")
+}
+
+/// A kernel after the kernel passes: a module with a GPU kernel a phase.
+pub fn module(kernel: &Kernel, capability: Capability) -> Result<String, Error> {
     if let Some(op) = missing_in_ptx(kernel) {
         return Err(Error::Unsupported(format!("{} has no GPU code yet; move the array to the cpu", op.row().name)));
     }
-    (0..kernel.phases.len()).map(|number| phase(kernel, number, capability)).collect()
-}
-
-/// What a phase's kernel is called in its text.
-pub const NAME: &str = "kernel";
-
-fn phase(kernel: &Kernel, number: usize, capability: Capability) -> Result<String, Error> {
-    LlvmTarget::initialize_nvptx(&InitializationConfig::default());
     let refused = |message: String| Error::Internal(format!("LLVM refuses kernel {}: {message}", kernel.name));
-    let triple = TargetTriple::create("nvptx64-nvidia-cuda");
-    let target = LlvmTarget::from_triple(&triple).map_err(|message| refused(message.to_string()))?;
-    let (cpu, level) = (format!("sm_{}", capability.0), OptimizationLevel::Default);
-    let machine = target.create_target_machine(&triple, &cpu, "+ptx80", level, RelocMode::Default, CodeModel::Default);
-    let machine = machine.ok_or_else(|| refused("no such machine".into()))?;
+    let machine = machine(capability).map_err(refused)?;
     let context = Context::create();
     let i = Instructions::new(&context, &kernel.name);
-    let phase = &kernel.phases[number];
-    let schedule = Schedule::of(kernel, phase);
-    emit::phase(&i, kernel, phase, &schedule, Target::Ptx, NAME).map_err(|error| refused(error.to_string()))?;
-    i.module.set_triple(&triple);
+    for (number, phase) in kernel.phases.iter().enumerate() {
+        let schedule = Schedule::of(kernel, phase);
+        emit::phase(&i, kernel, phase, &schedule, Target::Ptx, &name(number))
+            .map_err(|error| refused(error.to_string()))?;
+    }
+    i.module.set_triple(&machine.get_triple());
     i.module.set_data_layout(&machine.get_target_data().get_data_layout());
     i.module.verify().map_err(|message| refused(message.to_string()))?;
     i.module
@@ -51,4 +48,13 @@ fn phase(kernel: &Kernel, number: usize, capability: Capability) -> Result<Strin
     let text = machine.write_to_memory_buffer(&i.module, FileType::Assembly);
     let text = text.map_err(|message| refused(message.to_string()))?;
     Ok(String::from_utf8_lossy(text.as_slice()).trim_end_matches('\0').to_owned())
+}
+
+fn machine(capability: Capability) -> Result<TargetMachine, String> {
+    LlvmTarget::initialize_nvptx(&InitializationConfig::default());
+    let triple = TargetTriple::create("nvptx64-nvidia-cuda");
+    let target = LlvmTarget::from_triple(&triple).map_err(|message| message.to_string())?;
+    let (cpu, level) = (format!("sm_{}", capability.0), OptimizationLevel::Default);
+    let machine = target.create_target_machine(&triple, &cpu, "+ptx80", level, RelocMode::Default, CodeModel::Default);
+    machine.ok_or_else(|| format!("there is no target {cpu}"))
 }

@@ -8,8 +8,8 @@ from fusewire._fusewire import engine
 def get_default_device() -> str:
     """Return the device of new arrays, ``"cpu"`` unless it was set.
 
-    It is where ``asarray`` puts NumPy arrays, lists and numbers, and where ``zeros``, ``arange`` and the like make arrays when they
-    are called without ``device``.
+    It is where ``asarray`` puts NumPy arrays, lists and numbers, and where ``zeros``, ``arange`` and the like make
+    arrays when they are called without ``device``.
     """
     return engine.get_default_device()
 

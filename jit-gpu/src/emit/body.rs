@@ -5,7 +5,7 @@ use crate::schedule::{THREADS, exchanges};
 use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Value};
 use fusewire_jit_llvm::ops::needs_function;
-use fusewire_lowering::kernel::{Affine, BufferId, Coefficient, Inst, Loop, LoopKind, Range, Stmt, ValueId};
+use fusewire_lowering::kernel::{Affine, BufferId, Coefficient, Inst, Loop, LoopKind, Range, Scan, Stmt, ValueId};
 use inkwell::{
     IntPredicate,
     values::{IntValue, PointerValue},
@@ -75,33 +75,24 @@ impl<'c> Emitter<'_, 'c> {
         Ok(())
     }
 
-    /// The body of an iteration. A running fold is known from where its value is.
+    /// The body of an iteration. A running fold goes on right behind the statement that its value comes from; at the beginning,
+    /// where that is outside of the loop.
     fn body_with_scans(&mut self, inner: &Loop, running: &[Value<'c>]) -> Emitted<()> {
-        let before: Vec<Value<'c>> = running.to_vec();
-        for (scan, &value) in inner.scans.iter().zip(&before) {
-            self.values[scan.running.0 as usize] = Some(value);
-        }
-        let mut rest = inner.body.as_slice();
-        // Where the value is defined in front of the loop, it counts from the first statement on.
-        let outside = |id: ValueId| !inner.body.iter().any(|s| matches!(s, Stmt::Let(other) if *other == id));
-        for (scan, &old) in inner.scans.iter().zip(&before) {
-            if outside(scan.value) {
+        let sources: Vec<Option<usize>> = inner.scans.iter().map(|scan| source(inner, scan.value)).collect();
+        for place in std::iter::once(None).chain((0..inner.body.len()).map(Some)) {
+            if let Some(number) = place {
+                self.block(&inner.body[number..=number])?;
+            }
+            for ((scan, &old), _) in
+                inner.scans.iter().zip(running).zip(&sources).filter(|(_, source)| **source == place)
+            {
                 self.run_on(scan, old)?;
             }
-        }
-        while let Some((first, others)) = rest.split_first() {
-            self.block(std::slice::from_ref(first))?;
-            for (scan, &old) in inner.scans.iter().zip(&before) {
-                if matches!(first, Stmt::Let(id) if *id == scan.value) {
-                    self.run_on(scan, old)?;
-                }
-            }
-            rest = others;
         }
         Ok(())
     }
 
-    fn run_on(&mut self, scan: &fusewire_lowering::kernel::Scan, old: Value<'c>) -> Emitted<()> {
+    fn run_on(&mut self, scan: &Scan, old: Value<'c>) -> Emitted<()> {
         let (dtype, value) = (self.dtype(scan.value), self.value(scan.value));
         self.values[scan.running.0 as usize] = Some(self.i.op(scan.op, dtype, &[old, value])?);
         Ok(())
@@ -233,5 +224,20 @@ impl<'c> Emitter<'_, 'c> {
             Coefficient::Const(factor) => self.i.builder.build_int_mul(x, self.i.index(factor), ""),
             Coefficient::Int(int) => self.i.builder.build_int_mul(x, self.int(int), ""),
         }
+    }
+}
+
+/// The statement of a loop behind which a value is known: its own, or that of the running fold that it is. None: outside.
+fn source(inner: &Loop, id: ValueId) -> Option<usize> {
+    let own = inner.body.iter().position(|statement| defines(statement, id));
+    own.or_else(|| inner.scans.iter().find(|scan| scan.running == id).and_then(|scan| source(inner, scan.value)))
+}
+
+/// Is this value a statement's?
+fn defines(statement: &Stmt, id: ValueId) -> bool {
+    match statement {
+        Stmt::Let(defined) => *defined == id,
+        Stmt::Store { .. } => false,
+        Stmt::Loop(inner) => inner.reductions.iter().any(|reduction| reduction.result == id),
     }
 }
