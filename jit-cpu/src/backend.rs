@@ -1,6 +1,9 @@
 //! The CPU as a back end of the runtime.
 
-use crate::{compile, launch, product, routines, threads::Threads};
+use crate::{
+    compile, launch, product, routines,
+    threads::{Threads, Work},
+};
 use fusewire_ir::value::Storage;
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
@@ -8,7 +11,7 @@ use fusewire_runtime::{
     error::Error,
     pool,
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// Cranelift, this machine's memory, and a pool of threads.
 #[derive(Debug)]
@@ -64,6 +67,16 @@ impl Backend for CpuBackend {
 
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
         product::matrix_product(&self.threads, product)
+    }
+
+    fn spread(&self, items: u64, bytes: u64, run: &(dyn Fn(u64, u64) + Sync)) {
+        if items == 0 {
+            return;
+        }
+        let work = Work { items, bytes, item: (bytes / items / 16).max(1) };
+        let part = |_: usize, begin: u64, end: u64, _: &AtomicBool| run(begin, end);
+        let done = self.threads.run(&work, self.threads.workers(&work), &part, &|| false);
+        debug_assert!(done.is_ok(), "nobody interrupts it");
     }
 
     fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {

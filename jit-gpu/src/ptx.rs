@@ -1,7 +1,7 @@
 //! A kernel's phases as PTX, the text that NVIDIA's driver and `ptxas` make machine code of.
 
 use crate::{
-    emit::{self, machine::Target, missing_in_ptx},
+    emit::{self, machine::Target},
     schedule::Schedule,
 };
 use fusewire_jit_llvm::instructions::Instructions;
@@ -27,9 +27,6 @@ pub fn name(phase: usize) -> String {
 
 /// A kernel after the kernel passes: a module with a GPU kernel a phase.
 pub fn module(kernel: &Kernel, capability: Capability) -> Result<String, Error> {
-    if let Some(op) = missing_in_ptx(kernel) {
-        return Err(Error::Unsupported(format!("{} has no GPU code yet; move the array to the cpu", op.row().name)));
-    }
     let refused = |message: String| Error::Internal(format!("LLVM refuses kernel {}: {message}", kernel.name));
     let machine = machine(capability).map_err(refused)?;
     let context = Context::create();

@@ -1,5 +1,6 @@
-//! Writing elements into the memory of an array that nobody else holds, and finding which of many values each element of an
-//! array gets. Values go in their order, so of several for one element the last stays. What is written to is host memory.
+//! Writing elements into the memory of an array that nobody else holds, and finding which of many places each element of an
+//! array is named at. Values go in their order, so of several for one element the last stays. On a device whose memory the host
+//! reaches.
 
 use crate::{backend::Backend, error::Error, pool::HostBlock, positions::Memory, transfer::on_host};
 use fusewire_ir::{
@@ -25,40 +26,67 @@ pub fn is_exclusive(node: &Arc<Lazy>, holders: usize) -> bool {
 
 /// Writes the values to a part of the array. Both are computed and of one dtype, the values broadcast to the part, and the
 /// array is exclusive.
-pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) {
-    let (Some(to), Some(from)) = (node.buffer(), values.buffer()) else { return };
+pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) -> Result<(), Error> {
+    let (Some(to), Some(from)) = (node.buffer(), values.buffer()) else {
+        return Err(Error::Internal("an assignment to what is not computed".into()));
+    };
     let size = node.dtype.size();
-    let start = to.pointer().wrapping_offset(part.offset * size as isize);
+    let (start, from_start) = (on_host(to)?.wrapping_offset(part.offset * size as isize), on_host(from)?);
     let sources = broadcast_strides(values, from, &part.shape);
     for_each_row(&part.shape, &part.strides, &sources, &mut |[to, from], length, [to_step, from_step]| {
-        let (to, from) =
-            (start.wrapping_offset(to * size as isize), from_start(values).wrapping_offset(from * size as isize));
+        let (to, from) = (start.wrapping_offset(to * size as isize), from_start.wrapping_offset(from * size as isize));
         copy_row(to, to_step, from, from_step, length, size);
     });
+    Ok(())
+}
+
+/// The elements of a computed array in memory of its own.
+pub fn copied(node: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
+    let bytes = node.shape.iter().product::<usize>() * node.dtype.size();
+    let buffer = Buffer::dense(backend.allocate(bytes)?, &node.shape);
+    let whole = Region { offset: 0, shape: node.shape.clone(), strides: buffer.strides.clone() };
+    let device = buffer.storage.device();
+    let copy = Lazy::computed(buffer, node.dtype, node.shape.clone(), device);
+    write_part(&copy, &whole, node)?;
+    Ok(copy)
 }
 
 /// Writes the values to these elements of the array, which are counted row-major. Errs, having written some, when a position
 /// is outside; what is computed concurrently may have changed it.
 pub fn write_elements(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(), Error> {
+    match node.dtype.size() {
+        1 => scatter::<[u8; 1]>(node, destinations, values),
+        2 => scatter::<u16>(node, destinations, values),
+        4 => scatter::<u32>(node, destinations, values),
+        8 => scatter::<u64>(node, destinations, values),
+        _ => scatter::<[u64; 2]>(node, destinations, values),
+    }
+}
+
+/// [`write_elements`] for elements of that size.
+fn scatter<T: Copy>(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(), Error> {
     let (Some(to), Some(at), Some(from)) = (node.buffer(), destinations.buffer(), values.buffer()) else {
         return Err(Error::Internal("an assignment to what is not computed".into()));
     };
-    let (size, count) = (node.dtype.size(), node.shape.iter().product::<usize>());
+    let count = node.shape.iter().product::<usize>();
     let dense = dense_strides(&node.shape) == to.strides;
     let sources = broadcast_strides(values, from, &destinations.shape);
+    let (to_start, at_start, from_start) =
+        (on_host(to)?.cast::<T>(), on_host(at)?.cast::<i64>(), on_host(from)?.cast::<T>());
     let mut outside = None;
-    for_each_row(&destinations.shape, &at.strides, &sources, &mut |[at_row, from], length, [at_step, from_step]| {
+    for_each_row(&destinations.shape, &at.strides, &sources, &mut |[at, from], length, [at_step, from_step]| {
+        let (at, from) = (at_start.wrapping_offset(at), from_start.wrapping_offset(from));
         for i in 0..length as isize {
             // SAFETY: the row is inside the computed array of destinations, which is int64.
-            let position = unsafe { at.pointer().cast::<i64>().wrapping_offset(at_row + i * at_step).read() };
-            let Some(position) = usize::try_from(position).ok().filter(|&p| p < count) else {
+            let position = unsafe { at.wrapping_offset(i * at_step).read() };
+            if position as u64 >= count as u64 {
                 outside.get_or_insert(position);
                 continue;
-            };
-            let place = if dense { position as isize } else { strided(position, &node.shape, &to.strides) };
-            let place = to.pointer().wrapping_offset(place * size as isize);
-            let source = from_start(values).wrapping_offset((from + i * from_step) * size as isize);
-            copy_row(place, 0, source, 0, 1, size);
+            }
+            let place = if dense { position as isize } else { strided(position as usize, &node.shape, &to.strides) };
+            // SAFETY: the value is inside the computed array of values, and the element inside the array that is written,
+            // which belongs to the caller alone; both have the size of `T`, and at least its alignment.
+            unsafe { to_start.wrapping_offset(place).write(from.wrapping_offset(i * from_step).read()) };
         }
     });
     outside.map_or(Ok(()), |position| Err(Error::Internal(format!("element {position} of {count} was assigned to"))))
@@ -92,10 +120,6 @@ pub fn owners(shape: &Shape, destinations: &Lazy, backend: &dyn Backend) -> Resu
         }
     });
     Ok(memory.array(shape.clone()))
-}
-
-fn from_start(values: &Lazy) -> *const u8 {
-    values.buffer().map_or(std::ptr::null(), |buffer| buffer.pointer())
 }
 
 /// Copies elements one by one, in order.

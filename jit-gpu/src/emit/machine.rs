@@ -215,9 +215,7 @@ fn declare<'c>(i: &Instructions<'c>, name: &str, operands: &[Value<'c>]) -> Func
     let kind = match name {
         "simt_access" => i.context.ptr_type(AddressSpace::default()).fn_type(&parameters, false),
         "simt_exchange" => i.context.i32_type().fn_type(&parameters, false),
-        "simt_barrier" => i.context.void_type().fn_type(&parameters, false),
-        // Ops on elements, as bits.
-        _ => i.context.i64_type().fn_type(&parameters, false),
+        _ => i.context.void_type().fn_type(&parameters, false),
     };
     i.module.add_function(name, kind, None)
 }

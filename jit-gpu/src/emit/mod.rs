@@ -9,8 +9,6 @@ mod fold;
 pub(crate) mod machine;
 mod native;
 
-pub(crate) use native::missing_in_ptx;
-
 use crate::schedule::{Schedule, THREADS, Worker};
 use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Instructions, Value};
@@ -48,7 +46,7 @@ pub(crate) fn phase<'c>(
     name: &str,
 ) -> Emitted<()> {
     let machine = Machine::begin(i, target, name, argument_count(kernel), schedule.shared_bytes, THREADS)?;
-    let mut emitter = Emitter::begin(i, kernel, schedule, machine, target)?;
+    let mut emitter = Emitter::begin(i, kernel, schedule, machine)?;
     emitter.items(phase)?;
     i.builder.build_return(None)?;
     Ok(())
@@ -67,7 +65,6 @@ struct Emitter<'k, 'c> {
     kernel: &'k Kernel,
     schedule: &'k Schedule,
     machine: Machine<'c>,
-    target: Target,
     mode: Mode,
     /// The thread's number in its block.
     thread: IntValue<'c>,
@@ -87,7 +84,6 @@ impl<'k, 'c> Emitter<'k, 'c> {
         kernel: &'k Kernel,
         schedule: &'k Schedule,
         machine: Machine<'c>,
-        target: Target,
     ) -> Emitted<Emitter<'k, 'c>> {
         let (buffers, ints) = (kernel.buffers.len() as u32, kernel.ints.len() as u32);
         let rest = buffers + ints + kernel.params.len() as u32;
@@ -99,7 +95,6 @@ impl<'k, 'c> Emitter<'k, 'c> {
             i,
             kernel,
             schedule,
-            target,
             mode: if schedule.worker == Worker::Block { Mode::Together } else { Mode::Alone },
             thread: machine.thread(i)?,
             buffers: (0..buffers).map(|number| machine.pointer(i, number)).collect::<Emitted<_>>()?,

@@ -7,7 +7,6 @@
 use super::memory::{Reach, Wrong};
 use crate::schedule::THREADS;
 use corosensei::{Coroutine, CoroutineResult, Yielder, stack::DefaultStack};
-use fusewire_ir::{dtype::DType, ops::OPS, scalar::Scalar};
 use fusewire_runtime::error::Error;
 use std::{
     cell::{Cell, RefCell},
@@ -182,12 +181,11 @@ fn stacks(count: usize) -> Option<Vec<DefaultStack>> {
 }
 
 /// What compiled code calls: names and addresses.
-pub(crate) fn functions() -> [(&'static str, usize); 4] {
+pub(crate) fn functions() -> [(&'static str, usize); 3] {
     [
         ("simt_access", simt_access as *const () as usize),
         ("simt_barrier", simt_barrier as *const () as usize),
         ("simt_exchange", simt_exchange as *const () as usize),
-        ("simt_native", simt_native as *const () as usize),
     ]
 }
 
@@ -231,12 +229,4 @@ unsafe extern "C" fn simt_exchange(thread: *const Thread, value: u32, bits: u32)
         let other = (*this.launch).threads.get().add((this.number ^ u64::from(bits)) as usize);
         (*other).given[turn].get()
     }
-}
-
-/// An op on two elements, by their bits.
-unsafe extern "C" fn simt_native(_thread: *const Thread, op: u32, dtype: u32, x: u64, y: u64) -> u64 {
-    let row = &OPS[op as usize];
-    let dtype = DType::ALL.into_iter().find(|&d| d as u32 == dtype).unwrap_or(DType::I64);
-    let operands = [x, y].map(|bits| Scalar::from_bits(dtype, bits));
-    (row.reference)(&operands[..row.arity.min(2)]).bits()
 }
