@@ -175,6 +175,7 @@ def test_nothing_but_the_namespace_is_exported():
     dtypes = {"bool", "bool_", *(f"{k}{b}" for k in ("int", "uint") for b in (8, 16, 32, 64)), "float32", "float64"}
     dtypes |= {"float16", "complex64", "complex128"}
     own = {"Array", "compute", "debug", "fft", "linalg", "memory", "get_num_threads", "set_num_threads"}
+    own |= {"get_default_device", "set_default_device"}
     constants = {"e", "inf", "nan", "newaxis", "pi"}
     beyond = {line.partition("(")[0] for line in BEYOND}
     assert public == (standard - {"__array_namespace_info__"}) | beyond | dtypes | own | constants

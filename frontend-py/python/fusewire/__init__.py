@@ -24,6 +24,8 @@ from fusewire import fft as fft
 from fusewire import linalg as linalg
 from fusewire import memory as memory
 from fusewire._beyond import *
+from fusewire._devices import get_default_device as get_default_device
+from fusewire._devices import set_default_device as set_default_device
 from fusewire._fusewire import *
 from fusewire._fusewire import __version__ as __version__
 from fusewire._fusewire import engine as _engine

@@ -35,6 +35,14 @@ class _Engine:
     @staticmethod
     def trim_memory() -> None: ...
     @staticmethod
+    def devices() -> list[str]: ...
+    @staticmethod
+    def known_device(device: str | None = None, /) -> str: ...
+    @staticmethod
+    def get_default_device() -> str: ...
+    @staticmethod
+    def set_default_device(device: str, /) -> None: ...
+    @staticmethod
     def get_num_threads() -> int: ...
     @staticmethod
     def set_num_threads(count: int) -> None: ...
@@ -384,7 +392,7 @@ class Array:
         """Running sums along an axis, of the flattened array without one."""
     @property
     def device(self) -> _Device:
-        """Where the array lives: `"cpu"`."""
+        """Where the array lives: `"cpu"`, `"cuda:0"` ..."""
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
         """The diagonals of the matrices along two axes, as the function ``diagonal``."""
     def dot(self, /, other: _Operand) -> Array:
@@ -470,7 +478,7 @@ class Array:
     def take(self, /, indices: _Operand, axis: int | None = None) -> Array:
         """The elements at these indices along an axis, as the function `take`; of the flattened array without one."""
     def to_device(self, device: _Device, /, *, stream: None = None) -> Self:
-        """The array on another device; there is one, so the array itself."""
+        """The array on another device: computed, and copied there. The array itself where it is there already."""
     def tobytes(self, /) -> bytes:
         """The elements' bytes in C order."""
     def tolist(self, /) -> Any:
