@@ -43,6 +43,7 @@ impl Array {
         let array = slf.get();
         let node = array.node();
         let value = build::fit(&argument(value, "assignment")?, node.dtype).map_err(errors::recording)?;
+        let value = value.placed(device::of(&node));
         if let Some(mask) = basic_mask(key)?
             && let Some(new) = build::assign_where(&node, &mask, &value).map_err(errors::recording)?
         {

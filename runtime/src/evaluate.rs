@@ -4,6 +4,7 @@
 
 use crate::{
     backend::Backend, cache::PlanCache, compile, counters, error::Error, plan::Plan, positions, registry, reserve,
+    transfer,
 };
 use fusewire_ir::{
     build,
@@ -65,15 +66,15 @@ pub fn evaluate_on(
             unknown.plan(backend, device, plans, interrupted)?
         }
     };
-    let pairs: Vec<Buffer> = values.inputs.iter().filter_map(|input| pair(input)).collect();
+    let moved = moved(&values.inputs, device)?;
+    let nodes = if moved.is_empty() { &values.inputs[..] } else { &moved[..] };
+    let pairs: Vec<Buffer> = nodes.iter().filter_map(|input| pair(input)).collect();
     let mut unused = pairs.iter();
-    let inputs: SmallVec<[&Buffer; 8]> = values
-        .inputs
+    let inputs: SmallVec<[&Buffer; 8]> = nodes
         .iter()
         .filter_map(|input| if input.dtype.is_complex() { unused.next() } else { input.buffer() })
         .collect();
     debug_assert_eq!(inputs.len(), values.inputs.len(), "inputs have buffers");
-    debug_assert!(inputs.iter().all(|input| input.storage.device() == device), "recording checks devices");
     let results = match plan.run(&values.symbols, &values.params, &inputs, backend, interrupted) {
         Err(Error::OutOfBounds(_)) => return Err(out_of_bounds(backend, device, plans, roots, interrupted)),
         results => results?,
@@ -83,6 +84,16 @@ pub fn evaluate_on(
         output.fill(if output.dtype.is_complex() { unpaired(result)? } else { result });
     }
     Ok(())
+}
+
+/// The inputs on a device, where some are elsewhere: numbers and indices that the host has computed by themselves. (That arrays
+/// meet their like only is checked when a call is recorded.)
+fn moved(inputs: &[Arc<Lazy>], device: Device) -> Result<Vec<Arc<Lazy>>, Error> {
+    let here = |node: &Arc<Lazy>| node.buffer().is_none_or(|buffer| buffer.storage.device() == device);
+    if inputs.iter().all(here) {
+        return Ok(Vec::new());
+    }
+    inputs.iter().map(|input| transfer::to_device(input, device)).collect()
 }
 
 /// The memory of a complex array as plans see it: of the parts, with an axis more. `None` for real arrays.

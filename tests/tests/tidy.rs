@@ -107,7 +107,7 @@ fn only_one_crate_knows_each_outside_world() {
             for (secret, keeper) in SECRETS {
                 let known = dependency == *secret || dependency.starts_with(&format!("{secret}-"));
                 assert!(
-                    !known || keeper.split(' ').any(|keeper| keeper == folder),
+                    !known || keeper.split(' ').any(|keeper| keeper == *folder),
                     "only {keeper} may depend on {dependency}, not {folder}"
                 );
             }

@@ -1,11 +1,13 @@
 //! Statements, values and loops. Folds of loops are `fold.rs`.
 
 use super::{Emitter, Mode, fold::Serial};
-use crate::schedule::{THREADS, exchanges};
+use crate::schedule::exchanges;
 use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Value};
 use fusewire_jit_llvm::ops::needs_function;
-use fusewire_lowering::kernel::{Affine, BufferId, Coefficient, Inst, Loop, LoopKind, Range, Scan, Stmt, ValueId};
+use fusewire_lowering::kernel::{
+    Affine, BufferId, Coefficient, Inst, Loop, LoopKind, Range, Scan, Stmt, ValueId, VarId,
+};
 use inkwell::{
     IntPredicate,
     values::{IntValue, PointerValue},
@@ -100,15 +102,10 @@ impl<'c> Emitter<'_, 'c> {
 
     /// The iterations of a vector loop, each by a thread of the block.
     fn dealt_loop(&mut self, inner: &Loop, lanes: u32) -> Emitted<()> {
-        let i = self.i;
         let (begin, end) = self.bounds(inner.range)?;
         self.mode = Mode::Alone;
         if inner.reductions.is_empty() {
-            let first = i.builder.build_int_add(begin, self.thread, "")?;
-            i.counted_loop(first, end, i.index(THREADS.into()), &[], |iteration, _| {
-                self.iteration(inner, iteration)?;
-                Ok(Vec::new())
-            })?;
+            self.dealt_elements(inner, begin, end)?;
         } else {
             self.dealt_folds(inner, lanes, begin, end)?;
         }
@@ -118,8 +115,12 @@ impl<'c> Emitter<'_, 'c> {
 
     /// The body for an iteration.
     pub(super) fn iteration(&mut self, inner: &Loop, iteration: IntValue<'c>) -> Emitted<()> {
-        self.vars[inner.var.0 as usize] = Some(iteration);
+        self.set_var(inner.var, iteration);
         self.block(&inner.body)
+    }
+
+    pub(super) fn set_var(&mut self, var: VarId, value: IntValue<'c>) {
+        self.vars[var.0 as usize] = Some(value);
     }
 
     /// The first iteration and the one behind the last.
@@ -137,7 +138,7 @@ impl<'c> Emitter<'_, 'c> {
         }
     }
 
-    fn var(&self, var: fusewire_lowering::kernel::VarId) -> IntValue<'c> {
+    fn var(&self, var: VarId) -> IntValue<'c> {
         self.vars[var.0 as usize].expect("variables are used inside their loops")
     }
 
@@ -156,10 +157,10 @@ impl<'c> Emitter<'_, 'c> {
             Inst::Const(constant) => i.constant(*constant),
             Inst::Param(param) => self.params[param.0 as usize],
             Inst::Index(at) => self.affine(at)?.into(),
-            Inst::Load { buffer, at } => {
-                let place = self.element(*buffer, at)?;
-                self.load(value.dtype, place)?
-            }
+            Inst::Load { buffer, at } => match self.lanes_at(at) {
+                1 => self.load(value.dtype, self.element(*buffer, at)?)?,
+                lanes => self.load_packed(*buffer, at, lanes)?,
+            },
             Inst::Position { index, extent } => self.position(self.value(*index), self.int(*extent))?,
             Inst::Gather { buffer, at, positions, strides } => {
                 let mut index = self.affine(at)?;
@@ -199,11 +200,13 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     fn store_element(&mut self, buffer: BufferId, at: &Affine, value: ValueId) -> Emitted<()> {
-        let place = self.element(buffer, at)?;
-        self.store(self.dtype(value), place, self.value(value))
+        match self.lanes_at(at) {
+            1 => self.store(self.dtype(value), self.element(buffer, at)?, self.value(value)),
+            lanes => self.store_packed(buffer, at, self.value(value), lanes),
+        }
     }
 
-    fn element(&self, buffer: BufferId, at: &Affine) -> Emitted<PointerValue<'c>> {
+    pub(super) fn element(&self, buffer: BufferId, at: &Affine) -> Emitted<PointerValue<'c>> {
         let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
         self.i.element(dtype, self.buffers[buffer.0 as usize], self.affine(at)?)
     }

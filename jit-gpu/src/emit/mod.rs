@@ -8,11 +8,12 @@ mod body;
 mod fold;
 pub(crate) mod machine;
 mod native;
+mod pack;
 
 use crate::schedule::{Schedule, THREADS, Worker};
 use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Instructions, Value};
-use fusewire_lowering::kernel::{IntId, Kernel, Phase};
+use fusewire_lowering::kernel::{IntId, Kernel, Phase, VarId};
 use inkwell::{
     IntPredicate,
     values::{InstructionOpcode as Opcode, IntValue, PointerValue},
@@ -73,6 +74,8 @@ struct Emitter<'k, 'c> {
     ints: Vec<IntValue<'c>>,
     params: Vec<Value<'c>>,
     fault: PointerValue<'c>,
+    /// The loop of which several iterations are computed at a time, and how many.
+    packed: Option<(VarId, u32)>,
     /// By their ids; none until they are computed.
     vars: Vec<Option<IntValue<'c>>>,
     values: Vec<Option<Value<'c>>>,
@@ -102,6 +105,7 @@ impl<'k, 'c> Emitter<'k, 'c> {
             params: (0..kernel.params.len()).map(param).collect::<Emitted<_>>()?,
             fault: machine.pointer(i, rest + Extra::Fault as u32)?,
             machine,
+            packed: None,
             vars: vec![None; kernel.vars as usize],
             values: vec![None; kernel.values.len()],
         })

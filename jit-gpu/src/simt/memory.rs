@@ -112,7 +112,7 @@ impl Memory {
     /// As [`Memory::on_host`], for an element with the rest of its allocation on either side.
     pub fn element_on_host(&self, address: u64) -> Option<*mut u8> {
         let (allocation, place) = self.allocation(address)?;
-        let found = allocation.find(place, 1)?;
+        let found = allocation.find(place, 0)?;
         allocation.written(FIRST, allocation.length, true);
         Some(found)
     }
