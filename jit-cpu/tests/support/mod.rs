@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 use fusewire_ir::{dtype::DType, scalar::Scalar, shape::SymId};
-use fusewire_jit_cpu::CpuBackend;
+use fusewire_jit_cpu::{CpuBackend, Tier};
 use fusewire_lowering::{
     builder::KernelBuilder,
     interp::{self, TypedBuffer},
@@ -70,8 +70,8 @@ pub fn agree(kernel: &Kernel, inputs: &[TypedBuffer], symbols: &[i64], params: &
     let strides: Vec<&[i64]> = start.iter().map(|b| b.strides.as_slice()).collect();
     let ints = evaluate_ints(&kernel.ints, symbols, |b, axis| strides[b.0 as usize][axis as usize]);
     let params: Vec<u64> = params.iter().map(|p| p.bits()).collect();
-    for (threads, bytes) in [(1, 0), (3, 1 << 40)] {
-        let backend = CpuBackend::new(Some(threads));
+    for (threads, bytes, tier) in [(1, 0, Tier::Cranelift), (3, 1 << 40, Tier::Cranelift), (1, 0, Tier::Llvm)] {
+        let backend = CpuBackend::new(Some(threads)).with_tier(tier);
         let executable = match backend.compile(kernel) {
             Ok(executable) => executable,
             Err(error) => panic!("{error}\n{}", text::print(kernel)),
@@ -96,7 +96,7 @@ pub fn agree(kernel: &Kernel, inputs: &[TypedBuffer], symbols: &[i64], params: &
             for (i, (&g, &w)) in got.iter().zip(&want.scalars()).enumerate() {
                 assert!(
                     same(g, w),
-                    "b{index}[{i}] is {g:?}, the interpreter has {w:?}, {threads} threads\n{}",
+                    "b{index}[{i}] is {g:?}, the interpreter has {w:?}, {threads} threads, {tier:?}\n{}",
                     text::print(kernel)
                 );
             }
