@@ -143,7 +143,7 @@ impl Array {
 
     /// The array with its axes reversed.
     #[getter(T)]
-    fn transposed(&self, py: Python<'_>) -> PyResult<Array> {
+    pub fn transposed(&self, py: Python<'_>) -> PyResult<Array> {
         let reversed: Vec<i64> = (0..self.node().shape.len() as i64).rev().collect();
         recorded(py, build::permute_dims(&self.node(), &reversed))
     }

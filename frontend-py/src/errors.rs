@@ -16,6 +16,7 @@ pub fn recording(error: RecordError) -> PyErr {
         Mistake::Value => PyValueError::new_err(error.message),
         Mistake::Type => PyTypeError::new_err(error.message),
         Mistake::Index => PyIndexError::new_err(error.message),
+        Mistake::Axis => of_class("numpy.exceptions", "AxisError", error.message),
         Mistake::Overflow => PyOverflowError::new_err(error.message),
         Mistake::Memory => PyMemoryError::new_err(error.message),
     }
@@ -27,15 +28,15 @@ pub fn computing(error: Error) -> PyErr {
         Error::OutOfMemory { .. } => PyMemoryError::new_err(error.to_string()),
         Error::Interrupted => PyKeyboardInterrupt::new_err(()),
         Error::OutOfBounds(_) => PyIndexError::new_err(error.to_string()),
-        Error::LinearAlgebra(message) => linear_algebra(message),
+        Error::LinearAlgebra(message) => of_class("fusewire.linalg", "LinAlgError", message),
         Error::Internal(_) => PyRuntimeError::new_err(error.to_string()),
     }
 }
 
-/// `fusewire.linalg.LinAlgError`, which is defined in Python, where NumPy's class is.
-fn linear_algebra(message: String) -> PyErr {
+/// An exception whose class is defined in Python.
+fn of_class(module: &str, class: &str, message: String) -> PyErr {
     Python::attach(|py| {
-        let class = py.import("fusewire.linalg").and_then(|module| module.getattr("LinAlgError"));
+        let class = py.import(module).and_then(|module| module.getattr(class));
         match class.and_then(|class| class.call1((message,))) {
             Ok(error) => PyErr::from_value(error),
             Err(error) => error,

@@ -14,13 +14,21 @@ use crate::{
     import::{Copy, from_numpy},
 };
 use fusewire_ir::{
-    build::{self, Operand},
+    build::{self, Axis, Operand},
+    dtype::DType,
+    error::Recorded,
     lazy::Lazy,
     ops::ScalarOp,
     promote::Weak,
+    value::dense_strides,
 };
 use numpy::PyUntypedArray;
-use pyo3::{exceptions::PyValueError, intern, prelude::*, types::PyTuple};
+use pyo3::{
+    exceptions::PyValueError,
+    intern,
+    prelude::*,
+    types::{PyDict, PyTuple},
+};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -61,20 +69,31 @@ impl Array {
         Bound::new(slf.py(), recorded(slf.py(), build::astype(node, dtype.0))?)
     }
 
-    /// The same elements in another shape: `x.reshape(2, -1)` or `x.reshape((2, -1))`.
-    #[pyo3(signature = (*shape, copy=None))]
-    fn reshape(slf: &Bound<'_, Self>, shape: &Bound<'_, PyTuple>, copy: Option<bool>) -> PyResult<Array> {
-        manipulation::reshaped(slf.as_any(), &spread(shape)?, copy)
+    /// The same elements in another shape: `x.reshape(2, -1)` or `x.reshape((2, -1))`; with `order="F"` column by column.
+    #[pyo3(signature = (*shape, order="C", copy=None), text_signature = "(self, *shape, order='C', copy=None)")]
+    fn reshape(slf: &Bound<'_, Self>, shape: &Bound<'_, PyTuple>, order: &str, copy: Option<bool>) -> PyResult<Array> {
+        let mut extents = spread(shape)?;
+        if !by_columns(order, "reshape")? {
+            return manipulation::reshaped(slf.as_any(), &extents, copy);
+        }
+        extents.reverse();
+        let reversed = Bound::new(slf.py(), slf.get().transposed(slf.py())?)?;
+        manipulation::reshaped(reversed.as_any(), &extents, copy)?.transposed(slf.py())
     }
 
-    /// All elements in one axis.
-    fn ravel(&self, py: Python<'_>) -> PyResult<Array> {
-        recorded(py, build::reshape(&self.node(), &[-1]))
+    /// All elements in one axis, row by row; with `order="F"` column by column.
+    #[pyo3(signature = (order="C"), text_signature = "(self, order='C')")]
+    pub fn ravel(&self, py: Python<'_>, order: &str) -> PyResult<Array> {
+        match by_columns(order, "ravel")? {
+            true => self.transposed(py)?.ravel(py, "C"),
+            false => recorded(py, build::reshape(&self.node(), &[-1])),
+        }
     }
 
-    /// All elements in one axis, in memory of their own.
-    fn flatten<'py>(slf: &Bound<'py, Self>) -> PyResult<Array> {
-        let flat = Bound::new(slf.py(), slf.get().ravel(slf.py())?)?;
+    /// All elements in one axis, in memory of their own; `order` as for `ravel`.
+    #[pyo3(signature = (order="C"), text_signature = "(self, order='C')")]
+    fn flatten<'py>(slf: &Bound<'py, Self>, order: &str) -> PyResult<Array> {
+        let flat = Bound::new(slf.py(), slf.get().ravel(slf.py(), order)?)?;
         if flat.get().node().shape == slf.get().node().shape { copied(slf) } else { copied(&flat) }
     }
 
@@ -119,94 +138,152 @@ impl Array {
         }
     }
 
-    /// The sum, as the function `sum`.
-    #[pyo3(signature = (axis=None, dtype=None, *, keepdims=false))]
-    fn sum(
-        &self,
-        py: Python<'_>,
-        axis: Option<IntegersArgument>,
-        dtype: Option<DTypeArgument>,
+    /// The sum, as the function `sum`; `where` says which elements count, `initial` is added.
+    #[pyo3(signature = (axis=None, dtype=None, out=None, keepdims=false, initial=None, r#where=None))]
+    fn sum<'py>(
+        slf: &Bound<'py, Self>,
+        axis: Object<'_, 'py>,
+        dtype: Object<'_, 'py>,
+        out: Object<'_, 'py>,
         keepdims: bool,
-    ) -> PyResult<Array> {
-        recorded(py, build::sum(&self.node(), &axes(axis), dtype.map(|d| d.0), keepdims))
+        initial: Object<'_, 'py>,
+        r#where: Object<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let call = Reduction { name: "sum", axis, dtype, correction: None, keepdims };
+        call.on(slf, [("out", out), ("initial", initial), ("where", r#where)], |node, axis, dtype| {
+            build::sum(node, axis, dtype, keepdims)
+        })
     }
 
-    /// The product, as the function `prod`.
-    #[pyo3(signature = (axis=None, dtype=None, *, keepdims=false))]
-    fn prod(
-        &self,
-        py: Python<'_>,
-        axis: Option<IntegersArgument>,
-        dtype: Option<DTypeArgument>,
+    /// The product, as the function `prod`; `where` says which elements count, `initial` is a factor.
+    #[pyo3(signature = (axis=None, dtype=None, out=None, keepdims=false, initial=None, r#where=None))]
+    fn prod<'py>(
+        slf: &Bound<'py, Self>,
+        axis: Object<'_, 'py>,
+        dtype: Object<'_, 'py>,
+        out: Object<'_, 'py>,
         keepdims: bool,
-    ) -> PyResult<Array> {
-        recorded(py, build::prod(&self.node(), &axes(axis), dtype.map(|d| d.0), keepdims))
+        initial: Object<'_, 'py>,
+        r#where: Object<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let call = Reduction { name: "prod", axis, dtype, correction: None, keepdims };
+        call.on(slf, [("out", out), ("initial", initial), ("where", r#where)], |node, axis, dtype| {
+            build::prod(node, axis, dtype, keepdims)
+        })
     }
 
-    /// The largest element, as the function `max`.
-    #[pyo3(signature = (axis=None, *, keepdims=false))]
-    fn max(&self, py: Python<'_>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
-        recorded(py, build::max(&self.node(), &axes(axis), keepdims))
-    }
-
-    /// The smallest element, as the function `min`.
-    #[pyo3(signature = (axis=None, *, keepdims=false))]
-    fn min(&self, py: Python<'_>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
-        recorded(py, build::min(&self.node(), &axes(axis), keepdims))
-    }
-
-    /// The arithmetic mean, as the function `mean`; `dtype` converts first.
-    #[pyo3(signature = (axis=None, dtype=None, *, keepdims=false))]
-    fn mean(
-        &self,
-        py: Python<'_>,
-        axis: Option<IntegersArgument>,
-        dtype: Option<DTypeArgument>,
+    /// The largest element, as the function `max`; `where` says which elements count, `initial` is one more.
+    #[pyo3(signature = (axis=None, out=None, keepdims=false, initial=None, r#where=None))]
+    fn max<'py>(
+        slf: &Bound<'py, Self>,
+        axis: Object<'_, 'py>,
+        out: Object<'_, 'py>,
         keepdims: bool,
-    ) -> PyResult<Array> {
-        let node = match dtype {
-            Some(dtype) => build::astype(&self.node(), dtype.0).map_err(crate::errors::recording)?,
-            None => self.node(),
-        };
-        recorded(py, build::mean(&node, &axes(axis), keepdims))
+        initial: Object<'_, 'py>,
+        r#where: Object<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let call = Reduction { name: "max", axis, dtype: None, correction: None, keepdims };
+        call.on(slf, [("out", out), ("initial", initial), ("where", r#where)], |node, axis, _| {
+            build::max(node, axis, keepdims)
+        })
     }
 
-    /// The variance, as the function `var`; `ddof` is NumPy's name of `correction`.
-    #[pyo3(signature = (axis=None, *, correction=None, ddof=None, keepdims=false))]
-    fn var(
-        &self,
-        py: Python<'_>,
-        axis: Option<IntegersArgument>,
-        correction: Option<f64>,
+    /// The smallest element, as the function `min`; `where` says which elements count, `initial` is one more.
+    #[pyo3(signature = (axis=None, out=None, keepdims=false, initial=None, r#where=None))]
+    fn min<'py>(
+        slf: &Bound<'py, Self>,
+        axis: Object<'_, 'py>,
+        out: Object<'_, 'py>,
+        keepdims: bool,
+        initial: Object<'_, 'py>,
+        r#where: Object<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let call = Reduction { name: "min", axis, dtype: None, correction: None, keepdims };
+        call.on(slf, [("out", out), ("initial", initial), ("where", r#where)], |node, axis, _| {
+            build::min(node, axis, keepdims)
+        })
+    }
+
+    /// The arithmetic mean, as the function `mean`; `dtype` converts first, `where` says which elements count.
+    #[pyo3(signature = (axis=None, dtype=None, out=None, keepdims=false, r#where=None))]
+    fn mean<'py>(
+        slf: &Bound<'py, Self>,
+        axis: Object<'_, 'py>,
+        dtype: Object<'_, 'py>,
+        out: Object<'_, 'py>,
+        keepdims: bool,
+        r#where: Object<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let call = Reduction { name: "mean", axis, dtype, correction: None, keepdims };
+        call.on(slf, [("out", out), ("where", r#where)], |node, axis, dtype| {
+            build::mean(&converted(node, dtype)?, axis, keepdims)
+        })
+    }
+
+    /// The variance, as the function `var`; `ddof` is NumPy's name of `correction`, `mean` the mean where it is known.
+    #[pyo3(signature = (axis=None, dtype=None, out=None, ddof=None, keepdims=false, r#where=None, mean=None, correction=None))]
+    fn var<'py>(
+        slf: &Bound<'py, Self>,
+        axis: Object<'_, 'py>,
+        dtype: Object<'_, 'py>,
+        out: Object<'_, 'py>,
         ddof: Option<f64>,
         keepdims: bool,
-    ) -> PyResult<Array> {
-        recorded(py, build::var(&self.node(), &axes(axis), one_of(correction, ddof)?, keepdims))
+        r#where: Object<'_, 'py>,
+        mean: Object<'_, 'py>,
+        correction: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let correction = one_of(correction, ddof)?;
+        let call = Reduction { name: "var", axis, dtype, correction: Some(correction), keepdims };
+        call.on(slf, [("out", out), ("where", r#where), ("mean", mean)], |node, axis, dtype| {
+            build::var(&converted(node, dtype)?, axis, correction, keepdims)
+        })
     }
 
-    /// The standard deviation, as the function `std`; `ddof` is NumPy's name of `correction`.
-    #[pyo3(signature = (axis=None, *, correction=None, ddof=None, keepdims=false))]
-    fn std(
-        &self,
-        py: Python<'_>,
-        axis: Option<IntegersArgument>,
-        correction: Option<f64>,
+    /// The standard deviation, as the function `std`; `ddof` is NumPy's name of `correction`, `mean` the mean where it is known.
+    #[pyo3(signature = (axis=None, dtype=None, out=None, ddof=None, keepdims=false, r#where=None, mean=None, correction=None))]
+    fn std<'py>(
+        slf: &Bound<'py, Self>,
+        axis: Object<'_, 'py>,
+        dtype: Object<'_, 'py>,
+        out: Object<'_, 'py>,
         ddof: Option<f64>,
         keepdims: bool,
-    ) -> PyResult<Array> {
-        recorded(py, build::std(&self.node(), &axes(axis), one_of(correction, ddof)?, keepdims))
+        r#where: Object<'_, 'py>,
+        mean: Object<'_, 'py>,
+        correction: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let correction = one_of(correction, ddof)?;
+        let call = Reduction { name: "std", axis, dtype, correction: Some(correction), keepdims };
+        call.on(slf, [("out", out), ("where", r#where), ("mean", mean)], |node, axis, dtype| {
+            build::std(&converted(node, dtype)?, axis, correction, keepdims)
+        })
     }
 
-    /// Is any element true, as the function `any`.
-    #[pyo3(signature = (axis=None, *, keepdims=false))]
-    fn any(&self, py: Python<'_>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
-        recorded(py, build::any(&self.node(), &axes(axis), keepdims))
+    /// Is any element true, as the function `any`; `where` says which elements count.
+    #[pyo3(signature = (axis=None, out=None, keepdims=false, r#where=None))]
+    fn any<'py>(
+        slf: &Bound<'py, Self>,
+        axis: Object<'_, 'py>,
+        out: Object<'_, 'py>,
+        keepdims: bool,
+        r#where: Object<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let call = Reduction { name: "any", axis, dtype: None, correction: None, keepdims };
+        call.on(slf, [("out", out), ("where", r#where)], |node, axis, _| build::any(node, axis, keepdims))
     }
 
-    /// Are all elements true, as the function `all`.
-    #[pyo3(signature = (axis=None, *, keepdims=false))]
-    fn all(&self, py: Python<'_>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
-        recorded(py, build::all(&self.node(), &axes(axis), keepdims))
+    /// Are all elements true, as the function `all`; `where` says which elements count.
+    #[pyo3(signature = (axis=None, out=None, keepdims=false, r#where=None))]
+    fn all<'py>(
+        slf: &Bound<'py, Self>,
+        axis: Object<'_, 'py>,
+        out: Object<'_, 'py>,
+        keepdims: bool,
+        r#where: Object<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let call = Reduction { name: "all", axis, dtype: None, correction: None, keepdims };
+        call.on(slf, [("out", out), ("where", r#where)], |node, axis, _| build::all(node, axis, keepdims))
     }
 
     /// The first position of the largest element, as the function `argmax`.
@@ -219,6 +296,35 @@ impl Array {
     #[pyo3(signature = (axis=None, *, keepdims=false))]
     fn argmin(&self, py: Python<'_>, axis: Option<i64>, keepdims: bool) -> PyResult<Array> {
         recorded(py, build::argmin(&self.node(), axis, keepdims))
+    }
+
+    /// Each element so many times along an axis, as the function `repeat`; of the flattened array without one.
+    #[pyo3(signature = (repeats, axis=None))]
+    fn repeat(slf: &Bound<'_, Self>, repeats: &Bound<'_, PyAny>, axis: Option<i64>) -> PyResult<Array> {
+        indexing::repeat(slf.as_any(), repeats, axis)
+    }
+
+    /// Where the elements of `v` would be inserted to keep this array sorted, as the function `searchsorted`.
+    #[pyo3(signature = (v, side="left", sorter=None), text_signature = "(self, v, side='left', sorter=None)")]
+    fn searchsorted<'py>(
+        slf: &Bound<'py, Self>,
+        v: &Bound<'py, PyAny>,
+        side: &str,
+        sorter: Object<'_, 'py>,
+    ) -> PyResult<Array> {
+        indexing::searchsorted(slf.as_any(), v, side, sorter)
+    }
+
+    /// Steps between neighbours along each axis, in bytes; those of an array that is not computed are what they will be.
+    #[getter]
+    fn strides<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let node = self.node();
+        let size = node.dtype.size() as isize;
+        let steps = match node.buffer() {
+            Some(buffer) => buffer.strides.clone(),
+            None => dense_strides(&node.shape),
+        };
+        PyTuple::new(py, steps.iter().map(|step| step * size))
     }
 
     /// The elements at these indices along an axis, as the function `take`; of the flattened array without one.
@@ -359,6 +465,65 @@ impl Array {
             Some(axis) => Ok((self.node(), axis)),
             None => Ok((build::reshape(&self.node(), &[-1]).map_err(crate::errors::recording)?, 0)),
         }
+    }
+}
+
+/// Does a memory order mean column by column?
+fn by_columns(order: &str, name: &str) -> PyResult<bool> {
+    match order {
+        "C" | "K" | "A" => Ok(false),
+        "F" => Ok(true),
+        other => Err(PyValueError::new_err(format!("{name}: memory order {other:?} is not one of C, F, A, K"))),
+    }
+}
+
+/// An argument that may be left out.
+type Object<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
+
+/// A reduction as a method is asked for it.
+struct Reduction<'a, 'py> {
+    name: &'static str,
+    axis: Object<'a, 'py>,
+    dtype: Object<'a, 'py>,
+    correction: Option<f64>,
+    keepdims: bool,
+}
+
+impl<'py> Reduction<'_, 'py> {
+    /// The plain reduction, or where there are arguments that only NumPy's methods have, the one that `fusewire/_reductions.py`
+    /// makes of plain ones.
+    fn on<const N: usize>(
+        &self,
+        array: &Bound<'py, Array>,
+        others: [(&str, Object<'_, 'py>); N],
+        plain: impl FnOnce(&Arc<Lazy>, &Axis, Option<DType>) -> Recorded<Arc<Lazy>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = array.py();
+        if others.iter().all(|(_, value)| value.is_none()) {
+            let axis = self.axis.map(|axis| axis.extract::<IntegersArgument>()).transpose()?;
+            let dtype = self.dtype.map(|dtype| dtype.extract::<DTypeArgument>()).transpose()?;
+            let result = plain(&array.get().node(), &axes(axis), dtype.map(|dtype| dtype.0));
+            return Ok(Bound::new(py, recorded(py, result)?)?.into_any());
+        }
+        let keywords = PyDict::new(py);
+        for (name, value) in [("axis", self.axis), ("dtype", self.dtype)].into_iter().chain(others) {
+            if let Some(value) = value {
+                keywords.set_item(name, value)?;
+            }
+        }
+        if let Some(correction) = self.correction {
+            keywords.set_item("correction", correction)?;
+        }
+        keywords.set_item("keepdims", self.keepdims)?;
+        py.import(intern!(py, "fusewire._reductions"))?.call_method(self.name, (array,), Some(&keywords))
+    }
+}
+
+/// The array in another dtype, if one is given.
+fn converted(node: &Arc<Lazy>, dtype: Option<DType>) -> Recorded<Arc<Lazy>> {
+    match dtype {
+        Some(dtype) => build::astype(node, dtype),
+        None => Ok(Arc::clone(node)),
     }
 }
 

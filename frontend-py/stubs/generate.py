@@ -28,6 +28,7 @@ from typing import Any, Literal, Self, SupportsIndex, TypeAlias, final, overload
 import numpy as np
 import numpy.typing as npt
 
+from fusewire._methods import Flags
 from fusewire._results import UniqueAllResult, UniqueCountsResult, UniqueInverseResult
 
 _Bool: TypeAlias = builtins.bool
@@ -125,6 +126,9 @@ PARAMETERS = {
     "indexing": 'Literal["xy", "ij"]', "obj": "Any", "arrays": "Array | Sequence[_Operand]",
     "from_": "_DType | Array", "to": "_DType", "arrays_and_dtypes": "_Operand | _DType", "shapes": "Sequence[int]",
     "api_version": "str | None", "max_version": "tuple[int, int] | None", "dl_device": "tuple[int, int] | None",
+    "out": "Array | npt.NDArray[Any] | None", "initial": "_Operand | None", "where": "_Operand | None",
+    "mean": "_Operand | None", "v": "_Operand", "offset": "int", "kth": "_Integers", "choices": "Sequence[_Operand]",
+    "mode": 'Literal["raise", "wrap", "clip"]',
     "specification": "str", "index": "SupportsIndex", "ndigits": "int | None",
 }  # fmt: skip
 
@@ -143,6 +147,10 @@ EXCEPTIONS = {
     ("Array.astype", "dtype"): "_DType", ("from_dlpack", "x"): "Any", ("can_cast", "to"): "_DType",
     ("meshgrid", "arrays"): "_Operand", ("broadcast_arrays", "arrays"): "_Operand", ("compute", "arrays"): "Array",
     ("Array.reshape", "shape"): "_Integers", ("Array.transpose", "axes"): "_Integers | None",
+    ("Array.reshape", "order"): 'Literal["C", "F", "A", "K"]', ("Array.ravel", "order"): 'Literal["C", "F", "A", "K"]',
+    ("Array.flatten", "order"): 'Literal["C", "F", "A", "K"]', ("Array.repeat", "axis"): "int | None",
+    ("Array.take", "axis"): "int | None", ("Array.compress", "axis"): "int | None",
+    ("Array.partition", "axis"): "int", ("Array.argpartition", "axis"): "int | None",
     ("Array.std", "correction"): "float | None", ("Array.var", "correction"): "float | None",
     ("to_device", "device"): "_Device",
     ("Array.sort", "axis"): "int", ("Array.sort", "stable"): "bool | None",
@@ -154,6 +162,7 @@ RESULTS = {
     "nonzero": "tuple[Array, ...]", "put_along_axis": "None", "unique_all": "UniqueAllResult",
     "unique_counts": "UniqueCountsResult", "unique_inverse": "UniqueInverseResult",
     "broadcast_shapes": "tuple[int, ...]", "can_cast": "bool", "result_type": "np.dtype[Any]",
+    "Array.put": "None", "Array.partition": "None", "Array.flags": "Flags", "Array.strides": "tuple[int, ...]",
     "Array.fill": "None", "Array.sort": "None", "Array.nonzero": "tuple[Array, ...]",
     "Array.item": "_Scalar", "Array.tolist": "Any", "Array.tobytes": "bytes", "Array.compute": "Self",
     "Array.to_device": "Self", "Array.dtype": "np.dtype[Any]", "Array.shape": "tuple[int, ...]", "Array.ndim": "int",
@@ -250,7 +259,7 @@ def array_class() -> Iterator[str]:
     for name, member in sorted(vars(cls).items()):
         if name.startswith("_"):
             continue
-        if inspect.isgetsetdescriptor(member):
+        if inspect.isdatadescriptor(member):
             yield f"    @property\n    def {name}(self) -> {RESULTS.get('Array.' + name, 'Array')}:\n"
             yield f'        """{first_line(member)}"""\n'
         else:

@@ -9,8 +9,10 @@ pub enum Mistake {
     Value,
     /// TypeError: dtypes that do not fit.
     Type,
-    /// IndexError: axes and indices out of range.
+    /// IndexError: indices out of range.
     Index,
+    /// NumPy's AxisError, an IndexError and a ValueError: axes out of range.
+    Axis,
     /// OverflowError: a Python integer outside the dtype.
     Overflow,
     /// MemoryError: more elements than can be addressed.

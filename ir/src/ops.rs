@@ -334,7 +334,7 @@ op_table! {
     /// e to the power x.
     Exp "exp" 1 Float Same Maths, r::exp, promotion: Float, samples: (-90.0, 90.0), ulps: 1, complex: Some(Number(z::exp));
     /// 2 to the power x.
-    Exp2 "exp2" 1 Float Same Maths, r::exp2, promotion: Internal, samples: (-130.0, 130.0), ulps: 1;
+    Exp2 "exp2" 1 Float Same Maths, r::exp2, promotion: Float, samples: (-130.0, 130.0), ulps: 1;
     /// `exp(x) - 1`, accurate near 0.
     Expm1 "expm1" 1 Float Same Maths, r::expm1, promotion: Float, samples: (-20.0, 90.0), ulps: 1, complex: Some(Number(z::expm1));
     /// Natural logarithm.

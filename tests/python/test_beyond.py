@@ -91,23 +91,64 @@ def test_closeness(dtype):
         xp.isclose(xp.ones(2), xp.ones(3))
 
 
+PADDINGS = [
+    ("constant", {}), ("edge", {}), ("reflect", {}), ("symmetric", {}), ("wrap", {}), ("maximum", {}), ("minimum", {}),
+    ("mean", {}), ("median", {}), ("linear_ramp", {}), ("reflect", {"reflect_type": "odd"}),
+    ("symmetric", {"reflect_type": "odd"}), ("maximum", {"stat_length": 2}), ("minimum", {"stat_length": (1, 2)}),
+    ("mean", {"stat_length": ((1, 2), (3, 1))}), ("median", {"stat_length": 20}), ("linear_ramp", {"end_values": 7}),
+    ("linear_ramp", {"end_values": ((1, 2), (3, 0))}), ("constant", {"constant_values": 1}),
+    ("constant", {"constant_values": ((1, 0), (2, 3))}),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "symmetric", "wrap"])
-def test_pad(mode, dtype):
+@pytest.mark.parametrize(("mode", "options"), PADDINGS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_pad(mode, options, dtype):
     a = sample(dtype)
+    if mode in {"mean", "median"} and dtype in INTEGERS:
+        # Sums of more than 53 bits are rounded, and what is rounded may not fit.
+        a = (a % 50).astype(dtype)
+    exact = mode not in {"mean", "linear_ramp"} or dtype not in FLOATS
+    assertion = same if exact else close
     for b in (a, a.T, a[::-1, ::2], a[:1, :2], a[:1, :1]):
         for width in (0, 1, 2, 11, (3, 0), ((1, 0), (0, 7)), ((0, 0), (4, 13))):
-            same(xp.pad(xp.asarray(b), width, mode), np.pad(b, width, mode))
-    vector = a[0]
-    same(xp.pad(xp.asarray(vector), 2, mode), np.pad(vector, 2, mode))
-    same(xp.pad(xp.asarray(a[0, 0]), 2, mode), np.pad(a[0, 0], 2, mode))
+            assertion(xp.pad(xp.asarray(b), width, mode, **options), np.pad(b, width, mode, **options))
+    if all(np.ndim(value) == 0 for value in options.values()):
+        vector = a[0]
+        assertion(xp.pad(xp.asarray(vector), 2, mode, **options), np.pad(vector, 2, mode, **options))
+        assertion(xp.pad(xp.asarray(a[0, 0]), 2, mode, **options), np.pad(a[0, 0], 2, mode, **options))
 
 
-def test_pad_with_constants():
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap", "linear_ramp", "mean"])
+def test_pad_complex_numbers(mode, dtype):
+    a = (np.arange(12).reshape(3, 4) * (1 + 2j)).astype(dtype)
+    close(xp.pad(xp.asarray(a), 2, mode), np.pad(a, 2, mode))
+
+
+def test_pad_with_other_arguments():
     a = np.arange(6.0).reshape(2, 3)
+    x = xp.asarray(a)
     for values in (7, (1, 2), ((1, 2), (3, 4))):
-        same(xp.pad(xp.asarray(a), 2, constant_values=values), np.pad(a, 2, constant_values=values))
+        same(xp.pad(x, 2, constant_values=values), np.pad(a, 2, constant_values=values))
     same(xp.pad(xp.asarray(a[:0]), 1), np.pad(a[:0], 1))
+    assert xp.pad(x, 1, "empty").shape == (4, 5)
+    same(xp.pad(x, 1, "empty")[1:-1, 1:-1], a)
+    same(xp.pad(x, {-1: (1, 2)}), np.pad(a, ((0, 0), (1, 2))))
+
+    def fill(vector, widths, axis, options):
+        vector[: widths[0]] = options.get("value", 9)
+
+    same(xp.pad(x, 2, fill), np.pad(a, 2, fill))
+    same(xp.pad(x, 2, fill, value=4), np.pad(a, 2, fill, value=4))
+    for options, match in [
+        ({"mode": "edge", "stat_length": 1}, "no option stat_length"),
+        ({"mode": "maximum", "stat_length": 0}, "stat_length"),
+        ({"end_values": 1}, "no option end_values"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            xp.pad(x, 1, **options)
 
 
 def test_pad_is_a_view_of_runs():
@@ -226,6 +267,167 @@ def test_einsum_promotes_and_stays_lazy():
     result = xp.einsum("ij,jk->ik", xp.asarray(a), xp.asarray(b))
     assert not xp.debug.is_computed(result)
     same(result, np.einsum("ij,jk->ik", a, b))
+
+
+def test_einsum_with_lists_of_labels_and_options():
+    rng = np.random.default_rng(0)
+    a, b, c = rng.standard_normal((2, 3)), rng.standard_normal((3, 4)), rng.standard_normal((5, 3, 4))
+    x, y, z = map(xp.asarray, (a, b, c))
+    for ours, numpys in [
+        ((x, [0, 1], y, [1, 2], [0, 2]), (a, [0, 1], b, [1, 2], [0, 2])),
+        ((x, [3, 1], y, [1, 30]), (a, [3, 1], b, [1, 30])),
+        ((z, [..., 7], y, [0, 7], [..., 0]), (c, [..., 7], b, [0, 7], [..., 0])),
+        ((z, [..., 0, 1]), (c, [..., 0, 1])),
+        ((y @ y.T, [0, 0]), (b @ b.T, [0, 0])),
+    ]:
+        close(xp.einsum(*ours), np.einsum(*numpys))
+    for optimize in (False, True, "optimal", "greedy", ["einsum_path", (0, 1), (0, 1)]):
+        close(xp.einsum("ij,jk,ljk->il", x, y, z, optimize=optimize), np.einsum("ij,jk,ljk->il", a, b, c))
+    close(xp.einsum("ij->", x, dtype=xp.float32), np.einsum("ij->", a, dtype=np.float32, casting="same_kind"))
+    for operands, error, match in [
+        ((), TypeError, "subscripts"), ((x, "ij"), TypeError, "labels"), ((x, [0, 99]), TypeError, "labels"),
+    ]:  # fmt: skip
+        with pytest.raises(error, match=match):
+            xp.einsum(*operands)
+
+
+def test_positions_out_of_range_are_refused():
+    for indices in (24, -1, [0, 24], np.array([[3, -2]])):
+        with pytest.raises(ValueError, match="out of range for 24"):
+            xp.unravel_index(indices, (2, 3, 4))
+    for indices in (23, [5, 0], np.zeros((0,), int)):
+        for order in "CF":
+            results = xp.unravel_index(indices, (2, 3, 4), order)
+            for result, expected in zip(results, np.unravel_index(indices, (2, 3, 4), order), strict=True):
+                same(result, expected)
+    coordinates = (np.array([0, 1, 1]), np.array([2, 0, 1]), 3)
+    for order in "CF":
+        same(
+            xp.ravel_multi_index(coordinates, (2, 3, 4), order=order),
+            np.ravel_multi_index(coordinates, (2, 3, 4), order=order),
+        )
+    same(
+        xp.ravel_multi_index(([5, -1], [7, -9]), (2, 3), ("wrap", "clip")),
+        np.ravel_multi_index(([5, -1], [7, -9]), (2, 3), ("wrap", "clip")),
+    )
+    with pytest.raises(ValueError, match="out of range for 3"):
+        xp.ravel_multi_index(([0, 1], [3, 0]), (2, 3))
+
+
+@pytest.mark.parametrize("name", ["nanargmin", "nanargmax"])
+def test_positions_need_numbers(name):
+    a = np.array([[1, np.nan], [np.nan, np.nan]])
+    for axis in (1, -1):
+        with pytest.raises(ValueError, match="NaN"):
+            getattr(xp, name)(xp.asarray(a), axis=axis)
+    same(getattr(xp, name)(xp.asarray(a)), getattr(np, name)(a))
+    with pytest.raises(ValueError, match="NaN"):
+        getattr(xp, name)(xp.asarray(a[1]))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", [*NAN_REDUCTIONS])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_nan_reductions_of_what_counts(name, dtype):
+    a = with_nan(dtype)[[0, 2, 3]]
+    a[np.isinf(a)] = 2
+    where = np.arange(6) % 4 != 1
+    options = (
+        {"where": where, "initial": 1.25} if name in {"nansum", "nanprod", "nanmin", "nanmax"} else {"where": where}
+    )
+    for axis, keepdims in itertools.product((None, 0, 1), (False, True)):
+        mine = getattr(xp, name)(xp.asarray(a), axis=axis, keepdims=keepdims, **options)
+        close(mine, getattr(np, name)(a, axis=axis, keepdims=keepdims, **options))
+    if name not in {"nanmin", "nanmax"}:
+        # NumPy subtracts the mean in the array's dtype all the same.
+        wide = getattr(np, name)(a.astype("float64"))
+        close(getattr(xp, name)(xp.asarray(a), dtype="float64"), wide)
+
+
+# Functions in terms of others, on arrays of every dtype and shape; ``m`` is either library.
+COMPOSED = [
+    lambda m, a: m.hstack((a, a[:, :1])), lambda m, a: m.vstack((a, a[:1])), lambda m, a: m.dstack((a, a)),
+    lambda m, a: m.column_stack((a, a)), lambda m, a: m.append(a, a[0]), lambda m, a: m.array_split(a, 3, 1),
+    lambda m, a: m.array_split(a, [1, 2]), lambda m, a: m.rot90(a), lambda m, a: m.rot90(a, 3),
+    lambda m, a: m.fliplr(a),
+    lambda m, a: m.flipud(a), lambda m, a: m.swapaxes(a, 0, 1), lambda m, a: m.diagonal(a),
+    lambda m, a: m.diagonal(a, -1),
+    lambda m, a: m.trace(a), lambda m, a: m.diagflat(a[:1], -1), lambda m, a: m.argwhere(a),
+    lambda m, a: m.flatnonzero(a),
+    lambda m, a: m.extract(a == a[:, :1], a), lambda m, a: m.compress([True], a, axis=0), lambda m, a: m.unique(a),
+    lambda m, a: m.unique(a, return_index=True, return_inverse=True, return_counts=True), lambda m, a: m.inner(a, a),
+    lambda m, a: m.intersect1d(a, a[:, :2]), lambda m, a: m.setxor1d(a, a[:, :2]), lambda m, a: m.outer(a, a[:1]),
+    lambda m, a: m.lexsort(a), lambda m, a: m.ediff1d(a) if a.dtype != bool else m.fliplr(a), lambda m, a: m.vdot(a, a),
+    lambda m, a: m.select([a == 0, a == 1], [a, a[:, ::-1]]), lambda m, a: m.isposinf(a), lambda m, a: m.isneginf(a),
+    lambda m, a: m.fmax(a, a[:, ::-1]), lambda m, a: m.fmin(a, a[:, ::-1]), lambda m, a: m.average(a, axis=0),
+    lambda m, a: m.rollaxis(a, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("call", COMPOSED)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_composed_functions(call, dtype):
+    a = sample(dtype, (4, 6))
+    for b in (a, a.T, a[::-1, ::2], a[:1], a[:, :1]):
+        expected = call(np, b)
+        actual = call(xp, xp.asarray(b))
+        for mine, numpys in zip(
+            *([r] if not isinstance(r, list | tuple) else r for r in (actual, expected)), strict=True
+        ):
+            close(mine, numpys)
+
+
+ELEMENTWISE = [
+    lambda m, a: m.cbrt(a), lambda m, a: m.exp2(a / 8), lambda m, a: m.deg2rad(a), lambda m, a: m.rad2deg(a),
+    lambda m, a: m.fabs(a), lambda m, a: m.fix(a), lambda m, a: m.heaviside(a, a[:, :1]), lambda m, a: m.sinc(a / 7),
+    lambda m, a: m.logaddexp2(a, a[:, :1]), lambda m, a: m.modf(a), lambda m, a: m.angle(a), lambda m, a: m.ldexp(a, 2),
+    lambda m, a: m.unwrap(a), lambda m, a: m.trapezoid(a), lambda m, a: m.gradient(a), lambda m, a: m.ptp(a, axis=1),
+    lambda m, a: m.interp(a, [-5.0, 1.0, 1.0, 4.0], [1, 2, 5, 3]), lambda m, a: m.digitize(a, [-3, 0, 2, 2, 9]),
+    lambda m, a: m.polyval([2, -1, 1], a), lambda m, a: m.correlate(a[0], a[1, :2], "full"),
+    lambda m, a: m.vander(a[0], 3),
+    lambda m, a: m.corrcoef(a), lambda m, a: m.average(a, axis=1, weights=range(1, 7)),
+    lambda m, a: m.fmod(a, m.asarray(3, dtype=a.dtype)), lambda m, a: m.fmod(a, a[:, ::-1]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", *FLOATS])
+@pytest.mark.parametrize("call", ELEMENTWISE)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_functions_of_numbers(call, dtype):
+    a = np.random.default_rng(2).integers(-9, 10, (4, 6)).astype(dtype)
+    a = a + a.dtype.type(0.25)
+    expected, actual = call(np, a), call(xp, xp.asarray(a))
+    for mine, numpys in zip(*([r] if not isinstance(r, list | tuple) else r for r in (actual, expected)), strict=True):
+        close(mine, numpys)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_special_values_of_composed_functions(dtype):
+    tiny = np.finfo(dtype).smallest_subnormal
+    a = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, tiny, -tiny * 7, 1e30, -27.0, 1e-38], dtype)
+    x = xp.asarray(a)
+    with np.errstate(all="ignore"):
+        for name in ("cbrt", "exp2", "deg2rad", "sinc", "fabs", "fix"):
+            same(getattr(xp, name)(x), getattr(np, name)(a), ulps=2)
+        for name in ("fmod", "fmax", "fmin", "heaviside", "logaddexp2"):
+            left, right = a[:, None], a[None, :]
+            same(getattr(xp, name)(xp.asarray(left), xp.asarray(right)), getattr(np, name)(left, right), ulps=2)
+        for mine, numpys in zip(xp.modf(x), np.modf(a), strict=True):
+            same(mine, numpys)
+            np.testing.assert_array_equal(np.signbit(np.asarray(mine)), np.signbit(numpys))
+        for power in (-2000, -1074, -140, -3, 0, 5, 120, 1023, 2000):
+            same(xp.ldexp(x, power), np.ldexp(a, power))
+    rng = np.random.default_rng(4)
+    bits = rng.integers(0, np.iinfo(f"u{a.itemsize}").max, 100_000, dtype=f"u{a.itemsize}").view(dtype)
+    with np.errstate(all="ignore"):
+        same(xp.cbrt(xp.asarray(bits)), np.cbrt(bits), ulps=2)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_bits_are_counted(dtype):
+    a = sample(dtype, (7, 9))
+    same(xp.bitwise_count(xp.asarray(a)), np.bitwise_count(a))
 
 
 def test_numpys_functions_come_here():

@@ -223,6 +223,8 @@ def test_control_c_stops_a_long_computation():
         "xp.sum(xp.broadcast_to(xp.asarray(np.ones((1, 1))), (1000, 10**12)), axis=1)",
         "xp.cumulative_sum(xp.sin(xp.cumulative_sum(xp.broadcast_to(x[:1], (20 * n,)))))[-1]",
         "square @ square",
+        "xp.sort(xp.concat([xp.sin(xp.arange(n) * 1e3)] * 5))",
+        "xp.argsort(xp.concat([xp.sin(xp.arange(n) * 1e3)] * 5))",
     ],
 )
 def test_control_c_stops_in_the_middle(expression):
@@ -288,6 +290,29 @@ def test_memory_that_runs_out_is_memory_error():
         assert float(xp.sum(x)) == 499500.0
         del y
         assert float(xp.sum(x * 2)) == 999000.0
+        print("fine")
+    """)
+    assert result.stdout == "fine\n", result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+@pytest.mark.parametrize("function", ["sort", "argsort"])
+def test_sorting_without_memory_is_memory_error(function):
+    result = run(f"""
+        import resource
+        import numpy as np
+        import fusewire as xp
+        x = xp.asarray(np.arange(30_000_000.0)[::-1])
+        first = xp.{function}(x[:100_000]).compute()
+        used = int(open("/proc/self/statm").read().split()[0]) * 4096
+        resource.setrlimit(resource.RLIMIT_AS, (used + 120_000_000, used + 120_000_000))
+        try:
+            xp.{function}(x).compute()
+        except MemoryError as error:
+            assert "bytes" in str(error), error
+        else:
+            raise SystemExit("240 MB were had")
+        assert np.array_equal(xp.{function}(x[:100_000]), first)
         print("fine")
     """)
     assert result.stdout == "fine\n", result.stderr

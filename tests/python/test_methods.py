@@ -122,3 +122,89 @@ def test_rounding_to_decimals(decimals, dtype):
     if dtype in FLOATS:
         a = np.concatenate([a, -a / 8, a / 16, np.array([np.nan, np.inf], dtype)]).astype(dtype)
     agree(lambda x: x.round(decimals), a)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_more_methods(view, dtype):
+    a = view((sample(dtype) % 3).astype(dtype) if dtype in NUMBERS else sample(dtype))
+
+    def changed(method, *arguments):
+        def call(x):
+            y = x.copy()
+            assert getattr(y, method)(*arguments) is None
+            return y
+
+        return call
+
+    def parted(x, *arguments):
+        return changed("partition", *arguments)(x)
+
+    for call in (
+        lambda x: x.repeat(2), lambda x: x.repeat(3, 0), lambda x: x.repeat([1, 2, 0], axis=0), lambda x: x.diagonal(),
+        lambda x: x.diagonal(1, -1, -2), lambda x: x.trace(), lambda x: x.trace(-1, dtype=np.float64),
+        lambda x: (x.ravel() * 0).searchsorted([0, 1, 2]), lambda x: (x.ravel() * 0).searchsorted(0, "right"),
+        lambda x: x.compress([True, False, True], axis=0), lambda x: x.compress([False, True]),
+        lambda x: x.reshape(-1, order="F"), lambda x: x.reshape((-1, 1), order="F"), lambda x: x.ravel("F"),
+        lambda x: x.flatten("F"), lambda x: x.reshape(5, 3, order="F"),
+        lambda x: (x != 0).astype(np.int64).choose([x, x]), lambda x: parted(x, 1, -1)[..., 1],
+        lambda x: parted(x, 0, 0)[0],
+        changed("put", [0, 2], [1, 0]), changed("put", [[-1]], 1), changed("put", 1000, 1),
+        changed("put", [1000, -1000], 1, "clip"), changed("put", [7, 8], [], "wrap"),
+        lambda x: x.sum(where=x != 0), lambda x: x.prod(0, initial=2), lambda x: x.max(initial=1),
+        lambda x: x.min(where=x > 0),
+        lambda x: x.max(where=x > 0, initial=0), lambda x: x.any(where=x > 1), lambda x: x.all(0, where=x < 1),
+        lambda x: x.sum(0, None, None, True), lambda x: x.any(-1, keepdims=True),
+    ):  # fmt: skip
+        agree(call, a)
+    if dtype in FLOATS or dtype == "int32":
+        for call in (
+            lambda x: x.mean(where=x != 0), lambda x: x.var(0, where=x != 1, ddof=1), lambda x: x.std(where=x < 2),
+            lambda x: x.var(dtype=np.float64), lambda x: x.std(-1, mean=x.mean(-1, keepdims=True)),
+            lambda x: x.mean(0, np.float32), lambda x: x.sum(0, initial=1.5, dtype=np.float64),
+        ):  # fmt: skip
+            agree(call, a)
+    x = xp.asarray(a)
+    order = np.asarray(x.ravel().argpartition(2)) if a.size > 2 else []
+    assert sorted(order) == list(range(len(order)))
+    assert a.size == 0 or x.strides == a.strides
+    flags = x.flags
+    assert (flags.c_contiguous, flags["F_CONTIGUOUS"]) == (a.flags.c_contiguous, a.flags.f_contiguous)
+    assert flags.forc == a.flags.forc
+    assert (flags.writeable, flags.aligned) == (True, True)
+
+
+def test_memory_of_what_is_not_computed():
+    x = xp.ones((3, 4), dtype=xp.float32) + 1
+    assert x.strides == (16, 4)
+    assert x.flags.c_contiguous
+    assert not xp.debug.is_computed(x)
+
+
+def test_every_attribute_of_numpys_arrays_is_there_or_listed():
+    from fusewire import _methods
+
+    missing = {name for name in dir(np.ndarray) if not name.startswith("_") and not hasattr(xp.Array, name)}
+    listed = _methods.__doc__.partition("``base")[2].partition("``")[0]
+    assert missing == {"base", *listed.split()}
+    for name in ("T", *(name for name in dir(np.ndarray) if not name.startswith("_"))):
+        if hasattr(xp.Array, name):
+            assert len(getattr(xp.Array, name).__doc__) > 10, name
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x.sum(axis=2), lambda x: xp.mean(x, axis=-3), lambda x: xp.linalg.cross(x, x, axis=5),
+        lambda x: xp.fft.fft(x, axis=2), lambda x: xp.sort(x, axis=9), lambda x: xp.stack([x], axis=7),
+        lambda x: np.sum(x, axis=4), lambda x: xp.moveaxis(x, 0, 3), lambda x: xp.quantile(x, 0.5, axis=2),
+        lambda x: xp.nanmax(x, 8), lambda x: xp.concat([x], axis=2), lambda x: xp.trapezoid(x, axis=3),
+        lambda x: xp.expand_dims(x, 4), lambda x: x.swapaxes(0, 2), lambda x: xp.take(x, [0], axis=2),
+    ],
+)  # fmt: skip
+def test_axes_out_of_range_are_numpys_error(call):
+    with pytest.raises(np.exceptions.AxisError) as raised:
+        call(xp.ones((2, 3)))
+    assert isinstance(raised.value, IndexError)
+    assert isinstance(raised.value, ValueError)

@@ -8,22 +8,17 @@ import numpy as np
 import pytest
 
 import fusewire as xp
-from support import FLOATS, INTEGERS, NUMBERS, close, sample
+from support import FLOATS, INTEGERS, NUMBERS, close, same, sample
 
 METHODS = [
     "linear", "hazen", "weibull", "median_unbiased", "normal_unbiased", "interpolated_inverted_cdf", "lower", "higher",
-    "midpoint", "nearest",
+    "midpoint", "nearest", "inverted_cdf", "averaged_inverted_cdf", "closest_observation",
 ]  # fmt: skip
 AXES = (None, 0, -1, (0, 1), (0, 2))
 
 
 def floats(dtype, shape=(3, 4, 5)):
     return np.random.default_rng(9).standard_normal(shape).astype(dtype)
-
-
-def like(actual, expected, dtype):
-    """Assert NumPy's values in the dtype of the array, whatever NumPy makes of that of q."""
-    close(actual, np.asarray(expected, dtype if dtype in FLOATS else "float64"))
 
 
 @pytest.mark.parametrize("dtype", NUMBERS)
@@ -55,10 +50,10 @@ def test_quantile(dtype, method):
     for q in (0, 0.5, 0.3, 1.0, [0.1, 0.25], [[0.0, 0.75], [1.0, 0.999]], np.float64(0.4), []):
         for axis, keepdims in itertools.product(AXES, (False, True)):
             options = {"axis": axis, "keepdims": keepdims, "method": method}
-            like(xp.quantile(x, q, **options), np.quantile(a, q, **options), dtype)
-    like(xp.percentile(x, [5, 50], axis=1, method=method), np.percentile(a, [5, 50], axis=1, method=method), dtype)
-    like(xp.quantile(x, xp.asarray([0.2, 0.4]), method=method), np.quantile(a, [0.2, 0.4], method=method), dtype)
-    like(xp.percentile(x, 30, method=method), np.percentile(a, 30, method=method), dtype)
+            close(xp.quantile(x, q, **options), np.quantile(a, q, **options))
+    close(xp.percentile(x, [5, 50], axis=1, method=method), np.percentile(a, [5, 50], axis=1, method=method))
+    close(xp.quantile(x, xp.asarray([0.2, 0.4]), method=method), np.quantile(a, [0.2, 0.4], method=method))
+    close(xp.percentile(x, 30, method=method), np.percentile(a, 30, method=method))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -72,9 +67,9 @@ def test_quantiles_without_nan(dtype, method):
     for q in (0.5, [0.0, 0.2, 0.77, 1.0]):
         for axis, keepdims in itertools.product(AXES, (False, True)):
             options = {"axis": axis, "keepdims": keepdims, "method": method}
-            like(xp.nanquantile(x, q, **options), np.nanquantile(a, q, **options), dtype)
-    like(xp.nanpercentile(x, 20, axis=1, method=method), np.nanpercentile(a, 20, axis=1, method=method), dtype)
-    like(xp.quantile(x, 0.3, axis=1, method=method), np.quantile(a, 0.3, axis=1, method=method), dtype)
+            close(xp.nanquantile(x, q, **options), np.nanquantile(a, q, **options))
+    close(xp.nanpercentile(x, 20, axis=1, method=method), np.nanpercentile(a, 20, axis=1, method=method))
+    close(xp.quantile(x, 0.3, axis=1, method=method), np.quantile(a, 0.3, axis=1, method=method))
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, "int8"])
@@ -86,6 +81,68 @@ def test_nanmedian(dtype):
     a = a.astype(dtype)
     for axis, keepdims in itertools.product(AXES, (False, True)):
         close(xp.nanmedian(xp.asarray(a), axis, keepdims=keepdims), np.nanmedian(a, axis, keepdims=keepdims))
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, "int16"])
+def test_weighted_quantiles(dtype):
+    rng = np.random.default_rng(3)
+    a = (floats("float64") * 10).astype(dtype)
+    x = xp.asarray(a)
+    every = rng.integers(0, 4, a.shape)
+    every[0] = every[:, 0] = every[..., 0] = 1
+    for q in (0, 0.3, 1.0, [0.1, 0.5, 0.9]):
+        for axis, weights in (
+            (None, every),
+            (0, every),
+            (1, every),
+            ((0, 2), every),
+            (2, [0.0, 1, 2, 0, 0.5]),
+            (-1, np.ones(5)),
+        ):
+            for keepdims in (False, True):
+                options = {"axis": axis, "weights": weights, "keepdims": keepdims, "method": "inverted_cdf"}
+                close(xp.quantile(x, q, **options), np.quantile(a, q, **options))
+                if weights is every:
+                    close(xp.nanpercentile(x, 30, **options), np.nanpercentile(a, 30, **options))
+    if dtype in FLOATS:
+        a[1, 2] = np.nan
+        a[:, 1, ::2] = np.nan
+        x = xp.asarray(a)
+        weights = rng.uniform(0.5, 2, a.shape)
+        with pytest.warns(RuntimeWarning):
+            expected = np.nanquantile(a, 0.4, axis=2, weights=weights, method="inverted_cdf")
+        close(xp.nanquantile(x, 0.4, axis=2, weights=weights, method="inverted_cdf"), expected)
+        close(
+            xp.quantile(x, [0.4, 1], axis=0, weights=weights, method="inverted_cdf"),
+            np.quantile(a, [0.4, 1], axis=0, weights=weights, method="inverted_cdf"),
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"weights": [1, 2]}, ValueError, "inverted_cdf"),
+        ({"weights": [1, 2], "method": "inverted_cdf"}, TypeError, "axis"),
+        ({"weights": [1, 2], "axis": 0, "method": "inverted_cdf"}, ValueError, r"\(2,\)"),
+        ({"weights": [1, -2, 3], "axis": 0, "method": "inverted_cdf"}, ValueError, "negative"),
+        ({"weights": [0, 0, 0], "axis": 0, "method": "inverted_cdf"}, ValueError, "all 0"),
+        ({"weights": [1, np.nan, 0], "axis": 0, "method": "inverted_cdf"}, ValueError, "finite"),
+        ({"method": "best"}, ValueError, "method 'best'"),
+    ],
+)
+def test_errors_of_weights(options, error, match):
+    with pytest.raises(error, match=match):
+        xp.quantile(xp.ones((3, 2)), 0.5, **options)
+
+
+@pytest.mark.parametrize("dtype", [*NUMBERS, "bool"])
+def test_lexsort(dtype):
+    a = (np.random.default_rng(1).integers(0, 3, (3, 4, 6))).astype(dtype)
+    for axis in (-1, 0, 1):
+        same(xp.lexsort(xp.asarray(a), axis), np.lexsort(a, axis))
+    same(xp.lexsort((a[0, 0], xp.asarray(a[0, 1]))), np.lexsort((a[0, 0], a[0, 1])))
+    with pytest.raises(TypeError, match="one key"):
+        xp.lexsort(())
 
 
 def test_quantiles_of_infinities_are_exact():

@@ -61,21 +61,6 @@ def test_ufunc_reductions():
     close(np.add.accumulate(x, axis=1), np.add.accumulate(A, axis=1))
 
 
-def test_what_has_no_counterpart_is_refused():
-    x = xp.asarray(A)
-    for call, match in [
-        (lambda: np.cbrt(x), "numpy.cbrt"),
-        (lambda: np.add.outer(x, x), "numpy.add.outer"),
-        (lambda: np.fft.fft(x), "numpy.fft"),
-        (lambda: np.trapezoid(x), "numpy.trapezoid"),
-        (lambda: np.add(x, x, where=A > 1), "where="),
-        (lambda: np.sum(x, out=np.zeros(())), "out="),
-        (lambda: np.add(x, x, dtype=np.float32), "dtype="),
-    ]:
-        with pytest.raises(TypeError, match=match):
-            call()
-
-
 @pytest.mark.parametrize(
     "call",
     [

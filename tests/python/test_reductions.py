@@ -232,3 +232,20 @@ def test_running_folds_of_booleans_count(name):
     same(getattr(xp, name)(xp.asarray(a), include_initial=True), getattr(np, name)(a, include_initial=True))
     with pytest.raises(TypeError, match="bool"):
         getattr(xp, name)(xp.asarray(a), dtype=xp.bool)
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 15, 16, 17, 63, 64, 65, 130, 40_000])
+@pytest.mark.parametrize("dtype", ["bool", "int16", "float64"])
+def test_one_element_decides(n, dtype):
+    """A loop may end as soon as its result is decided, never before."""
+    x = np.zeros(n, dtype)
+    for i in {0, 1, n // 2, n - 2, n - 1} & set(range(n)):
+        x[i] = 1
+        one = xp.asarray(x.copy())
+        assert bool(xp.any(one > 0))
+        assert not bool(xp.all(one > 0))
+        assert not bool(xp.all(one < 1))
+        results = xp.compute(xp.any(one > 0), xp.all(one < 1), xp.all(one < 2), xp.any(one > 1))
+        assert [bool(result) for result in results] == [True, False, True, False]
+        x[i] = 0
+    assert not bool(xp.any(xp.asarray(x) > 0))

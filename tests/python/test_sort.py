@@ -88,15 +88,27 @@ def test_long_rows_and_any_number_of_threads(dtype):
         xp.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("kind", ["sorted", "reversed", "equal", "two values", "saw"])
-def test_patterns(kind):
-    n = 200_000
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("columns", [1, 3, 8, 19])
+def test_columns(dtype, columns):
+    a = sample(dtype, (150, columns), seed=columns)
+    check(a, xp.asarray(a), 0, False)
+    check(a, xp.asarray(a), 0, True)
+
+
+@pytest.mark.parametrize("kind", ["sorted", "reversed", "equal", "two values", "saw", "close", "close in a few places"])
+@pytest.mark.parametrize("n", [1000, 200_000])
+def test_patterns(kind, n):
+    near = np.nextafter(1.0, 2.0) ** np.random.default_rng(0).integers(0, 50, n)
     a = {
         "sorted": np.arange(n) * 0.5,
         "reversed": np.arange(n)[::-1] * 0.5,
         "equal": np.full(n, 7.0),
         "two values": (np.arange(n) % 2) * 1.0,
         "saw": (np.arange(n) % 1000) * 1.0,
+        # Their ranks agree in all leading bits but for the extremes.
+        "close": np.concatenate([near[2:], [-1e300, 1e300]]),
+        "close in a few places": near * np.resize([1.0, -1e300, 7e-300], n),
     }[kind]
     check(a, xp.asarray(a), 0, False)
     check(a, xp.asarray(a), 0, True)

@@ -14,6 +14,7 @@ fusewire.Array([1.       , 2.       , 2.4142137, 2.732051 , 3.       ,
                 3.236068 ], dtype=float32)
 """
 
+from fusewire import _methods as _methods
 from fusewire import debug as debug
 from fusewire import fft as fft
 from fusewire import linalg as linalg
@@ -36,6 +37,8 @@ inf = float("inf")
 nan = float("nan")
 newaxis = None
 pi = 3.141592653589793
+
+_methods.install()
 
 # Last of all: the modules that are imported would put the compiler out of the processor's caches again.
 _engine.rehearse()

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, SupportsIndex, TypeAlias, final, overload
 import numpy as np
 import numpy.typing as npt
 
+from fusewire._methods import Flags
 from fusewire._results import UniqueAllResult, UniqueCountsResult, UniqueInverseResult
 
 _Bool: TypeAlias = builtins.bool
@@ -137,6 +138,7 @@ __all__ = [
     'empty_like',
     'equal',
     'exp',
+    'exp2',
     'expand_dims',
     'expm1',
     'eye',
@@ -346,20 +348,26 @@ class Array:
     @property
     def T(self) -> Array:
         """The array with its axes reversed."""
-    def all(self, /, axis: _Integers | None = None, *, keepdims: _Bool = False) -> Array:
-        """Are all elements true, as the function `all`."""
-    def any(self, /, axis: _Integers | None = None, *, keepdims: _Bool = False) -> Array:
-        """Is any element true, as the function `any`."""
+    def all(self, /, axis: _Integers | None = None, out: Array | npt.NDArray[Any] | None = None, keepdims: _Bool = False, where: _Operand | None = None) -> Array:
+        """Are all elements true, as the function `all`; `where` says which elements count."""
+    def any(self, /, axis: _Integers | None = None, out: Array | npt.NDArray[Any] | None = None, keepdims: _Bool = False, where: _Operand | None = None) -> Array:
+        """Is any element true, as the function `any`; `where` says which elements count."""
     def argmax(self, /, axis: int | None = None, *, keepdims: _Bool = False) -> Array:
         """The first position of the largest element, as the function `argmax`."""
     def argmin(self, /, axis: int | None = None, *, keepdims: _Bool = False) -> Array:
         """The first position of the smallest element, as the function `argmin`."""
+    def argpartition(self, kth: _Integers, axis: int | None = -1) -> Array:
+        """The positions of the elements as ``partition`` has them, as the function ``argpartition``."""
     def argsort(self, axis: int | None = -1, *, descending: _Bool = False, stable: _Bool | None = None) -> Array:
         """The positions of the elements in order along an axis, as the function `argsort`; of the flattened array for `None`."""
     def astype(self, dtype: _DType, /, *, copy: _Bool = True, device: _Device | None = None) -> Array:
         """The array converted to a dtype, as the function `astype`."""
+    def choose(self, choices: Sequence[_Operand], out: Array | npt.NDArray[Any] | None = None, mode: Literal["raise", "wrap", "clip"] = "raise") -> Array:
+        """The elements of the choice that each element is the number of; ``choices`` broadcast."""
     def clip(self, /, min: _Operand | None = None, max: _Operand | None = None) -> Array:
         """The elements limited to between two bounds, as the function `clip`."""
+    def compress(self, condition: _Operand, axis: int | None = None, out: Array | npt.NDArray[Any] | None = None) -> Array:
+        """The elements along an axis for which a vector of conditions is true, as the function ``compress``."""
     def compute(self, /) -> Self:
         """Computes the values, keeps them, and returns the array itself."""
     def conj(self, /) -> Array:
@@ -375,6 +383,8 @@ class Array:
     @property
     def device(self) -> _Device:
         """Where the array lives: `"cpu"`."""
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+        """The diagonals of the matrices along two axes, as the function ``diagonal``."""
     def dot(self, /, other: _Operand) -> Array:
         """The product with a number, or the sum of products with an array, as `numpy.dot`."""
     @property
@@ -382,8 +392,11 @@ class Array:
         """The element type, a `numpy.dtype`."""
     def fill(self, /, value: _Operand) -> None:
         """Assigns one value to all elements, as `x[...] = value`."""
-    def flatten(self, /) -> Array:
-        """All elements in one axis, in memory of their own."""
+    @property
+    def flags(self) -> Flags:
+        """How the elements lie in memory: attributes ``c_contiguous``, ``f_contiguous``, ``writeable`` ..."""
+    def flatten(self, order: Literal["C", "F", "A", "K"] = "C") -> Array:
+        """All elements in one axis, in memory of their own; `order` as for `ravel`."""
     @property
     def imag(self) -> Array:
         """The imaginary part: zeros for real numbers."""
@@ -395,12 +408,12 @@ class Array:
     @property
     def mT(self) -> Array:
         """The array with its last two axes exchanged."""
-    def max(self, /, axis: _Integers | None = None, *, keepdims: _Bool = False) -> Array:
-        """The largest element, as the function `max`."""
-    def mean(self, /, axis: _Integers | None = None, dtype: _DType | None = None, *, keepdims: _Bool = False) -> Array:
-        """The arithmetic mean, as the function `mean`; `dtype` converts first."""
-    def min(self, /, axis: _Integers | None = None, *, keepdims: _Bool = False) -> Array:
-        """The smallest element, as the function `min`."""
+    def max(self, /, axis: _Integers | None = None, out: Array | npt.NDArray[Any] | None = None, keepdims: _Bool = False, initial: _Operand | None = None, where: _Operand | None = None) -> Array:
+        """The largest element, as the function `max`; `where` says which elements count, `initial` is one more."""
+    def mean(self, /, axis: _Integers | None = None, dtype: _DType | None = None, out: Array | npt.NDArray[Any] | None = None, keepdims: _Bool = False, where: _Operand | None = None) -> Array:
+        """The arithmetic mean, as the function `mean`; `dtype` converts first, `where` says which elements count."""
+    def min(self, /, axis: _Integers | None = None, out: Array | npt.NDArray[Any] | None = None, keepdims: _Bool = False, initial: _Operand | None = None, where: _Operand | None = None) -> Array:
+        """The smallest element, as the function `min`; `where` says which elements count, `initial` is one more."""
     @property
     def nbytes(self) -> int:
         """Bytes of all elements."""
@@ -409,17 +422,25 @@ class Array:
         """The number of axes."""
     def nonzero(self, /) -> tuple[Array, ...]:
         """The indices of the elements that are not zero, as the function `nonzero`."""
-    def prod(self, /, axis: _Integers | None = None, dtype: _DType | None = None, *, keepdims: _Bool = False) -> Array:
-        """The product, as the function `prod`."""
-    def ravel(self, /) -> Array:
-        """All elements in one axis."""
+    def partition(self, kth: _Integers, axis: int = -1) -> None:
+        """Puts the elements as the function ``partition`` has them, in this array."""
+    def prod(self, /, axis: _Integers | None = None, dtype: _DType | None = None, out: Array | npt.NDArray[Any] | None = None, keepdims: _Bool = False, initial: _Operand | None = None, where: _Operand | None = None) -> Array:
+        """The product, as the function `prod`; `where` says which elements count, `initial` is a factor."""
+    def put(self, indices: _Operand, values: _Operand, mode: Literal["raise", "wrap", "clip"] = "raise") -> None:
+        """Assigns values to the elements at these positions of the flattened array; few values are repeated."""
+    def ravel(self, order: Literal["C", "F", "A", "K"] = "C") -> Array:
+        """All elements in one axis, row by row; with `order="F"` column by column."""
     @property
     def real(self) -> Array:
         """The real part: real numbers stay as they are."""
-    def reshape(self, /, *shape: _Integers, copy: _Bool | None = None) -> Array:
-        """The same elements in another shape: `x.reshape(2, -1)` or `x.reshape((2, -1))`."""
+    def repeat(self, /, repeats: _Operand, axis: int | None = None) -> Array:
+        """Each element so many times along an axis, as the function `repeat`; of the flattened array without one."""
+    def reshape(self, *shape: _Integers, order: Literal["C", "F", "A", "K"] = "C", copy: _Bool | None = None) -> Array:
+        """The same elements in another shape: `x.reshape(2, -1)` or `x.reshape((2, -1))`; with `order="F"` column by column."""
     def round(self, /, decimals: int = 0) -> Array:
         """The elements rounded to the nearest integer, halves to even, or to that many decimals."""
+    def searchsorted(self, v: _Operand, side: Literal["left", "right"] = "left", sorter: _Operand | None = None) -> Array:
+        """Where the elements of `v` would be inserted to keep this array sorted, as the function `searchsorted`."""
     @property
     def shape(self) -> tuple[int, ...]:
         """The extents."""
@@ -430,10 +451,13 @@ class Array:
         """Puts the elements in order along an axis, in this array; the function `sort` makes a new one."""
     def squeeze(self, /, axis: _Integers | None = None) -> Array:
         """Without the axes of extent 1, or without these."""
-    def std(self, /, axis: _Integers | None = None, *, correction: float | None = None, ddof: float | None = None, keepdims: _Bool = False) -> Array:
-        """The standard deviation, as the function `std`; `ddof` is NumPy's name of `correction`."""
-    def sum(self, /, axis: _Integers | None = None, dtype: _DType | None = None, *, keepdims: _Bool = False) -> Array:
-        """The sum, as the function `sum`."""
+    def std(self, /, axis: _Integers | None = None, dtype: _DType | None = None, out: Array | npt.NDArray[Any] | None = None, ddof: float | None = None, keepdims: _Bool = False, where: _Operand | None = None, mean: _Operand | None = None, correction: float | None = None) -> Array:
+        """The standard deviation, as the function `std`; `ddof` is NumPy's name of `correction`, `mean` the mean where it is known."""
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Steps between neighbours along each axis, in bytes; those of an array that is not computed are what they will be."""
+    def sum(self, /, axis: _Integers | None = None, dtype: _DType | None = None, out: Array | npt.NDArray[Any] | None = None, keepdims: _Bool = False, initial: _Operand | None = None, where: _Operand | None = None) -> Array:
+        """The sum, as the function `sum`; `where` says which elements count, `initial` is added."""
     def swapaxes(self, /, axis1: int, axis2: int) -> Array:
         """Two axes exchanged."""
     def take(self, /, indices: _Operand, axis: int | None = None) -> Array:
@@ -444,10 +468,12 @@ class Array:
         """The elements' bytes in C order."""
     def tolist(self, /) -> Any:
         """The elements as nested lists of Python numbers; a number for a 0-d array."""
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: _DType | None = None, out: Array | npt.NDArray[Any] | None = None) -> Array:
+        """The sums of diagonals along two axes, as the function ``trace``."""
     def transpose(self, /, *axes: _Integers | None) -> Array:
         """The axes reversed, or in the order given."""
-    def var(self, /, axis: _Integers | None = None, *, correction: float | None = None, ddof: float | None = None, keepdims: _Bool = False) -> Array:
-        """The variance, as the function `var`; `ddof` is NumPy's name of `correction`."""
+    def var(self, /, axis: _Integers | None = None, dtype: _DType | None = None, out: Array | npt.NDArray[Any] | None = None, ddof: float | None = None, keepdims: _Bool = False, where: _Operand | None = None, mean: _Operand | None = None, correction: float | None = None) -> Array:
+        """The variance, as the function `var`; `ddof` is NumPy's name of `correction`, `mean` the mean where it is known."""
 
 def abs(x: _Operand, /) -> Array:
     """Absolute value; integers wrap."""
@@ -582,6 +608,9 @@ def equal(x1: _Operand, x2: _Operand, /) -> Array:
 
 def exp(x: _Operand, /) -> Array:
     """e to the power x."""
+
+def exp2(x: _Operand, /) -> Array:
+    """2 to the power x."""
 
 def expand_dims(x: _Operand, /, axis: _Integers) -> Array:
     """New axes of extent 1 at these positions of the result."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.exceptions import AxisError
 
 import fusewire._fusewire as xp
 from fusewire._fusewire import Array, routines
@@ -37,7 +38,7 @@ __all__ = [
     "rfftn",
 ]
 
-_Norm = Literal["backward", "ortho", "forward"]
+_Norm = Literal["backward", "ortho", "forward"] | None
 
 
 def fft(x: _Operand, /, *, n: int | None = None, axis: int = -1, norm: _Norm = "backward") -> Array:
@@ -158,17 +159,17 @@ def ifftshift(x: _Operand, /, *, axes: int | Sequence[int] | None = None) -> Arr
     return xp.roll(x, tuple(-(x.shape[axis] // 2) for axis in axes), axis=axes) if axes else x
 
 
-def _complex(name: str, x: Any, n: int | None, axis: int, norm: str, *, inverse: bool) -> Array:
+def _complex(name: str, x: Any, n: int | None, axis: int, norm: str | None, *, inverse: bool) -> Array:
     x = _sized(name, _array(x), n, axis)
     return _scaled(name, routines.transform(name, x, axis, inverse), x.shape[axis], norm, inverse=inverse)
 
 
-def _half(name: str, x: Any, n: int | None, axis: int, norm: str, *, inverse: bool) -> Array:
+def _half(name: str, x: Any, n: int | None, axis: int, norm: str | None, *, inverse: bool) -> Array:
     x = _sized(name, _array(x), n, axis)
     return _scaled(name, routines.transform_real(name, x, axis), x.shape[axis], norm, inverse=inverse)
 
 
-def _whole(name: str, x: Any, n: int | None, axis: int, norm: str, *, inverse: bool) -> Array:
+def _whole(name: str, x: Any, n: int | None, axis: int, norm: str | None, *, inverse: bool) -> Array:
     x = _array(x)
     _check_axis(name, x, axis)
     length = 2 * (x.shape[axis] - 1) if n is None else n
@@ -178,7 +179,9 @@ def _whole(name: str, x: Any, n: int | None, axis: int, norm: str, *, inverse: b
     return _scaled(name, result, length, norm, inverse=inverse)
 
 
-def _scaled(name: str, x: Array, n: int, norm: str, *, inverse: bool) -> Array:
+def _scaled(name: str, x: Array, n: int, norm: str | None, *, inverse: bool) -> Array:
+    # NumPy's name of the default.
+    norm = "backward" if norm is None else norm
     if norm not in {"backward", "ortho", "forward"}:
         message = f"{name}: norm must be 'backward', 'ortho' or 'forward', not {norm!r}"
         raise ValueError(message)
@@ -243,7 +246,7 @@ def _as_complex(x: Array) -> Array:
 def _check_axis(name: str, x: Array, axis: int) -> None:
     if not -x.ndim <= axis < x.ndim:
         message = f"{name}: axis {axis} is out of bounds for an array of dimension {x.ndim}"
-        raise IndexError(message)
+        raise AxisError(message)
 
 
 def _check_length(name: str, n: int) -> None:

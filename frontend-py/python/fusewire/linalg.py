@@ -1,4 +1,4 @@
-"""Linear algebra: the standard's ``linalg`` extension.
+"""Linear algebra: the standard's ``linalg`` extension, and NumPy's functions beyond it.
 
 Matrices are the last two axes, leading axes a batch. Calls are recorded like any other; factorisations are computed by
 a library, each matrix of a batch on one thread, in double precision. Integers and booleans become float64. Shapes that
@@ -8,13 +8,16 @@ they are computed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.exceptions import AxisError
 
 import fusewire._fusewire as xp
 from fusewire._fusewire import Array, matmul, matrix_transpose, routines, tensordot, vecdot
+from fusewire._out import stored
 
 if TYPE_CHECKING:
     from fusewire._fusewire import _DType, _Operand
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LinAlgError",
     "cholesky",
+    "cond",
     "cross",
     "det",
     "diagonal",
@@ -30,11 +34,14 @@ __all__ = [
     "eigvals",
     "eigvalsh",
     "inv",
+    "lstsq",
     "matmul",
     "matrix_norm",
     "matrix_power",
     "matrix_rank",
     "matrix_transpose",
+    "multi_dot",
+    "norm",
     "outer",
     "pinv",
     "qr",
@@ -43,6 +50,8 @@ __all__ = [
     "svd",
     "svdvals",
     "tensordot",
+    "tensorinv",
+    "tensorsolve",
     "trace",
     "vecdot",
     "vector_norm",
@@ -105,7 +114,7 @@ def cross(x1: _Operand, x2: _Operand, /, *, axis: int = -1) -> Array:
     a, b = _array(x1), _array(x2)
     if not -min(a.ndim, b.ndim) <= axis < min(a.ndim, b.ndim):
         message = f"cross: axis {axis} is out of bounds for shapes {a.shape} and {b.shape}"
-        raise IndexError(message)
+        raise AxisError(message)
     if a.shape[axis] != 3 or b.shape[axis] != 3:
         message = f"cross: shapes {a.shape} and {b.shape} need 3 elements along axis {axis}"
         raise ValueError(message)
@@ -335,6 +344,150 @@ def vector_norm(
     if ord == 2:
         return xp.sqrt(xp.sum(_squares(x), axis=axis, keepdims=keepdims))
     return xp.sum(xp.abs(x) ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+
+
+def cond(x: _Operand, p: float | Literal["fro", "nuc"] | None = None) -> Array:
+    """Return the condition numbers: of norms of order ``p`` those of the matrix times those of its inverse.
+
+    By default, for 2 and -2, from singular values, also for matrices that are not square. Raises LinAlgError for
+    singular matrices with other orders, ValueError when these are not square.
+    """
+    array = _matrices(x, "cond")
+    if p in {None, 2, -2}:
+        values = routines.svdvals(array)
+        first, last = values[..., 0], values[..., -1]
+        return last / first if p == -2 else first / last
+    order = p if p is not None else 2
+    return matrix_norm(array, ord=order) * matrix_norm(inv(array), ord=order)
+
+
+def lstsq(a: _Operand, b: _Operand, rcond: float | None = None) -> tuple[Array, Array, Array, Array]:
+    """Return the shortest ``x`` of least ``norm(a @ x - b)``, the squares of these norms, rank and singular values.
+
+    Singular values up to ``rcond`` times the greatest count as 0: the larger extent times the dtype's precision by
+    default, the precision for -1. There are no squares (shape ``(0,)``) where ``a`` has less than full column rank, or
+    no more rows than columns; so this computes. Raises ValueError when the shapes do not fit.
+    """
+    matrix, right = _array(a), _array(b)
+    if matrix.ndim != 2 or right.ndim not in {1, 2} or matrix.shape[0] != right.shape[0]:
+        message = f"lstsq: shapes {matrix.shape} and {right.shape} are no matrix and right-hand sides of as many rows"
+        raise ValueError(message)
+    dtype = xp.result_type(matrix, right, *([] if {matrix.dtype.kind, right.dtype.kind} & {"f", "c"} else [xp.float64]))
+    matrix, right = xp.astype(matrix, dtype, copy=False), xp.astype(right, dtype, copy=False)
+    columns = right[:, None] if right.ndim == 1 else right
+    u, s, vh = routines.svd(matrix, False)
+    if s.shape[0] == 0:
+        solution = xp.zeros((matrix.shape[1], columns.shape[1]), dtype=dtype)
+        rank = xp.asarray(0)
+    else:
+        precision = float(np.finfo(s.dtype).eps)
+        share = max(matrix.shape) * precision if rcond is None else precision if rcond < 0 else rcond
+        large = s > xp.max(s) * share
+        inverse = xp.where(large, 1 / xp.where(large, s, 1), 0)
+        solution = matmul(_adjoint(vh), inverse[:, None] * matmul(_adjoint(u), columns))
+        rank = xp.count_nonzero(large)
+    if int(rank) == matrix.shape[1] < matrix.shape[0]:
+        residuals = xp.sum(_squares(columns - matmul(matrix, solution)), axis=0)
+    else:
+        residuals = xp.zeros(0, dtype=s.dtype)
+    return solution[:, 0] if right.ndim == 1 else solution, residuals, rank, s
+
+
+def multi_dot(arrays: Sequence[_Operand], *, out: Any = None) -> Array:
+    """Return the matrix product of several arrays, in the order that takes the fewest multiplications.
+
+    The first and the last one may be vectors. Raises ValueError for fewer than 2 and when the shapes do not fit.
+    """
+    matrices = [_array(x) for x in arrays]
+    if len(matrices) < 2:
+        message = "multi_dot: expected at least two arrays"
+        raise ValueError(message)
+    ranks = [x.ndim for x in matrices]
+    if any(rank != 2 for rank in ranks[1:-1]) or not {ranks[0], ranks[-1]} <= {1, 2}:
+        message = f"multi_dot: expected matrices between vectors or matrices, got shapes {[x.shape for x in matrices]}"
+        raise ValueError(message)
+    extents = [1 if ranks[0] == 1 else matrices[0].shape[0], *(x.shape[0] for x in matrices[1:])]
+    extents = [extents[0], matrices[0].shape[-1], *extents[2:], 1 if ranks[-1] == 1 else matrices[-1].shape[1]]
+    places: dict[tuple[int, int], int] = {}
+    costs = {(i, i): 0 for i in range(len(matrices))}
+    for length in range(1, len(matrices)):
+        for first in range(len(matrices) - length):
+            last = first + length
+            options = (
+                (costs[first, k] + costs[k + 1, last] + extents[first] * extents[k + 1] * extents[last + 1], k)
+                for k in range(first, last)
+            )
+            costs[first, last], places[first, last] = min(options)
+
+    def product(first: int, last: int) -> Array:
+        if first == last:
+            return matrices[first]
+        return matmul(product(first, places[first, last]), product(places[first, last] + 1, last))
+
+    return stored(product(0, len(matrices) - 1), out, "multi_dot")
+
+
+def norm(
+    x: _Operand,
+    ord: float | Literal["fro", "nuc"] | None = None,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+) -> Array:
+    """Return the norm of vectors along an axis, or of matrices along two; of all elements without either.
+
+    Orders are those of ``vector_norm`` and ``matrix_norm``, ``None`` is 2 or ``"fro"``. Raises ValueError for an order
+    without axes on other than vectors and matrices, for another order, and for more than two axes.
+    """
+    array = _array(x)
+    if axis is None and (ord is None or array.ndim == 1):
+        return vector_norm(array, keepdims=keepdims, ord=2 if ord is None else _number(ord))
+    axes = tuple(range(array.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    if len(axes) == 1:
+        return vector_norm(array, axis=axes[0], keepdims=keepdims, ord=2 if ord is None else _number(ord))
+    if len(axes) != 2:
+        message = f"norm: {len(axes)} axes of shape {array.shape}; there are norms of vectors and of matrices"
+        raise ValueError(message)
+    result = matrix_norm(xp.moveaxis(array, axes, (-2, -1)), ord="fro" if ord is None else ord)
+    if not keepdims:
+        return result
+    kept = {place % array.ndim for place in axes}
+    return xp.reshape(result, tuple(1 if place in kept else extent for place, extent in enumerate(array.shape)))
+
+
+def tensorinv(a: _Operand, ind: int = 2) -> Array:
+    """Return the inverse for ``tensordot(a, b, ind)``: the first ``ind`` axes of ``a`` are the rows of a matrix.
+
+    Raises ValueError when that is not square or ``ind`` not positive, LinAlgError when it is singular.
+    """
+    array = _array(a)
+    if ind <= 0:
+        message = f"tensorinv: ind={ind} must be positive"
+        raise ValueError(message)
+    shape = array.shape[ind:] + array.shape[:ind]
+    return xp.reshape(inv(xp.reshape(array, (math.prod(array.shape[:ind]), -1))), shape)
+
+
+def tensorsolve(a: _Operand, b: _Operand, axes: Sequence[int] | None = None) -> Array:
+    """Return the ``x`` with ``tensordot(a, x, x.ndim) == b``; ``axes`` of ``a`` are moved to its end first.
+
+    Raises ValueError when the shapes do not fit, LinAlgError for singular equations.
+    """
+    array, right = _array(a), _array(b)
+    if axes is not None:
+        array = xp.moveaxis(array, tuple(axes), tuple(range(array.ndim - len(axes), array.ndim)))
+    shape = array.shape[right.ndim :]
+    size = math.prod(shape)
+    if math.prod(array.shape[: right.ndim]) != size or size != right.size:
+        message = f"tensorsolve: shapes {array.shape} and {right.shape} make no square matrix"
+        raise ValueError(message)
+    return xp.reshape(solve(xp.reshape(array, (size, size)), xp.reshape(right, (size,))), shape)
+
+
+def _number(ord: float | str) -> float:
+    if isinstance(ord, str):
+        message = f"norm: vectors have no norm of order {ord!r}"
+        raise ValueError(message)
+    return ord
 
 
 def _array(x: Any) -> Array:

@@ -1,5 +1,5 @@
-//! Products of matrices and vectors. Floats become `Dot` nodes (a library call); integers and booleans a fused
-//! multiply-and-sum.
+//! Products of matrices and vectors. Those of float matrices become `Dot` nodes (a library call); those with vectors, and of integers
+//! and booleans, a fused multiply-and-sum.
 
 use super::{Axis, Operand, axis, common_shape, elementwise, expanded, manipulate, record, reshaped, sum, tuple};
 use crate::{
@@ -39,8 +39,8 @@ pub fn matmul(a: &Arc<Lazy>, b: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     if b_vector {
         right = reshaped(&right, smallvec![right.shape[0], 1])?;
     }
-    let (m, k) = last_two(&left.shape);
-    let (k_right, n) = last_two(&right.shape);
+    let [m, k] = last_two(&left.shape);
+    let [k_right, n] = last_two(&right.shape);
     if k != k_right {
         return Err(mismatch());
     }
@@ -63,25 +63,34 @@ pub fn matmul(a: &Arc<Lazy>, b: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     reshaped(&product, shape)
 }
 
-fn last_two(shape: &[usize]) -> (usize, usize) {
-    (shape[shape.len() - 2], shape[shape.len() - 1])
+fn last_two(shape: &[usize]) -> [usize; 2] {
+    [shape[shape.len() - 2], shape[shape.len() - 1]]
 }
 
-/// `[b..., m, k] x [b..., k, n]`, of one dtype.
+/// `[b..., m, k] x [b..., k, n]`, of one dtype. With a vector on either side each element of the other is used once: that is bound by
+/// memory, and fuses with what is around it.
 fn dot(left: &Arc<Lazy>, right: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     let shape: Shape = infer::product(&left.shape, &right.shape);
     super::check_size(&shape, left.dtype)?;
-    if left.dtype.is_float() || left.dtype.is_complex() {
-        return record(Op::Dot, smallvec![left.clone(), right.clone()], left.dtype, shape);
+    let ([m, k], n) = (last_two(&left.shape), last_two(&right.shape)[1]);
+    let summed = |a: Arc<Lazy>, b: Arc<Lazy>, axis: i64, keepdims: bool| {
+        let products = elementwise(S::Multiply, &[Operand::Array(a), Operand::Array(b)])?;
+        sum(&products, &Axis::List(smallvec![axis]), Some(left.dtype), keepdims)
+    };
+    if n == 1 {
+        summed(left.clone(), matrix_transpose(right)?, -1, true)
+    } else if m == 1 {
+        summed(matrix_transpose(left)?, right.clone(), -2, true)
+    } else if k == 1 {
+        elementwise(S::Multiply, &[left, right].map(|x| Operand::Array(x.clone())))
+    } else if left.dtype.is_float() || left.dtype.is_complex() {
+        record(Op::Dot, smallvec![left.clone(), right.clone()], left.dtype, shape)
+    } else {
+        // [b..., m, 1, k] * [b..., 1, n, k], summed over k.
+        let rank = left.shape.len() as i64;
+        let columns = matrix_transpose(right)?;
+        summed(manipulate::expand_dims(left, &[rank - 1])?, manipulate::expand_dims(&columns, &[rank - 2])?, -1, false)
     }
-    // [b..., m, 1, k] * [b..., 1, n, k], summed over k.
-    let rank = left.shape.len();
-    let rows = manipulate::expand_dims(left, &[rank as i64 - 1])?;
-    let mut order: SmallVec<[usize; 4]> = (0..rank).collect();
-    order.swap(rank - 2, rank - 1);
-    let columns = manipulate::expand_dims(&manipulate::permuted(right, &order)?, &[rank as i64 - 2])?;
-    let products = elementwise(S::Multiply, &[Operand::Array(rows), Operand::Array(columns)])?;
-    sum(&products, &Axis::List(smallvec![-1]), Some(left.dtype), false)
 }
 
 /// The last two axes swapped.

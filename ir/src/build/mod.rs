@@ -219,9 +219,8 @@ pub fn scalar(value: Weak, dtype: DType) -> Recorded<Scalar> {
 fn axis(axis: i64, rank: usize, name: &str) -> Recorded<usize> {
     let counted = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
     if counted < 0 || counted >= rank as i64 {
-        return Err(RecordError::index(format!(
-            "{name}: axis {axis} is out of bounds for an array of dimension {rank}"
-        )));
+        let message = format!("{name}: axis {axis} is out of bounds for an array of dimension {rank}");
+        return Err(RecordError::new(Mistake::Axis, message));
     }
     Ok(counted as usize)
 }

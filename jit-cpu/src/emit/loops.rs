@@ -19,6 +19,18 @@ impl Emitter<'_> {
         carried: Vec<Value>,
         body: impl FnOnce(&mut Self, Value, &[Value]) -> Vec<Value>,
     ) -> Vec<Value> {
+        self.loop_while(begin, end, step, carried, |e, i, carried| (body(e, i, carried), None))
+    }
+
+    /// As [`Emitter::counted_loop`], but `body` may also say whether to go on at all.
+    pub(super) fn loop_while(
+        &mut self,
+        begin: Value,
+        end: Value,
+        step: i64,
+        carried: Vec<Value>,
+        body: impl FnOnce(&mut Self, Value, &[Value]) -> (Vec<Value>, Option<Value>),
+    ) -> Vec<Value> {
         let (head, exit) = (self.b.create_block(), self.b.create_block());
         self.b.append_block_param(head, types::I64);
         for &value in &carried {
@@ -32,9 +44,12 @@ impl Emitter<'_> {
 
         self.b.switch_to_block(head);
         let values: Vec<Value> = self.b.block_params(head).to_vec();
-        let results = body(self, values[0], &values[1..]);
+        let (results, go_on) = body(self, values[0], &values[1..]);
         let next = self.b.ins().iadd_imm_s(values[0], step);
-        let more = self.b.ins().icmp(IntCC::SignedLessThan, next, end);
+        let mut more = self.b.ins().icmp(IntCC::SignedLessThan, next, end);
+        if let Some(go_on) = go_on {
+            more = self.b.ins().band(more, go_on);
+        }
         let again: Vec<Value> = std::iter::once(next).chain(results.iter().copied()).collect();
         self.b.ins().brif(more, head, &arguments(&again), exit, &arguments(&results));
 

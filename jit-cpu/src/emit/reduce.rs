@@ -130,7 +130,7 @@ impl Emitter<'_> {
             }
         }
         let flat = first.iter().flat_map(values_of).collect();
-        let last = self.counted_loop(begin, end, step, flat, |e, iteration, carried| {
+        let last = self.loop_while(begin, end, step, flat, |e, iteration, carried| {
             if polls {
                 e.poll(inner.range);
             }
@@ -144,11 +144,42 @@ impl Emitter<'_> {
                 let next = e.op(fold.op, fold.dtype, &[before.clone(), value]);
                 after.push(e.accumulator(&next, fold.dtype));
             }
+            // Where lanes are results of their own, each would have to be decided.
+            let one_result = e.lanes == 1 || e.vector_var == Some(inner.var);
+            let go_on = (one_result && inner.may_end_early(e.kernel)).then(|| e.undecided(inner, &after));
             after.extend(running);
-            after.iter().flat_map(values_of).collect()
+            (after.iter().flat_map(values_of).collect(), go_on)
         });
         let mut rest = last.as_slice();
         first.iter().map(|like| take(&mut rest, like)).collect()
+    }
+
+    /// Could further iterations change what a loop finds out? `Or` is decided by one lane that is true, `And` by one that is not.
+    fn undecided(&mut self, inner: &Loop, accumulators: &[Bundle]) -> Value {
+        let mut undecided = self.b.ins().iconst(types::I8, 0);
+        for (reduction, accumulator) in inner.reductions.iter().zip(accumulators) {
+            let decided = match reduction.op {
+                ScalarOp::Or => accumulator.clone(),
+                _ => self.op(ScalarOp::Not, DType::Bool, std::slice::from_ref(accumulator)),
+            };
+            let decided = self.without_idle_lanes(decided);
+            let decided = self.any(decided);
+            let open = self.b.ins().icmp_imm_s(IntCC::Equal, decided, 0);
+            undecided = self.b.ins().bor(undecided, open);
+        }
+        undecided
+    }
+
+    /// A mask of bytes that is false in the lanes of its vector that nobody uses.
+    fn without_idle_lanes(&mut self, mask: Bundle) -> Bundle {
+        match mask {
+            Bundle::Lanes(vectors) if self.lanes < 16 => {
+                let used = std::array::from_fn::<u8, 16, _>(|lane| if (lane as u32) < self.lanes { 0xff } else { 0 });
+                let used = vector::constant(&mut self.b, types::I8X16, used);
+                Bundle::Lanes(vectors.into_iter().map(|vector| self.b.ins().band(vector, used)).collect())
+            }
+            other => other,
+        }
     }
 
     /// As [`Emitter::plain_loop`], but so many lanes at a time, the accumulators in memory.

@@ -150,14 +150,16 @@ fn items(kernel: &mut Kernel, phase: &Phase) -> IntId {
     phase.dims.iter().fold(one, |product, &(_, extent)| kernel.int(IntExpr::Mul(product, extent)))
 }
 
-/// Do the loops mostly load elements that are neighbours along the dim, and not along the loop?
+/// Do the loops mostly load elements that are neighbours along the dim, and not along the loop? What all items load is in the
+/// cache, whichever way they go through it.
 fn reads_neighbours(kernel: &Kernel, phase: &Phase, dim: VarId) -> bool {
     let (mut along_dim, mut along_loop) = (0, 0);
     for_each_loop(&phase.body, &mut |inner| {
         let loads = inner.body.iter().filter(|stmt| matches!(stmt, Stmt::Let(_)));
         for_each_affine(&kernel.values, &loads.cloned().collect::<Vec<_>>(), &mut |at| {
             along_dim += i32::from(at.coefficient(dim) == Some(Coefficient::Const(1)));
-            along_loop += i32::from(at.coefficient(inner.var) == Some(Coefficient::Const(1)));
+            let own = at.coefficient(dim).is_some();
+            along_loop += i32::from(own && at.coefficient(inner.var) == Some(Coefficient::Const(1)));
         });
     });
     along_dim > along_loop

@@ -1,111 +1,16 @@
-"""Padding, diagonals, ranks and positions."""
+"""Ranks, diagonals and positions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 import fusewire._fusewire as xp
+from fusewire._beyond.padding import framed
 from fusewire._fusewire import Array
-
-_Mode = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
-
-
-def pad(x: Any, /, pad_width: Any, mode: _Mode = "constant", *, constant_values: Any = 0) -> Array:
-    """Return the array with elements put before and after along each axis.
-
-    ``pad_width`` and ``constant_values`` are a number, a pair (before, after), or a pair for each axis. The new ones
-    are constants, the nearest one (``edge``), mirrored without (``reflect``) or with the edge (``symmetric``), or those
-    of the other end (``wrap``). Dtype: that of ``x``. Raises TypeError for widths that are no integers, ValueError for
-    another mode, negative or ill-shaped widths, and for extending an axis without elements by its own.
-    """
-    result = xp.asarray(x)
-    widths = np.asarray(pad_width)
-    if widths.dtype.kind not in "iu":
-        message = f"pad: pad_width must be integers, got {pad_width!r}"
-        raise TypeError(message)
-    widths = np.broadcast_to(widths, (result.ndim, 2))
-    if np.any(widths < 0):
-        message = f"pad: pad_width must not be negative, got {pad_width!r}"
-        raise ValueError(message)
-    if mode == "constant":
-        return _framed(result, widths, np.broadcast_to(np.asarray(constant_values), (result.ndim, 2)))
-    if mode not in _SOURCES:
-        message = f"pad: unknown mode {mode!r}; known are constant, {', '.join(_SOURCES)}"
-        raise ValueError(message)
-    for axis, (before, after) in enumerate(widths.tolist()):
-        extent = result.shape[axis]
-        if extent == 0 and before + after > 0:
-            message = f"pad: axis {axis} has no elements to extend it by with mode {mode!r}"
-            raise ValueError(message)
-        source = _SOURCES[mode]
-        first = _pieces(result, axis, source(np.arange(-before, 0), extent))
-        last = _pieces(result, axis, source(np.arange(extent, extent + after), extent))
-        result = xp.concat([*first, result, *last], axis=axis)
-    return result
-
-
-def _framed(x: Array, widths: npt.NDArray[Any], values: npt.NDArray[Any]) -> Array:
-    for axis in range(x.ndim):
-        before, after = (
-            xp.full(_replaced(x.shape, axis, int(width)), value, dtype=x.dtype)
-            for width, value in zip(widths[axis], values[axis], strict=True)
-        )
-        x = xp.concat([before, x, after], axis=axis)
-    return x
-
-
-def _nearest(position: npt.NDArray[np.int64], extent: int) -> npt.NDArray[np.int64]:
-    return np.clip(position, 0, extent - 1)
-
-
-def _around(position: npt.NDArray[np.int64], extent: int) -> npt.NDArray[np.int64]:
-    return position % extent
-
-
-def _reflected(position: npt.NDArray[np.int64], extent: int) -> npt.NDArray[np.int64]:
-    period = max(2 * (extent - 1), 1)
-    position = position % period
-    return np.minimum(position, period - position) if extent > 1 else position * 0
-
-
-def _mirrored(position: npt.NDArray[np.int64], extent: int) -> npt.NDArray[np.int64]:
-    position = position % (2 * extent)
-    return np.minimum(position, 2 * extent - 1 - position)
-
-
-# Which element stands at a position outside an axis.
-_SOURCES = {"edge": _nearest, "reflect": _reflected, "symmetric": _mirrored, "wrap": _around}
-
-
-def _pieces(x: Array, axis: int, positions: npt.NDArray[np.int64]) -> Iterator[Array]:
-    """Yield the elements at positions along an axis as views, each of a run of neighbours."""
-    steps = np.diff(positions)
-    start = 0
-    while start < len(positions):
-        step = int(steps[start]) if start < len(steps) else 0
-        breaks = np.flatnonzero(steps[start:] != step)
-        stop = start + 1 + (int(breaks[0]) if len(breaks) else len(steps) - start)
-        if abs(step) > 1:
-            stop = start + 1
-        first, last = int(positions[start]), int(positions[stop - 1])
-        index: list[Any] = [slice(None)] * x.ndim
-        index[axis] = slice(min(first, last), max(first, last) + 1)
-        piece = x[tuple(index)]
-        if step == 0:
-            piece = xp.broadcast_to(piece, _replaced(x.shape, axis, stop - start))
-        elif step < 0:
-            piece = xp.flip(piece, axis=axis)
-        yield piece
-        start = stop
-
-
-def _replaced(shape: tuple[int, ...], axis: int, extent: int) -> tuple[int, ...]:
-    return (*shape[:axis], extent, *shape[axis + 1 :])
 
 
 def atleast_1d(*arrays: Any) -> Array | tuple[Array, ...]:
@@ -140,18 +45,18 @@ def diag(x: Any, /, k: int = 0) -> Array:
     """
     x = xp.asarray(x)
     if x.ndim == 2:
-        return diagonal(x, k)
+        return diagonal_of_matrices(x, k)
     if x.ndim != 1:
         message = f"diag: expected 1 or 2 axes, got shape {x.shape}"
         raise ValueError(message)
     size = x.shape[0] + abs(k)
-    padded = _framed(x, np.asarray([[0, abs(k)]]), np.zeros((1, 2)))
+    padded = framed(x, np.asarray([[0, abs(k)]]), np.zeros((1, 2)))
     # Row i has element i where the diagonal is to the right, column j has element j where it is below.
     values = xp.reshape(padded, (size, 1) if k >= 0 else (1, size))
     return xp.where(xp.eye(size, k=k, dtype=xp.bool), values, xp.zeros((), dtype=x.dtype))
 
 
-def diagonal(x: Array, k: int) -> Array:
+def diagonal_of_matrices(x: Array, k: int) -> Array:
     """Return diagonals ``k`` of the matrices in the last two axes, as the last axis."""
     rows, columns = x.shape[-2:]
     count = max(0, min(rows + min(k, 0), columns - max(k, 0)))
@@ -179,23 +84,103 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Array, Array
     return xp.asarray(rows), xp.asarray(columns)
 
 
-def unravel_index(indices: Any, shape: int | tuple[int, ...], /) -> tuple[Array, ...]:
+def diag_indices(n: int, ndim: int = 2) -> tuple[Array, ...]:
+    """Return the positions of the main diagonal of an array of so many axes, each of extent ``n``. Dtype: int64."""
+    return (xp.arange(n),) * ndim
+
+
+def argwhere(a: Any, /) -> Array:
+    """Return the positions of the elements that are not 0, as the rows of an int64 matrix. Computes."""
+    x = xp.asarray(a)
+    if x.ndim == 0:
+        return xp.zeros((int(bool(x)), 0), dtype=xp.int64)
+    return xp.stack(xp.nonzero(x), axis=1)
+
+
+def flatnonzero(a: Any, /) -> Array:
+    """Return the positions in the flattened array of the elements that are not 0. Dtype: int64. Computes."""
+    return xp.nonzero(xp.reshape(xp.asarray(a), (-1,)))[0]
+
+
+def compress(condition: Any, a: Any, /, axis: int | None = None) -> Array:
+    """Return the elements along an axis for which a vector of conditions is true; of the flattened array without one.
+
+    Computes the conditions, of which there may be fewer than elements. Raises IndexError for one that is true beyond
+    the axis or for an axis out of range, ValueError for conditions that are no vector.
+    """
+    mask = xp.asarray(condition)
+    if mask.ndim != 1:
+        message = f"compress: expected a vector of conditions, got shape {mask.shape}"
+        raise ValueError(message)
+    return xp.take(xp.asarray(a), xp.nonzero(mask)[0], axis=axis)
+
+
+def extract(condition: Any, arr: Any, /) -> Array:
+    """Return the elements where a condition is true, in one axis. Computes the condition."""
+    return compress(xp.reshape(xp.asarray(condition), (-1,)), xp.asarray(arr))
+
+
+def ravel_multi_index(
+    multi_index: Sequence[Any], dims: Sequence[int], /, mode: Any = "raise", order: Literal["C", "F"] = "C"
+) -> Array:
+    """Return the positions in a flattened array that coordinates mean. Dtype: int64.
+
+    Those out of range are taken as ``mode`` says, one for all axes or one for each: ``wrap``, ``clip``, or ``raise``,
+    which computes them and raises ValueError. Raises TypeError for coordinates that are no integers.
+    """
+    modes = (mode,) * len(dims) if isinstance(mode, str) else tuple(mode)
+    coordinates = [_integers("ravel_multi_index", x) for x in multi_index]
+    if not len(coordinates) == len(dims) == len(modes):
+        message = f"ravel_multi_index: {len(coordinates)} coordinates and {len(modes)} modes for {len(dims)} axes"
+        raise ValueError(message)
+    total = xp.zeros((), dtype=xp.int64)
+    axes = list(zip(coordinates, dims, modes, strict=True))
+    for coordinate, extent, how in axes if order == "C" else reversed(axes):
+        total = total * extent + _within("ravel_multi_index", coordinate, extent, how)
+    return total
+
+
+def unravel_index(
+    indices: Any, shape: int | Sequence[int], /, order: Literal["C", "F"] = "C"
+) -> tuple[Array, ...]:  # fmt: skip
     """Return the coordinates of positions in a flattened array of a shape, an array an axis.
 
-    Positions out of range are not looked for, since that would compute: their first coordinate is out of range.
-    Dtype: int64. Raises TypeError for positions that are no integers, ValueError for a shape without elements.
+    Computes the positions. Dtype: int64. Raises TypeError for positions that are no integers, ValueError for those out
+    of range and for a shape without elements.
     """
     extents = (shape,) if isinstance(shape, int) else tuple(shape)
-    rest = xp.asarray(indices)
-    if not np.isdtype(rest.dtype, "integral"):
-        message = f"unravel_index: expected integers, got {rest.dtype}"
-        raise TypeError(message)
+    rest = _integers("unravel_index", indices)
     if math.prod(extents) == 0:
         message = f"unravel_index: an array of shape {extents} has no elements"
         raise ValueError(message)
-    rest = xp.astype(rest, xp.int64, copy=False)
+    _check_inside("unravel_index", rest, math.prod(extents))
+    outwards = list(extents if order == "F" else reversed(extents))
     coordinates = []
-    for extent in reversed(extents[1:]):
+    for extent in outwards[:-1]:
         coordinates.append(rest % extent)
         rest = rest // extent
-    return (rest, *reversed(coordinates)) if extents else ()
+    coordinates = [*coordinates, rest] if extents else []
+    return tuple(coordinates if order == "F" else reversed(coordinates))
+
+
+def _integers(name: str, indices: Any) -> Array:
+    x = xp.asarray(indices)
+    if not np.isdtype(x.dtype, "integral"):
+        message = f"{name}: expected integers, got {x.dtype}"
+        raise TypeError(message)
+    return xp.astype(x, xp.int64, copy=False)
+
+
+def _within(name: str, positions: Array, extent: int, mode: str) -> Array:
+    if mode == "wrap":
+        return xp.remainder(positions, extent)
+    if mode == "clip":
+        return xp.clip(positions, 0, extent - 1)
+    _check_inside(name, positions, extent)
+    return positions
+
+
+def _check_inside(name: str, positions: Array, size: int) -> None:
+    if positions.size and not bool(xp.all((positions >= 0) & (positions < size))):
+        message = f"{name}: a position is out of range for {size} elements"
+        raise ValueError(message)

@@ -6,7 +6,9 @@ Labels of an operand's axes are strings: letters, and for the axes of an ellipsi
 from __future__ import annotations
 
 import math
+import operator
 import re
+import string
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -14,26 +16,28 @@ from typing import Any
 import numpy as np
 
 import fusewire._fusewire as xp
-from fusewire._beyond.arrange import diagonal
+from fusewire._beyond.arrange import diagonal_of_matrices
 from fusewire._fusewire import Array
 
 _Labels = tuple[str, ...]
 
 
-def einsum(subscripts: str, /, *operands: Any) -> Array:
-    """Return the sum of products that NumPy's ``einsum`` describes, such as ``"ij,jk->ik"``.
+def einsum(*operands: Any, optimize: Any = "greedy", dtype: Any = None) -> Array:
+    """Return the sum of products that NumPy's ``einsum`` describes, such as ``einsum("ij,jk->ik", a, b)``.
 
-    Axes of one label have one extent, or 1, which is broadcast; labels that the result lacks are summed over. Dtypes
-    are promoted, and kept by the sum. Raises ValueError when subscripts and shapes do not fit.
+    Or with lists of numbers for labels: ``einsum(a, [0, 1], b, [1, 2], [0, 2])``. Axes of one label have one extent,
+    or 1, which is broadcast; labels that the result lacks are summed over. ``optimize`` is the order of contractions as
+    ``numpy.einsum_path`` takes it; ``False`` is the greedy one, too. Dtypes are promoted, or ``dtype`` is that of
+    operands and result. Raises ValueError when subscripts and shapes do not fit, TypeError without subscripts.
     """
-    arrays = [xp.asarray(x) for x in operands]
+    subscripts, arrays = _operands(operands)
     inputs, output = _parsed(subscripts, [x.ndim for x in arrays])
     _check_extents(subscripts, arrays, inputs)
-    dtype = xp.result_type(*arrays)
+    dtype = xp.result_type(*arrays) if dtype is None else np.dtype(dtype)
     # The planner looks at shapes only.
     placeholders = [np.broadcast_to(np.float64(), x.shape) for x in arrays]
     terms = [(xp.astype(x, dtype, copy=False), labels) for x, labels in zip(arrays, inputs, strict=True)]
-    for positions in np.einsum_path(subscripts, *placeholders, optimize="greedy")[0][1:]:
+    for positions in np.einsum_path(subscripts, *placeholders, optimize=optimize or "greedy")[0][1:]:
         chosen = [terms.pop(position) for position in sorted(positions, reverse=True)]
         needed = {label for _, labels in terms for label in labels} | set(output)
         array, labels = _reduced(*chosen[0], needed | {label for _, ls in chosen[1:] for label in ls})
@@ -43,6 +47,29 @@ def einsum(subscripts: str, /, *operands: Any) -> Array:
         terms.append((array, labels))
     array, labels = _reduced(*terms[0], set(output))
     return _arranged(array, labels, output)
+
+
+def _operands(operands: tuple[Any, ...]) -> tuple[str, list[Array]]:
+    """Return subscripts and operands, of which each may be followed by the numbers of its labels instead."""
+    if not operands:
+        message = "einsum: expected subscripts and operands"
+        raise TypeError(message)
+    if isinstance(operands[0], str):
+        return operands[0], [xp.asarray(x) for x in operands[1:]]
+    arrays = [xp.asarray(x) for x in operands[: len(operands) // 2 * 2 : 2]]
+    texts = [_lettered(labels) for labels in operands[1::2]]
+    result = "->" + _lettered(operands[-1]) if len(operands) % 2 else ""
+    return ",".join(texts) + result, arrays
+
+
+def _lettered(labels: Any) -> str:
+    """Return the letters that stand for the numbers of labels: capitals first, as their order in an implicit result."""
+    letters = string.ascii_uppercase + string.ascii_lowercase
+    try:
+        return "".join("..." if label is Ellipsis else letters[operator.index(label)] for label in labels)
+    except (TypeError, IndexError) as error:
+        message = f"einsum: labels must be numbers from 0 to {len(letters) - 1} or an ellipsis, got {labels!r}"
+        raise TypeError(message) from error
 
 
 def _parsed(subscripts: str, ranks: Sequence[int]) -> tuple[list[_Labels], _Labels]:
@@ -98,7 +125,7 @@ def _reduced(array: Array, labels: _Labels, needed: set[str]) -> tuple[Array, _L
         twice = next(label for label in labels if labels.count(label) > 1)
         first = labels.index(twice)
         second = labels.index(twice, first + 1)
-        array = diagonal(xp.moveaxis(array, (first, second), (-2, -1)), 0)
+        array = diagonal_of_matrices(xp.moveaxis(array, (first, second), (-2, -1)), 0)
         labels = (*(label for place, label in enumerate(labels) if place not in {first, second}), twice)
     unneeded = tuple(place for place, label in enumerate(labels) if label not in needed)
     return _summed(array, unneeded), tuple(label for label in labels if label in needed)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import fusewire._fusewire as xp
+from fusewire import _reductions
 from fusewire._fusewire import Array
 from fusewire._inspection import finfo, isdtype
 
@@ -12,14 +14,18 @@ _Axes = int | tuple[int, ...] | None
 _INF, _NAN = float("inf"), float("nan")
 
 
-def nansum(x: Any, /, axis: _Axes = None, *, dtype: Any = None, keepdims: bool = False) -> Array:
-    """Return the sum, NaN counting as 0. Dtype and errors as ``sum``."""
-    return xp.sum(_filled(x, 0.0), axis=axis, dtype=dtype, keepdims=keepdims)
+def nansum(
+    x: Any, /, axis: _Axes = None, *, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:
+    """Return the sum, NaN counting as 0. Dtype and errors as ``sum``; ``initial`` and ``where`` as the method's."""
+    return _reductions.sum(_filled(x, 0.0), axis, dtype, keepdims=keepdims, initial=initial, where=where)
 
 
-def nanprod(x: Any, /, axis: _Axes = None, *, dtype: Any = None, keepdims: bool = False) -> Array:
-    """Return the product, NaN counting as 1. Dtype and errors as ``prod``."""
-    return xp.prod(_filled(x, 1.0), axis=axis, dtype=dtype, keepdims=keepdims)
+def nanprod(
+    x: Any, /, axis: _Axes = None, *, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:
+    """Return the product, NaN counting as 1. Dtype and errors as ``prod``; ``initial``, ``where`` as the method's."""
+    return _reductions.prod(_filled(x, 1.0), axis, dtype, keepdims=keepdims, initial=initial, where=where)
 
 
 def nancumsum(x: Any, /, axis: int | None = None, *, dtype: Any = None) -> Array:
@@ -38,55 +44,77 @@ def nancumprod(x: Any, /, axis: int | None = None, *, dtype: Any = None) -> Arra
     return _filled(x, 1.0).cumprod(axis, dtype)
 
 
-def nanmean(x: Any, /, axis: _Axes = None, *, keepdims: bool = False) -> Array:
+def nanmean(
+    x: Any, /, axis: _Axes = None, *, dtype: Any = None, keepdims: bool = False, where: Any = None
+) -> Array:  # fmt: skip
     """Return the mean of what is not NaN; NaN where nothing is. Dtype and errors as ``mean``."""
     x = xp.asarray(x)
     if not _inexact(x):
-        return xp.mean(x, axis=axis, keepdims=keepdims)
-    return nansum(x, axis, keepdims=keepdims) / _count(x, axis, keepdims)
+        return _reductions.mean(x, axis, dtype, keepdims=keepdims, where=where)
+    total = nansum(x, axis, dtype=dtype, keepdims=keepdims, where=where)
+    return total / xp.astype(_count(x, axis, keepdims, where), xp.real(total).dtype, copy=False)
 
 
-def nanvar(x: Any, /, axis: _Axes = None, *, correction: float = 0.0, keepdims: bool = False) -> Array:
+def nanvar(
+    x: Any, /, axis: _Axes = None, *, dtype: Any = None, correction: float = 0.0, ddof: float | None = None,
+    keepdims: bool = False, where: Any = None, mean: Any = None,
+) -> Array:  # fmt: skip
     """Return the variance of what is not NaN; NaN where there are not more elements than ``correction``.
 
-    Dtype and errors as ``var``.
+    ``ddof`` is NumPy's name of ``correction``; ``mean`` is the mean, with ``keepdims``, where it is known. Dtype and
+    errors as ``var``.
     """
     x = xp.asarray(x)
+    x = x if dtype is None else xp.astype(x, dtype, copy=False)
+    correction = correction if ddof is None else ddof
     if not _inexact(x):
-        return xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
-    deviations = xp.where(xp.isnan(x), 0.0, xp.abs(x - nanmean(x, axis, keepdims=True)))
-    freedom = _count(x, axis, keepdims) - correction
-    squares = xp.sum(deviations * deviations, axis=axis, keepdims=keepdims)
+        return _reductions.var(x, axis, None, None, correction, keepdims, where, mean)
+    centre = nanmean(x, axis, keepdims=True, where=where) if mean is None else xp.asarray(mean)
+    deviations = xp.where(xp.isnan(x), 0.0, xp.abs(x - centre))
+    freedom = _count(x, axis, keepdims, where) - correction
+    squares = _reductions.sum(deviations * deviations, axis, keepdims=keepdims, where=where)
     return xp.where(freedom > 0, squares / freedom, _NAN)
 
 
-def nanstd(x: Any, /, axis: _Axes = None, *, correction: float = 0.0, keepdims: bool = False) -> Array:
+def nanstd(
+    x: Any, /, axis: _Axes = None, *, dtype: Any = None, correction: float = 0.0, ddof: float | None = None,
+    keepdims: bool = False, where: Any = None, mean: Any = None,
+) -> Array:  # fmt: skip
     """Return the standard deviation of what is not NaN, the square root of ``nanvar``."""
-    return xp.sqrt(nanvar(x, axis, correction=correction, keepdims=keepdims))
+    variance = nanvar(
+        x, axis, dtype=dtype, correction=correction, ddof=ddof, keepdims=keepdims, where=where, mean=mean
+    )  # fmt: skip
+    return xp.sqrt(variance)
 
 
-def nanmin(x: Any, /, axis: _Axes = None, *, keepdims: bool = False) -> Array:
+def nanmin(
+    x: Any, /, axis: _Axes = None, *, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:  # fmt: skip
     """Return the smallest element that is not NaN; NaN where all are. Errors as ``min``."""
-    x = xp.asarray(x)
-    least = xp.min(_filled(x, _INF), axis=axis, keepdims=keepdims)
-    return _unless_nothing(least, x, axis, keepdims)
+    return _nanextreme(_reductions.min, x, _INF, axis, keepdims, initial, where)
 
 
-def nanmax(x: Any, /, axis: _Axes = None, *, keepdims: bool = False) -> Array:
+def nanmax(
+    x: Any, /, axis: _Axes = None, *, keepdims: bool = False, initial: Any = None, where: Any = None
+) -> Array:  # fmt: skip
     """Return the largest element that is not NaN; NaN where all are. Errors as ``max``."""
-    x = xp.asarray(x)
-    most = xp.max(_filled(x, -_INF), axis=axis, keepdims=keepdims)
-    return _unless_nothing(most, x, axis, keepdims)
+    return _nanextreme(_reductions.max, x, -_INF, axis, keepdims, initial, where)
 
 
 def nanargmin(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Array:
-    """Return the first position of the smallest element that is not NaN; 0 where all are. Errors as ``argmin``."""
-    return xp.argmin(_filled(x, _INF), axis=axis, keepdims=keepdims)
+    """Return the first position of the smallest element that is not NaN. Computes whether there is one.
+
+    Raises ValueError where all are NaN; other errors as ``argmin``.
+    """
+    return xp.argmin(_filled(_with_numbers("nanargmin", x, axis), _INF), axis=axis, keepdims=keepdims)
 
 
 def nanargmax(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Array:
-    """Return the first position of the largest element that is not NaN; 0 where all are. Errors as ``argmax``."""
-    return xp.argmax(_filled(x, -_INF), axis=axis, keepdims=keepdims)
+    """Return the first position of the largest element that is not NaN. Computes whether there is one.
+
+    Raises ValueError where all are NaN; other errors as ``argmax``.
+    """
+    return xp.argmax(_filled(_with_numbers("nanargmax", x, axis), -_INF), axis=axis, keepdims=keepdims)
 
 
 def nan_to_num(
@@ -117,13 +145,25 @@ def _filled(x: Any, value: float) -> Array:
     return xp.where(xp.isnan(x), value, x) if _inexact(x) else x
 
 
-def _count(x: Array, axis: _Axes, keepdims: bool) -> Array:
+def _count(x: Array, axis: _Axes, keepdims: bool, where: Any) -> Array:
     """How many are not NaN, in the dtype of the result of ``mean``."""
     real = finfo(x.dtype).dtype
-    return xp.sum(xp.astype(~xp.isnan(x), real), axis=axis, keepdims=keepdims)
+    return _reductions.sum(xp.astype(~xp.isnan(x), real), axis, keepdims=keepdims, where=where)
 
 
-def _unless_nothing(result: Array, x: Array, axis: _Axes, keepdims: bool) -> Array:
-    if not _inexact(x):
+def _nanextreme(
+    reduction: Callable[..., Array], x: Any, none: float, axis: _Axes, keepdims: bool, initial: Any, where: Any
+) -> Array:
+    x = xp.asarray(x)
+    result = reduction(_filled(x, none), axis, keepdims=keepdims, initial=initial, where=where)
+    if not _inexact(x) or initial is not None:
         return result
     return xp.where(xp.all(xp.isnan(x), axis=axis, keepdims=keepdims), _NAN, result)
+
+
+def _with_numbers(name: str, x: Any, axis: int | None) -> Array:
+    array = xp.asarray(x)
+    if _inexact(array) and bool(xp.any(xp.all(xp.isnan(array), axis=axis))):
+        message = f"{name}: all elements of shape {array.shape} along axis {axis} are NaN"
+        raise ValueError(message)
+    return array
