@@ -25,7 +25,7 @@ use pyo3::{
 };
 use std::{
     slice,
-    sync::{self, Arc},
+    sync::{self, Arc, atomic::AtomicU32},
 };
 
 /// An N-dimensional array whose values are computed when they are needed.
@@ -36,6 +36,8 @@ use std::{
 pub struct Array {
     /// Assignment to elements exchanges it: nodes are values, the handle is a variable.
     node: Variable,
+    /// How many assignments to elements were recorded since one was made in memory.
+    assignments: AtomicU32,
     /// What keeps the memory of the node alive for NumPy.
     exported: Mutex<sync::Weak<Exported>>,
 }
@@ -47,12 +49,17 @@ pub struct Exported(pub Arc<Lazy>);
 impl Array {
     /// A handle on a node.
     pub fn new(node: Arc<Lazy>) -> Array {
-        Array { node: Variable::new(node), exported: Mutex::new(sync::Weak::new()) }
+        Array { node: Variable::new(node), assignments: AtomicU32::new(0), exported: Mutex::new(sync::Weak::new()) }
     }
 
     /// The node that the handle has at the moment.
     pub fn node(&self) -> Arc<Lazy> {
         self.node.get()
+    }
+
+    /// How many assignments to elements were recorded since one was made in memory.
+    pub fn recorded_assignments(&self) -> &AtomicU32 {
+        &self.assignments
     }
 
     /// Makes the handle one on another node.

@@ -1,6 +1,6 @@
 //! `x[key] = value` and the in-place operators. The handle gets a node with the new values; other handles, and views made
 //! before, keep theirs. Where nobody else can see the array's memory, and the values are there or few, they are written
-//! into it instead.
+//! into it instead; with arrays in the key always, if need be into a copy.
 
 use crate::{
     array::Array,
@@ -16,12 +16,17 @@ use fusewire_ir::{
     promote::same_kind,
 };
 use fusewire_runtime::{
-    assign::{is_exclusive, owners, write_elements, write_part},
+    assign::{copied, is_exclusive, write_elements, write_part},
     registry,
 };
 use pyo3::{exceptions::PyTypeError, prelude::*};
-use std::{slice, sync::Arc};
+use std::{
+    slice,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
+/// An array to which so many assignments in a row are recorded is computed, and then written to: loops assign often.
+const MANY: u32 = 4;
 /// A value that is not computed is computed for writing in place when the array has so many times its elements.
 const FEW: usize = 8;
 
@@ -137,9 +142,11 @@ impl Array {
     fn write(&self, py: Python<'_>, node: &Arc<Lazy>, value: &Arc<Lazy>) -> PyResult<bool> {
         let count = |node: &Lazy| node.shape.iter().product::<usize>();
         let ready = value.buffer().is_some() || count(value) <= count(node) / FEW || count(value) == 1;
-        if node.buffer().is_none() || !ready {
+        if !ready || (node.buffer().is_none() && self.recorded_assignments().load(Relaxed) < MANY) {
             return Ok(false);
         }
+        evaluate(py, slice::from_ref(node))?;
+        self.recorded_assignments().store(0, Relaxed);
         evaluate(py, slice::from_ref(value))?;
         // One reference is the handle's, one ours; the value lets go of its operands when it is computed.
         Ok(is_exclusive(node, 2) && !Arc::ptr_eq(node, value))
@@ -153,10 +160,13 @@ impl Array {
             }
             return Ok(());
         }
-        self.replace(py, build::assign(&node, &part, &value).map_err(errors::recording)?)
+        self.replace(py, build::assign(&node, &part, &value).map_err(errors::recording)?)?;
+        self.recorded_assignments().fetch_add(1, Relaxed);
+        Ok(())
     }
 
-    /// Assigns to the elements at keys with arrays.
+    /// Assigns to the elements at keys with arrays, which computes the array: copying what others hold takes less than choosing
+    /// for each element of a recorded array whether it gets a value.
     pub fn assign_at(&self, py: Python<'_>, node: Arc<Lazy>, keys: &[Key], value: &Arc<Lazy>) -> PyResult<()> {
         // Indices are computed now: which element gets which value is data.
         let indices: Vec<Arc<Lazy>> = keys.iter().filter_map(|key| key.array().cloned()).collect();
@@ -166,12 +176,15 @@ impl Array {
         if at.shape.contains(&0) {
             return Ok(());
         }
-        evaluate(py, slice::from_ref(&at))?;
-        if self.write(py, &node, &value)? {
+        evaluate(py, &[node.clone(), at.clone(), value.clone()])?;
+        // One reference is the handle's, one ours.
+        if is_exclusive(&node, 2) {
             return write_elements(&node, &at, &value).map_err(errors::computing);
         }
         let backend = registry::backend(node.device).map_err(errors::computing)?;
-        let owner = owners(&node.shape, &at, &**backend).map_err(errors::computing)?;
-        self.replace(py, build::assigned_by_owner(&node, &owner, &value, &at.shape).map_err(errors::recording)?)
+        let copy = copied(&node, &**backend).map_err(errors::computing)?;
+        write_elements(&copy, &at, &value).map_err(errors::computing)?;
+        self.assign(copy);
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     compile::{self, Tier},
     launch, product, routines,
-    threads::Threads,
+    threads::{Threads, Work},
 };
 use fusewire_ir::value::Storage;
 use fusewire_lowering::kernel::Kernel;
@@ -12,7 +12,7 @@ use fusewire_runtime::{
     error::Error,
     pool,
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// Cranelift and LLVM, this machine's memory, and a pool of threads.
 #[derive(Debug)]
@@ -74,6 +74,16 @@ impl Backend for CpuBackend {
 
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
         product::matrix_product(&self.threads, product)
+    }
+
+    fn spread(&self, items: u64, bytes: u64, run: &(dyn Fn(u64, u64) + Sync)) {
+        if items == 0 {
+            return;
+        }
+        let work = Work { items, bytes, item: (bytes / items / 16).max(1) };
+        let part = |_: usize, begin: u64, end: u64, _: &AtomicBool| run(begin, end);
+        let done = self.threads.run(&work, self.threads.workers(&work), &part, &|| false);
+        debug_assert!(done.is_ok(), "nobody interrupts it");
     }
 
     fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {

@@ -184,7 +184,7 @@ pub(crate) fn compile(kernel: &Kernel, tier: Tier) -> Compiled {
         thorough: OnceLock::new(),
         optimised: OnceLock::new(),
         runs: AtomicU32::new(0),
-        heat: hot::Heat::of(&phase.body),
+        heat: hot::Heat::of(kernel, &phase.body),
         extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
         cost: Cost::of_item(kernel, phase),
     });

@@ -18,7 +18,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Weak,
-        atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::{Relaxed, SeqCst}},
     },
     time::Duration,
 };
@@ -49,10 +49,16 @@ pub(crate) struct Heat {
 }
 
 impl Heat {
-    /// Of a phase that has not run yet.
-    pub fn of(body: &[Stmt]) -> Heat {
-        let mut values = 0;
-        for_each_stmt(body, &mut |_| values += 1);
+    /// Of a phase that has not run yet. Phases whose loops may end early stay as they are: Cranelift's code does so, LLVM's does not.
+    pub fn of(kernel: &Kernel, body: &[Stmt]) -> Heat {
+        let (mut values, mut ends_early) = (0, false);
+        for_each_stmt(body, &mut |statement| {
+            values += 1;
+            ends_early |= matches!(statement, Stmt::Loop(inner) if inner.may_end_early(kernel));
+        });
+        if ends_early {
+            return Heat { instructions: AtomicU64::new(0), limit: u64::MAX };
+        }
         Heat { instructions: AtomicU64::new(0), limit: WORTH * (COMPILING + values * COMPILING_VALUE) }
     }
 
@@ -60,7 +66,7 @@ impl Heat {
     pub fn rises(&self, work: &Work) -> bool {
         // Loads and stores are instructions too; memory far away is waited for with either code.
         let more = work.instructions();
-        let before = self.instructions.fetch_add(more, SeqCst);
+        let before = self.instructions.fetch_add(more, Relaxed);
         before < self.limit && before.saturating_add(more) >= self.limit
     }
 }

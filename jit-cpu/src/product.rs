@@ -75,8 +75,9 @@ pub(crate) fn matrix_product(threads: &Threads, product: &MatrixProduct<'_>) -> 
 }
 
 /// Fails when so much memory cannot be had. `gemm` ends the process when it gets none for the parts of the operands that it
-/// puts in order; asked for and given back here, it will be there in a moment, but for what other threads take meanwhile.
-fn check_workspace(bytes: usize) -> Result<(), Error> {
+/// puts in order, and so do other libraries; asked for and given back here, it will be there in a moment, but for what other
+/// threads take meanwhile.
+pub(crate) fn check_workspace(bytes: usize) -> Result<(), Error> {
     let mut workspace: Vec<u8> = Vec::new();
     workspace.try_reserve_exact(bytes).map_err(|_| Error::OutOfMemory { bytes })?;
     std::hint::black_box(&workspace);

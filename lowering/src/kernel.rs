@@ -284,10 +284,10 @@ impl Loop {
     /// Does the loop only find out whether all or any of its iterations are true? It may then end as soon as that is decided:
     /// what it leaves out stores nothing and has no fault.
     pub fn may_end_early(&self, kernel: &Kernel) -> bool {
-        let decides = |r: &Reduction| {
-            kernel.dtype(r.value) == DType::Bool && matches!(r.op, ScalarOp::And | ScalarOp::Or)
-        };
-        let harmless = |stmt: &Stmt| matches!(stmt, Stmt::Let(id) if !matches!(kernel.value(*id).inst, Inst::Position { .. }));
+        let decides =
+            |r: &Reduction| kernel.dtype(r.value) == DType::Bool && matches!(r.op, ScalarOp::And | ScalarOp::Or);
+        let harmless =
+            |stmt: &Stmt| matches!(stmt, Stmt::Let(id) if !matches!(kernel.value(*id).inst, Inst::Position { .. }));
         !self.reductions.is_empty()
             && self.scans.is_empty()
             && self.reductions.iter().all(decides)

@@ -1,5 +1,5 @@
-//! Writing elements into the memory of an array that nobody else holds, and finding which of many values each element of an
-//! array gets. Values go in their order, so of several for one element the last stays. Host memory only.
+//! Writing elements into the memory of an array that nobody else holds, and finding which of many places each element of an
+//! array is named at. Values go in their order, so of several for one element the last stays. Host memory only.
 
 use crate::{backend::Backend, error::Error, pool::HostBlock};
 use fusewire_ir::{
@@ -38,28 +38,52 @@ pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) {
     });
 }
 
+/// The elements of a computed array in memory of its own.
+pub fn copied(node: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
+    let bytes = node.shape.iter().product::<usize>() * node.dtype.size();
+    let buffer = Buffer::dense(backend.allocate(bytes)?, &node.shape);
+    let whole = Region { offset: 0, shape: node.shape.clone(), strides: buffer.strides.clone() };
+    let copy = Lazy::computed(buffer, node.dtype, node.shape.clone(), node.device);
+    write_part(&copy, &whole, node);
+    Ok(copy)
+}
+
 /// Writes the values to these elements of the array, which are counted row-major. Errs, having written some, when a position
 /// is outside; what is computed concurrently may have changed it.
 pub fn write_elements(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(), Error> {
+    match node.dtype.size() {
+        1 => scatter::<[u8; 1]>(node, destinations, values),
+        2 => scatter::<u16>(node, destinations, values),
+        4 => scatter::<u32>(node, destinations, values),
+        8 => scatter::<u64>(node, destinations, values),
+        _ => scatter::<[u64; 2]>(node, destinations, values),
+    }
+}
+
+/// [`write_elements`] for elements of that size.
+fn scatter<T: Copy>(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(), Error> {
     let (Some(to), Some(at), Some(from)) = (node.buffer(), destinations.buffer(), values.buffer()) else {
         return Err(Error::Internal("an assignment to what is not computed".into()));
     };
-    let (size, count) = (node.dtype.size(), node.shape.iter().product::<usize>());
+    let count = node.shape.iter().product::<usize>();
     let dense = dense_strides(&node.shape) == to.strides;
     let sources = broadcast_strides(values, from, &destinations.shape);
+    let (to_start, at_start, from_start) =
+        (to.pointer().cast::<T>(), at.pointer().cast::<i64>(), from.pointer().cast::<T>());
     let mut outside = None;
-    for_each_row(&destinations.shape, &at.strides, &sources, &mut |[at_row, from], length, [at_step, from_step]| {
+    for_each_row(&destinations.shape, &at.strides, &sources, &mut |[at, from], length, [at_step, from_step]| {
+        let (at, from) = (at_start.wrapping_offset(at), from_start.wrapping_offset(from));
         for i in 0..length as isize {
             // SAFETY: the row is inside the computed array of destinations, which is int64.
-            let position = unsafe { at.pointer().cast::<i64>().wrapping_offset(at_row + i * at_step).read() };
-            let Some(position) = usize::try_from(position).ok().filter(|&p| p < count) else {
+            let position = unsafe { at.wrapping_offset(i * at_step).read() };
+            if position as u64 >= count as u64 {
                 outside.get_or_insert(position);
                 continue;
-            };
-            let place = if dense { position as isize } else { strided(position, &node.shape, &to.strides) };
-            let place = to.pointer().wrapping_offset(place * size as isize);
-            let source = from_start(values).wrapping_offset((from + i * from_step) * size as isize);
-            copy_row(place, 0, source, 0, 1, size);
+            }
+            let place = if dense { position as isize } else { strided(position as usize, &node.shape, &to.strides) };
+            // SAFETY: the value is inside the computed array of values, and the element inside the array that is written,
+            // which belongs to the caller alone; both have the size of `T`, and at least its alignment.
+            unsafe { to_start.wrapping_offset(place).write(from.wrapping_offset(i * from_step).read()) };
         }
     });
     outside.map_or(Ok(()), |position| Err(Error::Internal(format!("element {position} of {count} was assigned to"))))

@@ -95,6 +95,11 @@ pub trait Backend: Send + Sync {
     fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error>;
     /// Runs a batch of matrix products to its end.
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error>;
+    /// Calls `run(begin, end)` for parts of so many items, each once, on as many threads as the bytes that they move are worth.
+    fn spread(&self, items: u64, bytes: u64, run: &(dyn Fn(u64, u64) + Sync)) {
+        let _ = bytes;
+        run(0, items);
+    }
     /// Runs a routine to its end. [`Error::LinearAlgebra`] where the operands' values have no result.
     fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error>;
 }

@@ -5,7 +5,15 @@
 use crate::{backend::Backend, error::Error};
 use fusewire_ir::{dtype::DType, lazy::Lazy, shape::Shape, value::Buffer};
 use smallvec::{SmallVec, smallvec};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+/// Indices that are looked at together.
+const BLOCK: usize = 1024;
+/// Elements of a mask that a thread takes at a time.
+const PIECE: usize = 1 << 15;
 
 /// The first index, in row-major order, that is outside an axis of `extent` elements (negative ones count from its end), and
 /// where it stands. The array has a buffer, of integers.
@@ -32,57 +40,175 @@ pub fn first_outside(indices: &Lazy, extent: usize) -> Option<i64> {
 /// The first of `count` integers, `step` apart, that is no position in an axis.
 fn outside<T: Copy + TryInto<i64>>(start: *const u8, count: usize, step: isize, extent: usize) -> Option<i64> {
     let extent = extent as i64;
-    (0..count as isize).find_map(|i| {
-        // SAFETY: the row lies inside a computed buffer of elements of this type, aligned to their size.
-        let index = unsafe { start.cast::<T>().wrapping_offset(i * step).read() };
-        // What is larger than any int64 is outside of everything.
-        let index = index.try_into().unwrap_or(i64::MAX);
-        (index >= extent || index < -extent).then_some(index)
+    // SAFETY: the row lies inside a computed buffer of elements of this type, aligned to their size.
+    let index = |i: usize| unsafe { start.cast::<T>().wrapping_offset(i as isize * step).read() };
+    // What is larger than any int64 is outside of everything.
+    let index = |i: usize| index(i).try_into().unwrap_or(i64::MAX);
+    let is_outside = |index: i64| index >= extent || index < -extent;
+    // Looking for the one only where there is one lets the loop that looks whether there is be without branches.
+    (0..count).step_by(BLOCK).find_map(|first| {
+        let block = first..count.min(first + BLOCK);
+        let some = block.clone().fold(false, |some, i| some | is_outside(index(i)));
+        if some { block.map(index).find(|&index| is_outside(index)) } else { None }
     })
 }
 
-/// The positions at which a mask that is computed is true, in row-major order: an int64 array for each axis.
+/// The positions at which a mask that is computed is true, in row-major order: an int64 array for each axis. Each piece of the
+/// mask is counted first, so that all know where theirs belong.
 pub fn nonzero(mask: &Lazy, backend: &dyn Backend) -> Result<Vec<Arc<Lazy>>, Error> {
     let buffer = mask.buffer().filter(|_| mask.dtype == DType::Bool);
     let Some(buffer) = buffer else { return Err(Error::Internal("positions in what is no mask".into())) };
-    let mut count = 0;
-    for_each_row(&mask.shape, buffer, 1, &mut |start, length, step| {
-        count += match step {
-            // SAFETY: the row lies inside a computed buffer of bytes.
-            1 => unsafe { std::slice::from_raw_parts(start, length) }.iter().filter(|&&byte| byte != 0).count(),
-            // SAFETY: as above.
-            _ => (0..length as isize).filter(|i| unsafe { *start.wrapping_offset(i * step) } != 0).count(),
-        };
-        true
+    let pieces = Pieces::new(&mask.shape, &buffer.strides, buffer.pointer());
+    let counts: Vec<AtomicUsize> = (0..pieces.count).map(|_| AtomicUsize::new(0)).collect();
+    let elements = mask.shape.iter().product::<usize>() as u64;
+    backend.spread(pieces.count as u64, elements, &|begin, end| {
+        for piece in begin as usize..end as usize {
+            let mut count = 0;
+            pieces.rows(piece, &mut |_, row| count += row.count());
+            counts[piece].store(count, Relaxed);
+        }
     });
-    // Every position is written where the next true one belongs, so there is one place more than there are true ones.
-    let bytes = count.checked_add(1).and_then(|n| n.checked_mul(8)).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
+    let mut total = 0;
+    for count in &counts {
+        total += count.swap(total, Relaxed);
+    }
+    let bytes = total.checked_mul(8).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
     let columns = (0..mask.shape.len()).map(|_| backend.allocate(bytes)).collect::<Result<Vec<_>, _>>()?;
-    let mut index: SmallVec<[i64; 4]> = smallvec![0; mask.shape.len()];
-    let mut next = 0;
-    for_each_row(&mask.shape, buffer, 1, &mut |start, length, step| {
-        let before = next;
-        if let Some(last) = columns.last() {
-            let last = last.pointer().cast::<i64>();
-            for i in 0..length as isize {
-                // SAFETY: as above; `next` is at most the count, for memory that others write to meanwhile too.
-                unsafe {
-                    last.add(next).write(i as i64);
-                    next += usize::from(*start.wrapping_offset(i * step) != 0 && next < count);
+    let start_of = |piece: usize| counts.get(piece).map_or(total, |start| start.load(Relaxed));
+    let starts: SmallVec<[Column; 4]> = columns.iter().map(|column| Column(column.pointer().cast())).collect();
+    backend.spread(pieces.count as u64, elements + bytes as u64 * columns.len() as u64, &|begin, end| {
+        for piece in begin as usize..end as usize {
+            let (start, length) = (start_of(piece), start_of(piece + 1) - start_of(piece));
+            // SAFETY: each column has room for as many positions as were counted, and each piece its own part of it.
+            let part = |column: &Column| unsafe { std::slice::from_raw_parts_mut(column.0.add(start), length) };
+            let mut parts: SmallVec<[&mut [i64]; 4]> = starts.iter().map(part).collect();
+            let mut next = 0;
+            pieces.rows(piece, &mut |index, row| {
+                let Some((last, outer)) = parts.split_last_mut() else { return };
+                let found = row.positions(&mut last[next..]);
+                for (column, &position) in outer.iter_mut().zip(index) {
+                    column[next..next + found].fill(position);
                 }
+                next += found;
+            });
+            // Others may have written to the mask meanwhile: then some places have no position.
+            for column in parts {
+                column[next..].fill(0);
             }
         }
-        for (column, &position) in columns.iter().zip(&index[..index.len().saturating_sub(1)]) {
-            // SAFETY: each column has room for as many positions as were counted.
-            unsafe { std::slice::from_raw_parts_mut(column.pointer().cast::<i64>().add(before), next - before) }
-                .fill(position);
-        }
-        advance(&mut index, &mask.shape);
-        true
     });
-    let shape: Shape = smallvec![count];
+    let shape: Shape = smallvec![total];
     let array = |storage| Lazy::computed(Buffer::dense(storage, &shape), DType::I64, shape.clone(), mask.device);
     Ok(columns.into_iter().map(array).collect())
+}
+
+/// Where positions along an axis are written.
+struct Column(*mut i64);
+
+// SAFETY: each thread writes to a part of its own.
+unsafe impl Sync for Column {}
+
+/// A mask in pieces of about [`PIECE`] elements: of whole rows, or of parts of one.
+struct Pieces<'a> {
+    shape: &'a [usize],
+    strides: &'a [isize],
+    start: *const u8,
+    count: usize,
+    /// Of a long row; else 1.
+    in_a_row: usize,
+    /// Of a piece; 1 where rows are long.
+    rows: usize,
+}
+
+// SAFETY: the mask is only read.
+unsafe impl Sync for Pieces<'_> {}
+
+impl<'a> Pieces<'a> {
+    fn new(shape: &'a [usize], strides: &'a [isize], start: *const u8) -> Pieces<'a> {
+        let length = shape.last().copied().unwrap_or(1);
+        let all: usize = if length == 0 { 0 } else { shape.iter().product::<usize>() / length };
+        let (in_a_row, rows) = (length.div_ceil(PIECE).max(1), (PIECE / length.max(1)).max(1));
+        Pieces { shape, strides, start, count: all.div_ceil(rows) * in_a_row, in_a_row, rows }
+    }
+
+    /// Calls `row(index, part)` for the rows of a piece: the index of all axes but the last.
+    fn rows(&self, piece: usize, row: &mut dyn FnMut(&[i64], MaskRow)) {
+        let (Some((&length, outer)), Some(&step)) = (self.shape.split_last(), self.strides.last()) else {
+            return row(&[], MaskRow { start: self.start, first: 0, end: 1, step: 0 });
+        };
+        let all: usize = outer.iter().product();
+        let first_row = piece / self.in_a_row * self.rows;
+        let first = piece % self.in_a_row * PIECE;
+        let end = if self.in_a_row > 1 { length.min(first + PIECE) } else { length };
+        let mut index: SmallVec<[i64; 4]> = smallvec![0; outer.len()];
+        let mut number = first_row;
+        for (place, &extent) in index.iter_mut().zip(outer).rev() {
+            *place = (number % extent) as i64;
+            number /= extent;
+        }
+        for _ in first_row..all.min(first_row + self.rows) {
+            let distance = index.iter().zip(self.strides).map(|(&i, &stride)| i as isize * stride).sum::<isize>();
+            row(&index, MaskRow { start: self.start.wrapping_offset(distance), first, end, step });
+            for (place, &extent) in index.iter_mut().zip(outer).rev() {
+                *place += 1;
+                if *place < extent as i64 {
+                    break;
+                }
+                *place = 0;
+            }
+        }
+    }
+}
+
+/// A part of a row of a mask.
+struct MaskRow {
+    /// Of the whole row.
+    start: *const u8,
+    first: usize,
+    end: usize,
+    step: isize,
+}
+
+impl MaskRow {
+    fn is_true(&self, position: usize) -> bool {
+        // SAFETY: the row lies inside a computed buffer of bytes.
+        unsafe { *self.start.wrapping_offset(position as isize * self.step) != 0 }
+    }
+
+    fn count(&self) -> usize {
+        if self.step != 1 {
+            return (self.first..self.end).filter(|&position| self.is_true(position)).count();
+        }
+        // SAFETY: as above.
+        let bytes = unsafe { std::slice::from_raw_parts(self.start.wrapping_add(self.first), self.end - self.first) };
+        // Sums of up to 255 stay bytes, of which a vector has many.
+        bytes.chunks(255).map(|part| usize::from(part.iter().map(|&byte| u8::from(byte != 0)).sum::<u8>())).sum()
+    }
+
+    /// Writes the positions that are true, as many as there is room for, and returns how many.
+    fn positions(&self, to: &mut [i64]) -> usize {
+        let (mut next, mut position) = (0, self.first);
+        while position < self.end && next < to.len() {
+            let eight = position + 8 <= self.end;
+            // SAFETY: eight neighbours are inside the row.
+            if self.step == 1 && eight && unsafe { self.start.add(position).cast::<u64>().read_unaligned() } == 0 {
+                position += 8;
+            } else if eight && next + 8 <= to.len() {
+                // Each is written where the next true one belongs: no branch has to be guessed.
+                for i in position..position + 8 {
+                    // SAFETY: there is room for eight.
+                    unsafe { *to.get_unchecked_mut(next) = i as i64 };
+                    next += usize::from(self.is_true(i));
+                }
+                position += 8;
+            } else {
+                to[next] = position as i64;
+                next += usize::from(self.is_true(position));
+                position += 1;
+            }
+        }
+        next
+    }
 }
 
 /// The positions of an axis, each as often as an array says that is computed, int64 and 1-D; `None` where it says less than 0.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import hypothesis
 import pytest
 
@@ -9,6 +11,11 @@ import fusewire as xp
 
 hypothesis.settings.register_profile("default", deadline=None, derandomize=True, max_examples=150)
 hypothesis.settings.load_profile("default")
+
+
+def pytest_configure():
+    # SciPy reads it when it is imported, which scikit-learn does.
+    os.environ["SCIPY_ARRAY_API"] = "1"
 
 
 @pytest.fixture

@@ -336,3 +336,35 @@ def test_empty_and_zero_dimensional():
     e[e > 0] = 1
     e += 1
     same(e, np.zeros((0, 3)))
+
+
+def test_many_assignments_to_what_is_not_computed_are_made_in_memory(counted):
+    n = 300
+    x, a = xp.zeros((n, n)) * 2, np.zeros((n, n))
+    counted()
+    for i in range(n):
+        x[i, i] = i
+        a[i, i] = i
+    # The array is computed once; then elements are written, each moving a few bytes.
+    assert counted()["bytes_moved"] < 4 * a.nbytes
+    same(x, a)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(70_000,), (300, 41, 7), (2, 40_000)])
+def test_masks_and_indices_of_many(dtype, shape):
+    rng = np.random.default_rng(3)
+    a = sample(dtype, shape)
+    for share in (0.0, 0.001, 0.5, 1.0):
+        mask = rng.random(shape) < share
+        values = sample(dtype, (int(mask.sum()),), seed=1)
+        x, expected = pending(a).compute(), a.copy()
+        x[xp.asarray(mask)] = values
+        expected[mask] = values
+        same(x, expected)
+        same(x[mask], values)
+    index = rng.integers(-shape[0], shape[0], 3 * shape[0])
+    values = sample(dtype, (len(index), *shape[1:]), seed=2)
+    x[index] = values
+    expected[index] = values
+    same(x, expected)

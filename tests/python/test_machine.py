@@ -357,6 +357,48 @@ def test_a_matrix_product_without_memory_for_its_workspace_is_memory_error():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
+def test_libraries_without_memory_are_memory_error():
+    """Each routine in a child with little more memory than there is: it computes or says MemoryError, and never ends."""
+    result = run("""
+        import os, resource
+        import numpy as np
+        import fusewire as xp
+        xp.set_num_threads(1)
+        rng = np.random.default_rng(0)
+        a = rng.standard_normal((400, 400))
+        definite = a @ a.T + 400 * np.eye(400)
+        x, y, z = xp.asarray(a), xp.asarray(definite), xp.asarray(a + 1j * definite)
+        row = xp.asarray(rng.standard_normal(100_003))
+        calls = [
+            lambda: xp.linalg.cholesky(y), lambda: xp.linalg.slogdet(x)[1], lambda: xp.linalg.solve(x, y),
+            lambda: xp.linalg.qr(x)[0], lambda: xp.linalg.svd(x)[0], lambda: xp.linalg.svdvals(z),
+            lambda: xp.linalg.eigh(y)[1], lambda: xp.linalg.eig(x)[1], lambda: xp.linalg.eigvals(z),
+            lambda: xp.linalg.solve(z, z), lambda: xp.fft.fft(row), lambda: xp.fft.rfft(row),
+            lambda: xp.fft.irfft(row), lambda: xp.sort(row), lambda: xp.argsort(row),
+        ]
+        failures = 0
+        for number, call in enumerate(calls):
+            for megabytes in (0.5, 2, 4, 8, 16):
+                recorded = call()
+                child = os.fork()
+                if child == 0:
+                    used = int(open("/proc/self/statm").read().split()[0]) * 4096
+                    resource.setrlimit(resource.RLIMIT_AS, (used + int(megabytes * 1e6), resource.RLIM_INFINITY))
+                    try:
+                        recorded.compute()
+                    except MemoryError:
+                        os._exit(1)
+                    os._exit(0)
+                status = os.waitpid(child, 0)[1]
+                assert os.WIFEXITED(status), (number, megabytes, status)
+                failures += os.WEXITSTATUS(status)
+        assert failures > 5, failures
+        print("fine")
+    """)
+    assert result.stdout == "fine\n", result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 def test_memory_that_runs_out_while_planning_is_memory_error():
     result = run("""
         import random, resource

@@ -136,6 +136,26 @@ def test_functions_beyond_the_standard_have_numpys_signatures(line):
     assert len(inspect.getdoc(function)) > 20
 
 
+def test_arguments_go_by_position_where_numpys_do():
+    a = np.arange(12.0).reshape(3, 4)
+    x = xp.asarray(a)
+    for call in (
+        lambda m, a: m.sum(a, 0), lambda m, a: m.mean(a, 1), lambda m, a: m.std(a, 0), lambda m, a: m.max(a, (0, 1)),
+        lambda m, a: m.argmax(a, 1), lambda m, a: m.any(a, 0), lambda m, a: m.sort(a, 0), lambda m, a: m.argsort(a, 0),
+        lambda m, a: m.diff(a, 2), lambda m, a: m.diff(a, 1, 0), lambda m, a: m.concat([a, a], 1),
+        lambda m, a: m.stack([a, a], 2), lambda m, a: m.take(a, m.asarray([1]), 1), lambda m, a: m.repeat(a, 2, 0),
+        lambda m, a: m.roll(a, 1, 1), lambda m, a: m.flip(a, 1), lambda m, a: m.zeros((2, 3), np.float32),
+        lambda m, a: m.full(3, 2, np.int8), lambda m, a: m.ones_like(a, np.int16),
+        lambda m, a: m.asarray(a, np.float32),
+        lambda m, a: m.arange(0, 9, 2, np.float64), lambda m, a: m.where(a > 4)[1], lambda m, a: m.tril(a, 1),
+        lambda m, a: m.searchsorted(a[0], m.asarray([2.0]), "right"), lambda m, a: m.cumulative_sum(a[0]),
+        lambda m, a: m.tensordot(a, a, 2), lambda m, a: m.count_nonzero(a, 0),
+    ):  # fmt: skip
+        result, expected = call(xp, x), call(np, a)
+        assert result.dtype == expected.dtype
+        np.testing.assert_allclose(np.asarray(result), expected)
+
+
 def test_element_wise_functions_document_themselves():
     text = inspect.getdoc(xp.bitwise_and)
     for words in ["logical) and", "booleans and integers", "Raises TypeError", "broadcast"]:

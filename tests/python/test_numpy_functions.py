@@ -15,7 +15,7 @@ B = np.random.default_rng(0).standard_normal((4, 4))
 # Functions without a counterpart. What is here is refused with a TypeError that names it.
 REFUSED = set(
     """
-    apply_along_axis apply_over_axes block busday_count busday_offset common_type datetime_as_string
+    apply_over_axes block busday_count busday_offset common_type datetime_as_string
     diag_indices_from einsum_path geomspace histogram2d histogram_bin_edges histogramdd i0 insert is_busday ix_
     linspace logspace min_scalar_type packbits piecewise poly polyadd polyder polydiv polyfit polyint polymul polysub
     real_if_close roots sort_complex tril_indices_from trim_zeros triu_indices_from unpackbits
@@ -80,6 +80,8 @@ def agree(actual, expected):
         lambda a: np.fliplr(a), lambda a: np.flipud(a), lambda a: np.swapaxes(a[None], 0, -1),
         lambda a: np.rollaxis(a[None], 2), lambda a: np.rollaxis(a[None], 0, 3), lambda a: np.diagonal(a, 1),
         lambda a: np.diagonal(a[None], axis1=2, axis2=1), lambda a: np.trace(a, -1), lambda a: np.diagflat(a, 1),
+        lambda a: np.apply_along_axis(lambda v: v[1:] - v[0], 0, a), lambda a: np.apply_along_axis(np.sum, 1, a),
+        lambda a: np.apply_along_axis(np.outer, -1, a[None], a[0]),
         lambda a: np.gradient(a), lambda a: np.gradient(a, 2.0, axis=1), lambda a: np.gradient(a, [1, 2, 4], axis=0),
         lambda a: np.gradient(a**2, [1, 2, 4], axis=0, edge_order=2), lambda a: np.gradient(a**2, edge_order=2),
         lambda a: np.gradient(a[0], a[0] ** 2), lambda a: np.trapezoid(a), lambda a: np.trapezoid(a, dx=2, axis=0),

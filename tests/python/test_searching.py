@@ -173,3 +173,28 @@ def test_complex_elements(dtype):
         same(x, b)
     with pytest.raises(TypeError):
         xp.ones(2)[0] = 1j
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (100_001,), (3, 70_000), (5, 0, 2), (123, 45, 17), (70_000, 3)])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.6, 1.0])
+def test_nonzero_of_much(shape, share):
+    a = np.random.default_rng(0).random(shape) < share
+    x = xp.asarray(a)
+    for mask, known in [(a, x), (a[..., ::-1], x[..., ::-1]), (a.T, x.T), (a[::2, ...], x[::2, ...])]:
+        for result, expected in zip(xp.nonzero(known), np.nonzero(mask), strict=True):
+            same(result, expected)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "uint64"])
+def test_isin_of_integers_close_to_each_other_and_far(dtype):
+    info = np.iinfo(dtype)
+    rng = np.random.default_rng(0)
+    ends = np.array([info.min, info.min + 1, info.max - 1, info.max], dtype)
+    near = (info.max - rng.integers(0, 60, 40).astype(dtype)).astype(dtype)
+    some = rng.integers(0, 100, 40).astype(dtype)
+    elements = np.concatenate([ends, near, some, rng.integers(info.min, info.max, 500, dtype, endpoint=True)])
+    for candidates in (near, some, np.concatenate([some, ends]), np.concatenate([near, near])):
+        for invert in (False, True):
+            x, known = xp.asarray(elements), xp.asarray(candidates)
+            same(xp.isin(x, known, invert=invert), np.isin(elements, candidates, invert=invert))
+            same(xp.isin(x + 0, known + 0, invert=invert), np.isin(elements, candidates, invert=invert))

@@ -94,6 +94,9 @@ def put(self: Array, indices: Any, values: Any, mode: Literal["raise", "wrap", "
     """
     places = xp.reshape(within(xp.asarray(indices), self.size, mode), (-1,))
     given = xp.reshape(xp.asarray(values), (-1,))
+    if places.size and not self.size:
+        message = f"put: an array of shape {self.shape} has no elements"
+        raise IndexError(message)
     if places.size and given.size:
         xp.put_along_axis(self, places, xp.take(given, xp.arange(places.size) % given.size), None)
 

@@ -160,10 +160,6 @@ def _reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: bool | None = Non
     return xp.asarray(a).reshape(shape, order=order, copy=copy)
 
 
-def _where(condition: Any, /, *choices: Any) -> Any:
-    return xp.where(condition, *choices) if choices else xp.nonzero(condition)
-
-
 def _sort(a: Any, axis: int | None = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> Array:
     return xp.sort(xp.asarray(a).ravel() if axis is None else a, axis=-1 if axis is None else axis)
 
@@ -223,6 +219,19 @@ def _resize(a: Any, new_shape: Any) -> Array:
     shape = (new_shape,) if isinstance(new_shape, int) else tuple(new_shape)
     count = int(np.prod(shape))
     return xp.reshape(xp.take(flat, xp.arange(count) % max(flat.size, 1)), shape)
+
+
+def _apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Array:
+    x = xp.moveaxis(xp.asarray(arr), axis, -1)
+    vectors = xp.unstack(xp.reshape(x, (-1, x.shape[-1])))
+    if not vectors:
+        message = f"numpy.apply_along_axis: shape {x.shape} has no vectors to apply {func1d!r} to"
+        raise ValueError(message)
+    results = [xp.asarray(func1d(vector, *args, **kwargs)) for vector in vectors]
+    rank = results[0].ndim
+    stacked = xp.reshape(xp.stack(results), x.shape[:-1] + results[0].shape)
+    place = axis % x.ndim
+    return xp.moveaxis(stacked, tuple(range(-rank, 0)), tuple(range(place, place + rank))) if rank else stacked
 
 
 def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
@@ -353,7 +362,7 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "permute_dims": _transpose,
     "squeeze": lambda a, axis=None: xp.asarray(a).squeeze(axis),
     "reshape": _reshape,
-    "where": _where,
+    "where": xp.where,
     "sort": _sort,
     "argsort": lambda a, axis=-1, kind=None, order=None, *, stable=None: xp.asarray(a).argsort(axis),
     "take": _take,
@@ -364,6 +373,7 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "full_like": _full_like,
     "meshgrid": _meshgrid,
     "cross": _cross,
+    "apply_along_axis": _apply_along_axis,
     "delete": _delete,
     "resize": _resize,
     "copyto": _copyto,

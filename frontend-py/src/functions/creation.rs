@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// copies, `copy=False` raises ValueError where a copy would be needed. Without `dtype` numbers become bool, int64 (uint64
 /// where they only fit there) or float64. Raises TypeError for dtypes that are not supported, OverflowError for integers that do not fit.
 #[pyfunction]
-#[pyo3(signature = (obj, /, *, dtype=None, device=None, copy=None))]
+#[pyo3(signature = (obj, /, dtype=None, *, device=None, copy=None), text_signature = "(obj, /, *, dtype=None, device=None, copy=None)")]
 pub fn asarray<'py>(
     obj: &Bound<'py, PyAny>,
     dtype: Option<DTypeArgument>,
@@ -175,10 +175,7 @@ fn number(object: &Bound<'_, PyAny>, function: &str) -> PyResult<Weak> {
 /// int64 of integers, else float64, unless `dtype` says otherwise. Raises ValueError for a step of 0 and for a length that is
 /// no number.
 #[pyfunction]
-#[pyo3(
-    signature = (start, /, stop=None, step=None, *, dtype=None, device=None),
-    text_signature = "(start, /, stop=None, step=1, *, dtype=None, device=None)"
-)]
+#[pyo3(signature = (start, /, stop=None, step=None, dtype=None, *, device=None), text_signature = "(start, /, stop=None, step=1, *, dtype=None, device=None)")]
 pub fn arange(
     start: &Bound<'_, PyAny>,
     stop: Option<&Bound<'_, PyAny>>,
@@ -220,7 +217,7 @@ pub fn linspace(
 ///
 /// Raises ValueError for a negative extent, MemoryError when the array could not be addressed.
 #[pyfunction]
-#[pyo3(signature = (shape, *, dtype=None, device=None))]
+#[pyo3(signature = (shape, dtype=None, *, device=None), text_signature = "(shape, *, dtype=None, device=None)")]
 pub fn empty(
     py: Python<'_>,
     shape: ShapeArgument,
@@ -234,7 +231,7 @@ pub fn empty(
 ///
 /// Raises ValueError for a negative extent, MemoryError when the array could not be addressed.
 #[pyfunction]
-#[pyo3(signature = (shape, *, dtype=None, device=None))]
+#[pyo3(signature = (shape, dtype=None, *, device=None), text_signature = "(shape, *, dtype=None, device=None)")]
 pub fn zeros(
     py: Python<'_>,
     shape: ShapeArgument,
@@ -249,7 +246,7 @@ pub fn zeros(
 ///
 /// Raises ValueError for a negative extent, MemoryError when the array could not be addressed.
 #[pyfunction]
-#[pyo3(signature = (shape, *, dtype=None, device=None))]
+#[pyo3(signature = (shape, dtype=None, *, device=None), text_signature = "(shape, *, dtype=None, device=None)")]
 pub fn ones(
     py: Python<'_>,
     shape: ShapeArgument,
@@ -265,7 +262,7 @@ pub fn ones(
 /// Raises ValueError for a negative extent, OverflowError when an integer does not fit the dtype, MemoryError when the array
 /// could not be addressed.
 #[pyfunction]
-#[pyo3(signature = (shape, fill_value, *, dtype=None, device=None))]
+#[pyo3(signature = (shape, fill_value, dtype=None, *, device=None), text_signature = "(shape, fill_value, *, dtype=None, device=None)")]
 pub fn full(
     shape: ShapeArgument,
     fill_value: &Bound<'_, PyAny>,
@@ -292,7 +289,7 @@ fn filled(
 
 /// Zeros in the shape and, unless `dtype` says otherwise, the dtype of `x`.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, dtype=None, device=None))]
+#[pyo3(signature = (x, /, dtype=None, *, device=None), text_signature = "(x, /, *, dtype=None, device=None)")]
 pub fn empty_like(
     x: &Bound<'_, PyAny>,
     dtype: Option<DTypeArgument>,
@@ -303,7 +300,7 @@ pub fn empty_like(
 
 /// Zeros in the shape and, unless `dtype` says otherwise, the dtype of `x`.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, dtype=None, device=None))]
+#[pyo3(signature = (x, /, dtype=None, *, device=None), text_signature = "(x, /, *, dtype=None, device=None)")]
 pub fn zeros_like(
     x: &Bound<'_, PyAny>,
     dtype: Option<DTypeArgument>,
@@ -316,7 +313,7 @@ pub fn zeros_like(
 
 /// Ones in the shape and, unless `dtype` says otherwise, the dtype of `x`.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, dtype=None, device=None))]
+#[pyo3(signature = (x, /, dtype=None, *, device=None), text_signature = "(x, /, *, dtype=None, device=None)")]
 pub fn ones_like(
     x: &Bound<'_, PyAny>,
     dtype: Option<DTypeArgument>,
@@ -331,7 +328,7 @@ pub fn ones_like(
 ///
 /// Raises OverflowError when an integer does not fit the dtype.
 #[pyfunction]
-#[pyo3(signature = (x, /, fill_value, *, dtype=None, device=None))]
+#[pyo3(signature = (x, /, fill_value, dtype=None, *, device=None), text_signature = "(x, /, fill_value, *, dtype=None, device=None)")]
 pub fn full_like(
     x: &Bound<'_, PyAny>,
     fill_value: &Bound<'_, PyAny>,
@@ -348,10 +345,7 @@ pub fn full_like(
 ///
 /// Raises ValueError for a negative extent.
 #[pyfunction]
-#[pyo3(
-    signature = (n_rows, n_cols=None, /, *, k=IntegerArgument(0), dtype=None, device=None),
-    text_signature = "(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None)"
-)]
+#[pyo3(signature = (n_rows, n_cols=None, /, k=IntegerArgument(0), *, dtype=None, device=None), text_signature = "(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None)")]
 pub fn eye(
     py: Python<'_>,
     n_rows: i64,
@@ -370,7 +364,7 @@ pub fn eye(
 ///
 /// Raises ValueError for fewer than 2 axes.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, k=IntegerArgument(0)), text_signature = "(x, /, *, k=0)")]
+#[pyo3(signature = (x, /, k=IntegerArgument(0)), text_signature = "(x, /, *, k=0)")]
 pub fn tril(x: &Bound<'_, PyAny>, k: IntegerArgument) -> PyResult<Array> {
     recorded(x.py(), build::tri(&array(x, "tril")?, k.0, true))
 }
@@ -379,7 +373,7 @@ pub fn tril(x: &Bound<'_, PyAny>, k: IntegerArgument) -> PyResult<Array> {
 ///
 /// Raises ValueError for fewer than 2 axes.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, k=IntegerArgument(0)), text_signature = "(x, /, *, k=0)")]
+#[pyo3(signature = (x, /, k=IntegerArgument(0)), text_signature = "(x, /, *, k=0)")]
 pub fn triu(x: &Bound<'_, PyAny>, k: IntegerArgument) -> PyResult<Array> {
     recorded(x.py(), build::tri(&array(x, "triu")?, k.0, false))
 }

@@ -6,6 +6,7 @@ use crate::{
     convert::{argument, array},
     errors,
     evaluate::recorded,
+    functions::indexing::nonzero,
 };
 use fusewire_ir::{
     build::{self, Operand},
@@ -125,8 +126,12 @@ impl ElementwiseFunction {
 #[pymethods]
 impl ElementwiseFunction {
     #[pyo3(signature = (*operands))]
-    fn __call__(&self, operands: &Bound<'_, PyTuple>) -> PyResult<Array> {
+    fn __call__<'py>(&self, operands: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         let arity = self.op.row().arity;
+        if self.op == ScalarOp::Where && operands.len() == 1 {
+            // NumPy's other meaning of the name.
+            return Ok(nonzero(&operands.get_item(0)?)?.into_any());
+        }
         if operands.len() != arity {
             return Err(PyTypeError::new_err(format!(
                 "{}() takes {arity} positional arguments but {} were given",
@@ -138,7 +143,8 @@ impl ElementwiseFunction {
         for object in operands.iter_borrowed() {
             list.push(argument(&object, self.name)?);
         }
-        recorded(operands.py(), apply(self.op, self.logical, &list))
+        let result = recorded(operands.py(), apply(self.op, self.logical, &list))?;
+        Ok(Bound::new(operands.py(), result)?.into_any())
     }
 
     #[getter]

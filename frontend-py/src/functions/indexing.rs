@@ -21,14 +21,14 @@ use pyo3::{
     prelude::*,
     types::PyTuple,
 };
-use std::{slice, sync::Arc};
+use std::slice;
 
 /// The elements of `x` along an axis at these indices; negative ones count from the end.
 ///
 /// Shape: that of `x` with the axis replaced by the shape of `indices`; without an axis, `x` is flattened first. Dtype: that
 /// of `x`. Raises IndexError for an index or an axis out of range, TypeError for indices that are no integers.
 #[pyfunction]
-#[pyo3(signature = (x, indices, /, *, axis=None))]
+#[pyo3(signature = (x, indices, /, axis=None), text_signature = "(x, indices, /, *, axis=None)")]
 pub fn take(x: &Bound<'_, PyAny>, indices: &Bound<'_, PyAny>, axis: Option<i64>) -> PyResult<Array> {
     let (node, indices) = (array(x, "take")?, keys::indices(indices, "take")?);
     recorded(x.py(), build::take(&node, &indices, axis, &first_outside))
@@ -39,7 +39,7 @@ pub fn take(x: &Bound<'_, PyAny>, indices: &Bound<'_, PyAny>, axis: Option<i64>)
 /// Shape: that of `indices`, whose other axes broadcast against those of `x`. Dtype: that of `x`. Raises IndexError for an
 /// index or an axis out of range, TypeError for indices that are no integers, ValueError for shapes that do not fit.
 #[pyfunction]
-#[pyo3(signature = (x, indices, /, *, axis=-1), text_signature = "(x, indices, /, *, axis=-1)")]
+#[pyo3(signature = (x, indices, /, axis=-1), text_signature = "(x, indices, /, *, axis=-1)")]
 pub fn take_along_axis(x: &Bound<'_, PyAny>, indices: &Bound<'_, PyAny>, axis: i64) -> PyResult<Array> {
     let (node, indices) = (array(x, "take_along_axis")?, keys::indices(indices, "take_along_axis")?);
     recorded(x.py(), build::take_along_axis(&node, &indices, axis, &first_outside))
@@ -73,7 +73,7 @@ pub fn put_along_axis(
     axis: Option<i64>,
 ) -> PyResult<()> {
     let py = arr.py();
-    let node = Arc::clone(&arr.get().node());
+    let node = arr.get().node();
     let indices = keys::indices(indices, "put_along_axis")?;
     let value = build::fit(&argument(values, "put_along_axis")?, node.dtype).map_err(errors::recording)?;
     match axis {
@@ -85,7 +85,7 @@ pub fn put_along_axis(
             // The flattened array is another one; its elements come back in the old shape.
             let flat = Array::new(build::reshape(&node, &[-1]).map_err(errors::recording)?);
             let key = build::Key::Positions { array: indices, mask: None };
-            flat.assign_at(py, Arc::clone(&flat.node()), &[key], &value)?;
+            flat.assign_at(py, flat.node(), &[key], &value)?;
             let shape: Vec<i64> = node.shape.iter().map(|&extent| extent as i64).collect();
             let back = build::reshape(&flat.node(), &shape).map_err(errors::recording)?;
             arr.get().assign(back);
@@ -99,7 +99,7 @@ pub fn put_along_axis(
 /// Without an axis `x` is flattened first. Dtype: that of `x`. Computes an array of repetitions. Raises ValueError for negative
 /// repetitions and for those that do not fit the axis, TypeError for those that are no integers, IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, repeats, /, *, axis=None))]
+#[pyo3(signature = (x, repeats, /, axis=None), text_signature = "(x, repeats, /, *, axis=None)")]
 pub fn repeat(x: &Bound<'_, PyAny>, repeats: &Bound<'_, PyAny>, axis: Option<i64>) -> PyResult<Array> {
     let py = x.py();
     let node = array(x, "repeat")?;
@@ -139,10 +139,7 @@ pub fn repeat(x: &Bound<'_, PyAny>, repeats: &Bound<'_, PyAny>, axis: Option<i64
 /// order, where `x1` is not sorted itself. NaN is behind all other numbers. Raises ValueError for another `side` and for shapes
 /// that do not fit, TypeError for complex numbers.
 #[pyfunction]
-#[pyo3(
-    signature = (x1, x2, /, *, side="left", sorter=None),
-    text_signature = "(x1, x2, /, *, side='left', sorter=None)"
-)]
+#[pyo3(signature = (x1, x2, /, side="left", *, sorter=None), text_signature = "(x1, x2, /, *, side='left', sorter=None)")]
 pub fn searchsorted(
     x1: &Bound<'_, PyAny>,
     x2: &Bound<'_, PyAny>,

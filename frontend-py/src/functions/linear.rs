@@ -33,7 +33,7 @@ pub fn matrix_transpose(x: &Bound<'_, PyAny>) -> PyResult<Array> {
 ///
 /// Raises ValueError when the extents differ, IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x1, x2, /, *, axes=None), text_signature = "(x1, x2, /, *, axes=2)")]
+#[pyo3(signature = (x1, x2, /, axes=None), text_signature = "(x1, x2, /, *, axes=2)")]
 pub fn tensordot(x1: &Bound<'_, PyAny>, x2: &Bound<'_, PyAny>, axes: Option<&Bound<'_, PyAny>>) -> PyResult<Array> {
     let (a, b) = (array(x1, "tensordot")?, array(x2, "tensordot")?);
     let count = match axes {
@@ -68,7 +68,7 @@ pub fn tensordot(x1: &Bound<'_, PyAny>, x2: &Bound<'_, PyAny>, axes: Option<&Bou
 ///
 /// Takes numbers. Raises ValueError when the extents along the axis differ, IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x1, x2, /, *, axis=-1), text_signature = "(x1, x2, /, *, axis=-1)")]
+#[pyo3(signature = (x1, x2, /, axis=-1), text_signature = "(x1, x2, /, *, axis=-1)")]
 pub fn vecdot(x1: &Bound<'_, PyAny>, x2: &Bound<'_, PyAny>, axis: i64) -> PyResult<Array> {
     recorded(x1.py(), build::vecdot(&array(x1, "vecdot")?, &array(x2, "vecdot")?, axis))
 }

@@ -67,7 +67,7 @@ pub fn squeeze(x: &Bound<'_, PyAny>, axis: IntegersArgument) -> PyResult<Array> 
 ///
 /// Raises IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None))]
+#[pyo3(signature = (x, /, axis=None), text_signature = "(x, /, *, axis=None)")]
 pub fn flip(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>) -> PyResult<Array> {
     recorded(x.py(), build::flip(&array(x, "flip")?, axis.as_ref().map(|a| &a.0[..])))
 }
@@ -77,7 +77,7 @@ pub fn flip(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>) -> PyResult<Ar
 ///
 /// Raises ValueError when shifts and axes do not pair, IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, shift, *, axis=None))]
+#[pyo3(signature = (x, /, shift, axis=None), text_signature = "(x, /, shift, *, axis=None)")]
 pub fn roll(x: &Bound<'_, PyAny>, shift: IntegersArgument, axis: Option<IntegersArgument>) -> PyResult<Array> {
     recorded(x.py(), build::roll(&array(x, "roll")?, &shift.0, axis.as_ref().map(|a| &a.0[..])))
 }
@@ -87,7 +87,7 @@ pub fn roll(x: &Bound<'_, PyAny>, shift: IntegersArgument, axis: Option<Integers
 /// Dtypes are promoted. Raises ValueError when there are no arrays or their shapes do not fit, IndexError for an axis out of
 /// range.
 #[pyfunction]
-#[pyo3(signature = (arrays, /, *, axis=0))]
+#[pyo3(signature = (arrays, /, axis=0), text_signature = "(arrays, /, *, axis=0)")]
 pub fn concat(arrays: &Bound<'_, PyAny>, axis: Option<i64>) -> PyResult<Array> {
     recorded(arrays.py(), build::concat(&convert::arrays(arrays, "concat")?, axis))
 }
@@ -97,7 +97,7 @@ pub fn concat(arrays: &Bound<'_, PyAny>, axis: Option<i64>) -> PyResult<Array> {
 /// Dtypes are promoted. Raises ValueError when there are no arrays or their shapes differ, IndexError for an axis out of
 /// range.
 #[pyfunction]
-#[pyo3(signature = (arrays, /, *, axis=0))]
+#[pyo3(signature = (arrays, /, axis=0), text_signature = "(arrays, /, *, axis=0)")]
 pub fn stack(arrays: &Bound<'_, PyAny>, axis: i64) -> PyResult<Array> {
     recorded(arrays.py(), build::stack(&convert::arrays(arrays, "stack")?, axis))
 }
@@ -106,7 +106,7 @@ pub fn stack(arrays: &Bound<'_, PyAny>, axis: i64) -> PyResult<Array> {
 ///
 /// Raises IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=0))]
+#[pyo3(signature = (x, /, axis=0), text_signature = "(x, /, *, axis=0)")]
 pub fn unstack<'py>(x: &Bound<'py, PyAny>, axis: i64) -> PyResult<Bound<'py, PyTuple>> {
     recorded_tuple(x.py(), build::unstack(&array(x, "unstack")?, axis))
 }
@@ -153,13 +153,13 @@ pub fn tile(x: &Bound<'_, PyAny>, repetitions: IntegersArgument) -> PyResult<Arr
 /// Raises ValueError for a negative `n`, IndexError for an axis out of range.
 #[pyfunction]
 #[pyo3(
-    signature = (x, /, *, axis=-1, n=1, prepend=None, append=None),
+    signature = (x, /, n=1, axis=-1, *, prepend=None, append=None),
     text_signature = "(x, /, *, axis=-1, n=1, prepend=None, append=None)"
 )]
 pub fn diff(
     x: &Bound<'_, PyAny>,
-    axis: i64,
     n: i64,
+    axis: i64,
     prepend: Option<&Bound<'_, PyAny>>,
     append: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Array> {

@@ -22,7 +22,7 @@ pub fn axes(axis: Option<IntegersArgument>) -> Axis {
 /// Booleans and integers are summed in int64 or uint64, floats in their own dtype, unless `dtype` says otherwise.
 /// Raises IndexError for an axis out of range, ValueError for an axis given twice.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, dtype=None, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, dtype=None, keepdims=false), text_signature = "(x, /, *, axis=None, dtype=None, keepdims=False)")]
 pub fn sum(
     x: &Bound<'_, PyAny>,
     axis: Option<IntegersArgument>,
@@ -37,7 +37,7 @@ pub fn sum(
 /// Booleans and integers are multiplied in int64 or uint64, floats in their own dtype, unless `dtype` says otherwise.
 /// Raises IndexError for an axis out of range, ValueError for an axis given twice.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, dtype=None, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, dtype=None, keepdims=false), text_signature = "(x, /, *, axis=None, dtype=None, keepdims=False)")]
 pub fn prod(
     x: &Bound<'_, PyAny>,
     axis: Option<IntegersArgument>,
@@ -51,7 +51,7 @@ pub fn prod(
 ///
 /// Raises ValueError over no elements, IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, keepdims=false), text_signature = "(x, /, *, axis=None, keepdims=False)")]
 pub fn max(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::max(&array(x, "max")?, &axes(axis), keepdims))
 }
@@ -60,7 +60,7 @@ pub fn max(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool)
 ///
 /// Raises ValueError over no elements, IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, keepdims=false), text_signature = "(x, /, *, axis=None, keepdims=False)")]
 pub fn min(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::min(&array(x, "min")?, &axes(axis), keepdims))
 }
@@ -69,7 +69,7 @@ pub fn min(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool)
 ///
 /// NaN over no elements. Raises IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, keepdims=false), text_signature = "(x, /, *, axis=None, keepdims=False)")]
 pub fn mean(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::mean(&array(x, "mean")?, &axes(axis), keepdims))
 }
@@ -78,7 +78,7 @@ pub fn mean(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool
 ///
 /// In the array's float dtype, float64 for integers. Raises IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, correction=0.0, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, correction=0.0, keepdims=false), text_signature = "(x, /, *, axis=None, correction=0.0, keepdims=False)")]
 pub fn var(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, correction: f64, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::var(&array(x, "var")?, &axes(axis), correction, keepdims))
 }
@@ -87,7 +87,7 @@ pub fn var(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, correction: f64
 ///
 /// In the array's float dtype, float64 for integers. Raises IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, correction=0.0, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, correction=0.0, keepdims=false), text_signature = "(x, /, *, axis=None, correction=0.0, keepdims=False)")]
 pub fn std(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, correction: f64, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::std(&array(x, "std")?, &axes(axis), correction, keepdims))
 }
@@ -96,7 +96,7 @@ pub fn std(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, correction: f64
 ///
 /// False over no elements. Raises IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, keepdims=false), text_signature = "(x, /, *, axis=None, keepdims=False)")]
 pub fn any(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::any(&array(x, "any")?, &axes(axis), keepdims))
 }
@@ -105,7 +105,7 @@ pub fn any(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool)
 ///
 /// True over no elements. Raises IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, keepdims=false), text_signature = "(x, /, *, axis=None, keepdims=False)")]
 pub fn all(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::all(&array(x, "all")?, &axes(axis), keepdims))
 }
@@ -114,7 +114,7 @@ pub fn all(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool)
 ///
 /// Raises IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, keepdims=false), text_signature = "(x, /, *, axis=None, keepdims=False)")]
 pub fn count_nonzero(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::count_nonzero(&array(x, "count_nonzero")?, &axes(axis), keepdims))
 }
@@ -123,7 +123,7 @@ pub fn count_nonzero(x: &Bound<'_, PyAny>, axis: Option<IntegersArgument>, keepd
 ///
 /// Raises ValueError over no elements, IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, keepdims=false), text_signature = "(x, /, *, axis=None, keepdims=False)")]
 pub fn argmax(x: &Bound<'_, PyAny>, axis: Option<i64>, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::argmax(&array(x, "argmax")?, axis, keepdims))
 }
@@ -132,7 +132,7 @@ pub fn argmax(x: &Bound<'_, PyAny>, axis: Option<i64>, keepdims: bool) -> PyResu
 ///
 /// Raises ValueError over no elements, IndexError for an axis out of range.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, keepdims=false))]
+#[pyo3(signature = (x, /, axis=None, *, keepdims=false), text_signature = "(x, /, *, axis=None, keepdims=False)")]
 pub fn argmin(x: &Bound<'_, PyAny>, axis: Option<i64>, keepdims: bool) -> PyResult<Array> {
     recorded(x.py(), build::argmin(&array(x, "argmin")?, axis, keepdims))
 }
@@ -141,7 +141,7 @@ pub fn argmin(x: &Bound<'_, PyAny>, axis: Option<i64>, keepdims: bool) -> PyResu
 ///
 /// With `include_initial` a 0 comes first. Dtypes as for `sum`. Raises ValueError when the axis is missing.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, dtype=None, include_initial=false))]
+#[pyo3(signature = (x, /, axis=None, *, dtype=None, include_initial=false), text_signature = "(x, /, *, axis=None, dtype=None, include_initial=False)")]
 pub fn cumulative_sum(
     x: &Bound<'_, PyAny>,
     axis: Option<i64>,
@@ -156,7 +156,7 @@ pub fn cumulative_sum(
 ///
 /// With `include_initial` a 1 comes first. Dtypes as for `prod`. Raises ValueError when the axis is missing.
 #[pyfunction]
-#[pyo3(signature = (x, /, *, axis=None, dtype=None, include_initial=false))]
+#[pyo3(signature = (x, /, axis=None, *, dtype=None, include_initial=false), text_signature = "(x, /, *, axis=None, dtype=None, include_initial=False)")]
 pub fn cumulative_prod(
     x: &Bound<'_, PyAny>,
     axis: Option<i64>,

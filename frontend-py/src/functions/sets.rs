@@ -6,14 +6,15 @@ use crate::{
     convert::{argument, array},
     errors,
     evaluate::{evaluate, recorded},
+    export::element,
     keys,
 };
 use fusewire_ir::{
-    build::{self, Operand, Ordered},
+    build::{self, Axis, Key, Operand, Ordered},
     dtype::DType,
     lazy::Lazy,
     ops::ScalarOp,
-    promote::{common, result_type},
+    promote::{Weak, common, result_type},
     shape::Shape,
 };
 use fusewire_runtime::{assign::owners, registry};
@@ -127,7 +128,56 @@ pub fn isin(x1: &Bound<'_, PyAny>, x2: &Bound<'_, PyAny>, invert: bool) -> PyRes
             [a, b].map(|x| build::cast(&x, dtype).unwrap_or(x))
         }
     };
-    let found = build::isin(&elements, &candidates);
+    let found = match in_table(x1.py(), &elements, &candidates)? {
+        Some(found) => Ok(found),
+        None => build::isin(&elements, &candidates),
+    };
     let negated = |found: Arc<Lazy>| build::elementwise(ScalarOp::Not, &[Operand::Array(found)]);
     recorded(x1.py(), if invert { found.and_then(negated) } else { found })
+}
+
+/// A table costs a byte for each integer between the candidates; it has at most so many for each element and candidate.
+const TABLE: usize = 8;
+
+/// Whether each element is one of the candidates, by a table of the integers between them. `None` where that is no way: for other
+/// than integers, for candidates that are not computed yet, and where the table would be large.
+fn in_table(py: Python<'_>, elements: &Arc<Lazy>, candidates: &Arc<Lazy>) -> PyResult<Option<Arc<Lazy>>> {
+    let count = |node: &Lazy| node.shape.iter().product::<usize>();
+    let total = count(elements).saturating_add(count(candidates)).saturating_mul(TABLE);
+    if !elements.dtype.is_integer() || candidates.buffer().is_none() || count(candidates) <= build::FEW_CANDIDATES {
+        return Ok(None);
+    }
+    let extremes = [build::min, build::max].map(|extreme| extreme(candidates, &Axis::All, false));
+    let [least, greatest] = extremes.map(|extreme| extreme.map_err(errors::recording));
+    let (least, greatest) = (least?, greatest?);
+    evaluate(py, &[least.clone(), greatest.clone()])?;
+    let (Weak::Int(first), Weak::Int(last)) = (element(py, &least, "isin")?, element(py, &greatest, "isin")?) else {
+        return Ok(None);
+    };
+    let Some(last) = usize::try_from(last - first).ok().filter(|&last| last < total) else { return Ok(None) };
+    // Positions wrap around like all integers: what is not between the extremes is outside the table, also for uint64.
+    let integer = |op, x: &Arc<Lazy>, y: i128| {
+        build::elementwise(op, &[Operand::Array(x.clone()), Operand::Scalar(Weak::Int(y))]).map_err(errors::recording)
+    };
+    let place = |x: &Arc<Lazy>| {
+        let wide = build::cast(x, DType::I64).map_err(errors::recording)?;
+        integer(ScalarOp::Subtract, &wide, (first as i64).into())
+    };
+    let table = Array::new(build::zeros(smallvec![last + 1], DType::Bool).map_err(errors::recording)?);
+    let yes = build::ones(Shape::new(), DType::Bool).map_err(errors::recording)?;
+    table.assign_at(py, table.node(), &[Key::Positions { array: place(candidates)?, mask: None }], &yes)?;
+    let place = place(elements)?;
+    let both = |op, a: Arc<Lazy>, b: Arc<Lazy>| {
+        build::elementwise(op, &[Operand::Array(a), Operand::Array(b)]).map_err(errors::recording)
+    };
+    let inside = both(
+        ScalarOp::And,
+        integer(ScalarOp::GreaterEqual, &place, 0)?,
+        integer(ScalarOp::LessEqual, &place, last as i128)?,
+    )?;
+    let zero = Operand::Scalar(Weak::Int(0));
+    let place =
+        build::where_(&Operand::Array(inside.clone()), &Operand::Array(place), &zero).map_err(errors::recording)?;
+    let found = build::take(&table.node(), &place, Some(0), &|_, _| None).map_err(errors::recording)?;
+    both(ScalarOp::And, found, inside).map(Some)
 }

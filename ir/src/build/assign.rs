@@ -1,6 +1,6 @@
 //! `x[key] = value`, as a value: the array that has other elements at the key, in terms of recorded operations. Which elements a
-//! key with arrays means depends on data, so a caller computes that ([`destinations`]) and who owns each element then.
-//! Writing into the memory of an array that nobody else holds is the caller's too.
+//! key with arrays means depends on data, so a caller computes that ([`destinations`]) and writes to them. Writing into the memory of an
+//! array that nobody else holds is the caller's too.
 
 use super::{
     IndexItem, Key, Operand, Outside, astype, cast, check_size, common_shape,
@@ -221,21 +221,4 @@ pub fn destinations(x: &Arc<Lazy>, keys: &[Key], outside: Outside<'_>) -> Record
         add(integers(ScalarOp::Multiply, &reshaped(&position, own)?, strides[from])?)?;
     }
     expanded(&sum, &shape)
-}
-
-/// The array with elements of the value: `owner` has, for each element of the array, the number of the value's element that it
-/// becomes, row-major in `shape`, or -1.
-pub fn assigned_by_owner(x: &Arc<Lazy>, owner: &Arc<Lazy>, value: &Arc<Lazy>, shape: &Shape) -> Recorded<Arc<Lazy>> {
-    let value = aligned(value, shape)?;
-    let owned = integers(ScalarOp::GreaterEqual, owner, 0)?;
-    let elements = if value.shape.iter().all(|&d| d == 1) {
-        reshaped(&value, Shape::new())?
-    } else {
-        let count = shape.iter().product();
-        let flat = reshaped(&expanded(&value, shape)?, SmallVec::from_elem(count, 1))?;
-        let zero = Operand::Scalar(Weak::Int(0));
-        let number = where_(&Operand::Array(owned.clone()), &Operand::Array(owner.clone()), &zero)?;
-        super::take(&flat, &number, Some(0), &|_, _| None)?
-    };
-    where_(&Operand::Array(owned), &Operand::Array(elements), &Operand::Array(x.clone()))
 }

@@ -19,7 +19,7 @@ mod reduce;
 mod search;
 mod sort;
 
-pub use assign::{aligned, assign, assign_where, assigned_by_owner, assigned_part, destinations, fit};
+pub use assign::{aligned, assign, assign_where, assigned_part, destinations, fit};
 pub use create::{arange, eye, full, linspace, ones, tri, zeros};
 pub use elementwise::{astype, cast, clip, elementwise, where_};
 pub use gather::{Outside, out_of_bounds, take, take_along_axis};
@@ -33,7 +33,8 @@ pub use reduce::{
     Axis, all, any, argmax, argmin, count_nonzero, cumulative_prod, cumulative_sum, max, mean, min, prod, std, sum, var,
 };
 pub use search::{
-    Ordered, along_axis_keys, counts, inverse, isin, ordered, ordered_values, repeat, repeat_each, searchsorted,
+    FEW_CANDIDATES, Ordered, along_axis_keys, counts, inverse, isin, ordered, ordered_values, repeat, repeat_each,
+    searchsorted,
 };
 pub use sort::{argsort, sort};
 

@@ -18,7 +18,7 @@ use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
 /// Up to so many candidates, comparing with each is quicker than sorting and searching.
-const FEW_CANDIDATES: usize = 16;
+pub const FEW_CANDIDATES: usize = 16;
 
 fn with(op: S, x: &Arc<Lazy>, y: i64) -> Recorded<Arc<Lazy>> {
     elementwise(op, &[Operand::Array(x.clone()), Operand::Scalar(Weak::Int(y.into()))])

@@ -1,11 +1,10 @@
 //! Discrete Fourier transforms along the last axis through `rustfft` and `realfft`: each row by one thread.
 
-use super::{Batch, for_each};
+use super::{Batch, for_each, plans::Number};
 use crate::threads::Threads;
 use fusewire_ir::{dtype::DType, routine::Routine};
 use fusewire_runtime::{backend::LibraryCall, error::Error};
-use realfft::{FftNum, RealFftPlanner};
-use rustfft::{FftPlanner, num_complex::Complex, num_traits::Zero};
+use rustfft::{FftDirection, num_complex::Complex, num_traits::Zero};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Transforms each row.
@@ -17,15 +16,15 @@ pub(super) fn call(threads: &Threads, call: &LibraryCall<'_>) -> Result<(), Erro
     }
 }
 
-fn rows<T: FftNum>(threads: &Threads, call: &LibraryCall<'_>) -> Result<(), Error> {
+fn rows<T: Number>(threads: &Threads, call: &LibraryCall<'_>) -> Result<(), Error> {
     let [length, result] = [&call.operands[0], &call.destination].map(|view| view.shape.last().copied().unwrap_or(0));
     if length == 0 || result == 0 {
         return Ok(());
     }
     match call.routine {
         Routine::Fft { inverse } => {
-            let mut planner = FftPlanner::<T>::new();
-            let plan = if inverse { planner.plan_fft_inverse(length) } else { planner.plan_fft_forward(length) };
+            let direction = if inverse { FftDirection::Inverse } else { FftDirection::Forward };
+            let plan = T::plans().complex(length, direction)?;
             let scratch = plan.get_inplace_scratch_len();
             each(threads, call, &|from: Row<Complex<T>>, to: &mut [Complex<T>]| {
                 to.iter_mut().zip(from.elements()).for_each(|(to, from)| *to = from);
@@ -34,7 +33,7 @@ fn rows<T: FftNum>(threads: &Threads, call: &LibraryCall<'_>) -> Result<(), Erro
             })
         }
         Routine::Rfft => {
-            let plan = RealFftPlanner::<T>::new().plan_fft_forward(length);
+            let plan = T::plans().from_real(length)?;
             each(threads, call, &|from: Row<T>, to: &mut [Complex<T>]| {
                 let (mut row, mut scratch) = (zeros(length)?, zeros(plan.get_scratch_len())?);
                 row.iter_mut().zip(from.elements()).for_each(|(to, from)| *to = from);
@@ -42,7 +41,7 @@ fn rows<T: FftNum>(threads: &Threads, call: &LibraryCall<'_>) -> Result<(), Erro
             })
         }
         Routine::Irfft { odd } => {
-            let plan = RealFftPlanner::<T>::new().plan_fft_inverse(result);
+            let plan = T::plans().to_real(result)?;
             each(threads, call, &|from: Row<Complex<T>>, to: &mut [T]| {
                 let (mut row, mut scratch) = (zeros(length)?, zeros(plan.get_scratch_len())?);
                 row.iter_mut().zip(from.elements()).for_each(|(to, from)| *to = from);

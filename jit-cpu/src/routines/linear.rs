@@ -2,7 +2,7 @@
 //! library likes it best, and its results are written into the call's result array.
 
 use super::{Batch, for_each};
-use crate::threads::Threads;
+use crate::{product::check_workspace, threads::Threads};
 use dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::{
     Auto, Conj, MatMut, MatRef, Par, Spec, c64,
@@ -29,6 +29,12 @@ use smallvec::SmallVec;
 /// the singular value decomposition is 9 units in the last place of the norm with 8, 15 with 32 and 50 with the library's
 /// own 128, in the same time. With 4 the library fails on matrices of low rank.
 const SMALL: usize = 8;
+
+/// The library multiplies matrices of at most so many rows or columns where they lie; of larger ones it copies blocks, which
+/// are at most `PACKED_DEPTH` deep and together hardly larger than a row of them and a part of the cache.
+const PACKED: usize = 64;
+const PACKED_DEPTH: usize = 512;
+const CACHE: usize = 4 << 20;
 
 /// Computes each matrix of the batch.
 pub(super) fn call(threads: &Threads, call: &LibraryCall<'_>, what: Linear) -> Result<(), Error> {
@@ -118,6 +124,11 @@ fn batch<T: Number, R: Number>(
     let right = call.operands.get(1).and_then(|o| o.shape.last()).copied().unwrap_or(1);
     let instructions = (m as u64).saturating_mul(n as u64).saturating_mul(m.min(n).max(right).max(8) as u64);
     let bytes = m.saturating_mul(n).saturating_mul(2 * size_of::<T>());
+    if m.min(n) > PACKED {
+        // What the library's products inside a routine put in order, which they ask for without being able to fail.
+        let ordered = m.max(n).saturating_mul(PACKED_DEPTH * size_of::<T>()).saturating_add(CACHE);
+        check_workspace(ordered.saturating_mul(threads.count().min(count)))?;
+    }
     for_each(threads, call, count, (bytes, instructions), &|number| {
         let matrices: SmallVec<[MatRef<'_, T>; 2]> = operands.iter().map(|batch| matrix(batch, number)).collect();
         // SAFETY: each member is computed once, and its results are apart from the others'.

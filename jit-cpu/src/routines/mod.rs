@@ -5,6 +5,7 @@
 
 mod fourier;
 mod linear;
+mod plans;
 mod sort;
 
 use crate::threads::{Threads, Work};

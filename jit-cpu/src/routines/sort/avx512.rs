@@ -143,6 +143,11 @@ macro_rules! lanes {
                 }
             }
             #[inline(always)]
+            unsafe fn with_lanes(self, other: $vector, bit: usize) -> $vector {
+                // SAFETY: as for all methods of the trait.
+                unsafe { $vector($blend(with(bit) as $mask, self.0, other.0)) }
+            }
+            #[inline(always)]
             unsafe fn flipped(self, flips: Flips<$word>) -> $vector {
                 // SAFETY: as for all methods of the trait.
                 unsafe {
