@@ -64,7 +64,7 @@ mod _fusewire {
         #[pymodule_export]
         use crate::{
             diagnostics::{
-                counter_snapshot, get_num_threads, memory_figures, rehearse, reset_counters, reset_peak,
+                counter_snapshot, finish, get_num_threads, memory_figures, rehearse, reset_counters, reset_peak,
                 set_memory_limit, set_num_threads, trim_memory,
             },
             dump::{dump, dump_listing, dump_text, observe},

@@ -18,7 +18,10 @@ use std::{
     collections::VecDeque,
     sync::{
         Weak,
-        atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::{Relaxed, SeqCst}},
+        atomic::{
+            AtomicPtr, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Duration,
 };

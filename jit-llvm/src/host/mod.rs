@@ -30,6 +30,9 @@ pub type Functions = dyn Fn(ScalarOp, DType) -> Extern;
 
 /// Phase `index` of a kernel in memory.
 pub fn compile(machine: &Machine, kernel: &Kernel, index: usize, functions: &Functions) -> Result<Code, String> {
+    if !code::Memory::has_room() {
+        return Err("there is not enough memory to compile in".to_owned());
+    }
     let context = Context::create();
     let to = Instructions::new(&context, &kernel.name);
     let externs = emit::phase(&to, machine, kernel, index, functions)?;
