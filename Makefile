@@ -23,6 +23,7 @@ test: test-rust test-python  ## Every test, Rust and Python.
 
 test-rust: tools
 	cargo test --workspace
+	FUSEWIRE_TEST_TIER=llvm cargo test --package fusewire-tests --test sweep --test fuzz_runtime
 
 test-python: build
 	$(BIN)/pytest

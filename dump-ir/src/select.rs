@@ -12,10 +12,12 @@ const GROUPS: &[(&str, &str)] = &[
     ("optimized-kernel", "Each kernel after the last kernel pass: what the back end compiles."),
     ("clif", "Cranelift's IR of each kernel."),
     ("asm", "Machine code of each kernel."),
+    ("llvm", "LLVM's IR of each kernel, for phases that run for long."),
+    ("llvm-asm", "Machine code of that."),
 ];
 
 /// The back end's stages.
-const CODES: [&str; 2] = ["clif", "asm"];
+const CODES: [&str; 4] = ["clif", "asm", "llvm", "llvm-asm"];
 
 /// A text with what the dump calls it.
 #[derive(Clone, PartialEq, Eq, Debug)]

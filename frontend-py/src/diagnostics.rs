@@ -28,6 +28,12 @@ pub fn start() {
     }
 }
 
+/// Waits for what is being compiled and begins nothing more: for the end of the process.
+#[pyfunction]
+pub fn finish(py: Python<'_>) {
+    py.detach(fusewire_jit_cpu::finish);
+}
+
 /// Computes something small: a compiler that has never run takes twice as long for its first kernel (1.6 instead of 0.8 ms),
 /// which is better spent while importing.
 #[pyfunction]

@@ -66,7 +66,7 @@ mod _fusewire {
         use crate::{
             device::{devices, get_default_device, known_device, set_default_device},
             diagnostics::{
-                counter_snapshot, get_num_threads, memory_figures, rehearse, reset_counters, reset_peak,
+                counter_snapshot, finish, get_num_threads, memory_figures, rehearse, reset_counters, reset_peak,
                 set_memory_limit, set_num_threads, trim_memory,
             },
             dump::{dump, dump_listing, dump_text, observe},

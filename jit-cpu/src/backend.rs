@@ -1,7 +1,8 @@
 //! The CPU as a back end of the runtime.
 
 use crate::{
-    compile, launch, product, routines,
+    compile::{self, Tier},
+    launch, product, routines,
     threads::{Threads, Work},
 };
 use fusewire_ir::value::Storage;
@@ -13,16 +14,22 @@ use fusewire_runtime::{
 };
 use std::sync::{Arc, atomic::AtomicBool};
 
-/// Cranelift, this machine's memory, and a pool of threads.
+/// Cranelift and LLVM, this machine's memory, and a pool of threads.
 #[derive(Debug)]
 pub struct CpuBackend {
     threads: Threads,
+    tier: Tier,
 }
 
 impl CpuBackend {
     /// With so many threads, or as many as the process may use cores. Threads start when they are first needed.
     pub fn new(threads: Option<usize>) -> CpuBackend {
-        CpuBackend { threads: Threads::new(threads) }
+        CpuBackend { threads: Threads::new(threads), tier: Tier::default() }
+    }
+
+    /// The same, with the code of one tier.
+    pub fn with_tier(self, tier: Tier) -> CpuBackend {
+        CpuBackend { tier, ..self }
     }
 
     /// How many threads a long launch uses. Results do not depend on it.
@@ -48,7 +55,7 @@ impl Backend for CpuBackend {
     }
 
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>, Error> {
-        Ok(Arc::new(compile::compile(kernel)))
+        Ok(Arc::new(compile::compile(kernel, self.tier)))
     }
 
     fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {

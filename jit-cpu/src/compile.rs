@@ -2,12 +2,13 @@
 //!
 //! A phase is compiled when it first has items: kernels have phases for wide and for narrow arrays, and most only ever
 //! meet one of the two. What has never run on much data is compiled in a hurry, and again with care when it comes back or
-//! meets a lot: code that runs once should not cost more than it saves. Both compute the same bits.
+//! meets a lot: code that runs once should not cost more than it saves. What has run for long is compiled once more, by LLVM
+//! (`hot.rs`). All compute the same bits.
 
 use crate::{
     code::Code,
     cost::Cost,
-    emit,
+    emit, hot,
     isa::{self, Effort, Machine},
     threads::Work,
 };
@@ -21,14 +22,33 @@ use std::{
     any::Any,
     cell::Cell,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
 };
 
+/// Which code a phase runs as. The results' bits do not depend on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Tier {
+    /// Cranelift's at first, LLVM's once it is hot; compiled on a thread of its own.
+    #[default]
+    Rising,
+    /// Cranelift's, always.
+    Cranelift,
+    /// LLVM's from the start, compiled by whoever launches it; Cranelift's on machines that LLVM's is not made for.
+    Llvm,
+}
+
 /// A kernel with the machine code of the phases that have run.
 #[derive(Debug)]
 pub(crate) struct Compiled {
+    pub parts: Arc<Parts>,
+    tier: Tier,
+}
+
+/// What a compiled kernel consists of; the compiling thread holds it weakly.
+#[derive(Debug)]
+pub(crate) struct Parts {
     kernel: Kernel,
     /// In the order of the kernel.
     pub phases: Vec<CompiledPhase>,
@@ -42,8 +62,10 @@ pub(crate) struct CompiledPhase {
     index: usize,
     quick: OnceLock<Code>,
     thorough: OnceLock<Code>,
+    optimised: OnceLock<hot::Code>,
     /// How often it ran as quick code.
     runs: AtomicU32,
+    heat: hot::Heat,
     /// The extents whose product is the number of items.
     pub extents: Vec<IntId>,
     /// What an item computes.
@@ -74,16 +96,51 @@ pub(crate) type PhaseFunction = unsafe extern "C" fn(
 impl Compiled {
     /// The function of a phase for so much work; valid as long as `self`.
     pub fn function(&self, phase: &CompiledPhase, work: &Work) -> Result<PhaseFunction, Error> {
+        if let Some(code) = self.optimised(phase, work)? {
+            return Ok(function(code.address()));
+        }
         let much = work.bytes > MUCH[0] || work.instructions() > MUCH[1];
         let code = match phase.thorough.get() {
             Some(code) => code,
             None if much || phase.runs.fetch_add(1, Relaxed) >= QUICK_RUNS => {
-                self.compiled(phase, &phase.thorough, Effort::Thorough)?
+                self.parts.compiled(phase, &phase.thorough, Effort::Thorough)?
             }
-            None => self.compiled(phase, &phase.quick, Effort::Quick)?,
+            None => self.parts.compiled(phase, &phase.quick, Effort::Quick)?,
         };
-        // SAFETY: at this address lies the code of a function that was compiled with exactly this signature.
-        Ok(unsafe { std::mem::transmute::<*const u8, PhaseFunction>(code.address()) })
+        Ok(function(code.address()))
+    }
+
+    /// LLVM's code, when there is some. Where it would pay to have it, it is ordered.
+    fn optimised<'a>(&self, phase: &'a CompiledPhase, work: &Work) -> Result<Option<&'a hot::Code>, Error> {
+        if let Some(code) = phase.optimised.get() {
+            return Ok(Some(code));
+        }
+        match self.tier {
+            Tier::Cranelift => Ok(None),
+            Tier::Rising => {
+                if phase.heat.rises(work) {
+                    hot::order(Arc::downgrade(&self.parts), phase.index);
+                }
+                Ok(None)
+            }
+            Tier::Llvm => self.parts.optimise(phase.index).map(|()| phase.optimised.get()),
+        }
+    }
+}
+
+/// A phase's code as what it is.
+fn function(address: *const u8) -> PhaseFunction {
+    // SAFETY: at this address lies the code of a function that was compiled with exactly this signature.
+    unsafe { std::mem::transmute::<*const u8, PhaseFunction>(address) }
+}
+
+impl Parts {
+    /// Compiles a phase with LLVM, where this machine has that.
+    pub fn optimise(&self, index: usize) -> Result<(), Error> {
+        if let Some(code) = hot::compile(&self.kernel, index)? {
+            let _ = self.phases[index].optimised.set(code);
+        }
+        Ok(())
     }
 
     /// The code in a slot, compiled if need be. Outside the slot's lock: a process that forks meanwhile must not inherit a
@@ -107,9 +164,10 @@ impl Executable for Compiled {
     fn code_bytes(&self) -> usize {
         let slots = |phase: &CompiledPhase| {
             let compiled = [&phase.quick, &phase.thorough].into_iter().filter_map(OnceLock::get);
-            compiled.map(Code::bytes).sum::<usize>().max(EXPECTED_CODE_BYTES)
+            let optimised = phase.optimised.get().map_or(0, hot::Code::bytes);
+            (compiled.map(Code::bytes).sum::<usize>() + optimised).max(EXPECTED_CODE_BYTES)
         };
-        self.phases.iter().map(slots).sum()
+        self.parts.phases.iter().map(slots).sum()
     }
 }
 
@@ -119,21 +177,24 @@ thread_local! {
 }
 
 /// Prepares a kernel. The work is done when a phase first runs.
-pub(crate) fn compile(kernel: &Kernel) -> Compiled {
+pub(crate) fn compile(kernel: &Kernel, tier: Tier) -> Compiled {
     let phases = kernel.phases.iter().enumerate().map(|(index, phase)| CompiledPhase {
         index,
         quick: OnceLock::new(),
         thorough: OnceLock::new(),
+        optimised: OnceLock::new(),
         runs: AtomicU32::new(0),
+        heat: hot::Heat::of(kernel, &phase.body),
         extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
         cost: Cost::of_item(kernel, phase),
     });
     let scratch = kernel.buffers.iter().filter(|b| b.role == Role::Scratch);
     let scratch = scratch.filter_map(|b| b.length.map(|length| (length, b.dtype.size()))).collect();
-    Compiled { phases: phases.collect(), scratch, kernel: kernel.clone() }
+    let parts = Parts { phases: phases.collect(), scratch, kernel: kernel.clone() };
+    Compiled { parts: Arc::new(parts), tier }
 }
 
-/// The kernel as Cranelift's code before it optimises, and as assembly.
+/// The kernel as Cranelift's code before it optimises, and as assembly; as LLVM's code after it has optimised, and as assembly.
 pub(crate) fn explain(kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
     let (mut clif, mut assembly) = (String::new(), String::new());
     for index in 0..kernel.phases.len() {
@@ -147,7 +208,9 @@ pub(crate) fn explain(kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Er
             Ok(())
         })?;
     }
-    Ok(vec![("clif", clif), ("asm", assembly)])
+    let mut stages = vec![("clif", clif), ("asm", assembly)];
+    stages.extend(hot::explain(kernel)?);
+    Ok(stages)
 }
 
 /// What Cranelift says of code that it cannot compile.

@@ -18,14 +18,14 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
         launch.ints.get(id.0 as usize).copied().ok_or_else(|| Error::Internal("too few integers in a launch".into()))
     };
     let mut scratch_bytes = 0u64;
-    for &(length, size) in &compiled.scratch {
+    for &(length, size) in &compiled.parts.scratch {
         let bytes = (int(length)?.max(0) as u64).saturating_mul(size as u64);
         scratch_bytes =
             scratch_bytes.saturating_add(bytes).saturating_add(SCRATCH_ALIGNMENT - 1) & !(SCRATCH_ALIGNMENT - 1);
     }
     let fault = AtomicBool::new(false);
-    let share = launch.bytes / compiled.phases.len().max(1) as u64;
-    for phase in &compiled.phases {
+    let share = launch.bytes / compiled.parts.phases.len().max(1) as u64;
+    for phase in &compiled.parts.phases {
         let mut items = 1u64;
         for &extent in &phase.extents {
             items = items.saturating_mul(int(extent)?.max(0) as u64);

@@ -1,4 +1,4 @@
-//! Kernels to machine code through Cranelift, the threads that run it, and the matrix product.
+//! Kernels to machine code through Cranelift, and LLVM where they run for long, the threads that run it, and the matrix product.
 //!
 //! The only crate that knows Cranelift. It knows neither graphs nor plans: kernels and pointers come in, filled memory goes
 //! out. Which instructions compute an element may differ from the interpreters; its bits may not.
@@ -8,6 +8,7 @@ mod code;
 mod compile;
 mod cost;
 mod emit;
+mod hot;
 mod isa;
 mod launch;
 mod native;
@@ -18,3 +19,5 @@ mod threads;
 mod vector;
 
 pub use backend::CpuBackend;
+pub use compile::Tier;
+pub use hot::finish;

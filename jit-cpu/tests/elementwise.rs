@@ -14,7 +14,7 @@ use fusewire_lowering::{
     kernel::{Affine, Coefficient, Kernel, LoopKind, Range, Role},
     math::expands,
 };
-use support::{Random, agree, edges, symbol};
+use support::{Random, agree, edges, llvm_every, symbol};
 
 const KINDS: [LoopKind; 5] = [
     LoopKind::Serial,
@@ -174,6 +174,7 @@ fn every_op_on_every_dtype_agrees_with_the_interpreter() {
 
 #[test]
 fn ops_take_operands_that_are_the_same_in_every_lane() {
+    llvm_every(37);
     for (op, dtype) in kernel_ops() {
         let dtypes = operand_dtypes(op, dtype);
         let result = op.result_dtype(&dtypes).expect("the op has these operands");
@@ -225,6 +226,7 @@ fn every_conversion_agrees_with_the_interpreter() {
 
 #[test]
 fn every_walk_through_memory_agrees_with_the_interpreter() {
+    llvm_every(37);
     let walks = [
         Walk::Forward,
         Walk::Backward,

@@ -257,9 +257,11 @@ fn explain_shows_the_code_and_equal_kernels_explain_equally() {
     let backend = CpuBackend::new(Some(1));
     let first = backend.explain(&busy()).expect("it compiles");
     let names: Vec<&str> = first.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["clif", "asm"]);
+    assert_eq!(names, ["clif", "asm", "llvm", "llvm-asm"]);
     assert!(first[0].1.contains("function %phase0") && first[0].1.contains("f64x2"));
     assert!(!first[1].1.is_empty());
+    assert!(first[2].1.contains("define void @phase") && first[2].1.contains("<8 x double>"));
+    assert!(first[3].1.contains("vsqrtpd"));
     assert_eq!(backend.explain(&busy()).expect("it compiles"), first);
 }
 

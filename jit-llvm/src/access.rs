@@ -57,7 +57,8 @@ impl<'c> Instructions<'c> {
         self.loaded(dtype, value)
     }
 
-    /// Loads a vector of lanes from a pointer on, of a mask's lanes only; what the others have is 0.
+    /// Loads a vector of lanes from a pointer on, of a mask's lanes only, among them the first; the others have 0 or one of
+    /// their elements.
     pub fn load_lanes(
         &self,
         dtype: DType,
@@ -106,11 +107,20 @@ impl<'c> Instructions<'c> {
         self.shuffle(low, Some(high), (0..lanes).map(place))
     }
 
-    /// Loads an element a lane from anywhere, of a mask's lanes only.
+    /// Loads an element a lane from anywhere, of a mask's lanes only, among them the first.
     pub fn gather(&self, dtype: DType, pointers: VectorValue<'c>, mask: Option<VectorValue<'c>>) -> Emitted<Value<'c>> {
         let lanes = pointers.get_type().get_size();
         let kind = vector_type(self.memory_type(dtype), lanes);
-        let mask = mask.unwrap_or_else(|| self.all_lanes(lanes));
+        let (pointers, mask) = match mask {
+            // No machine gathers narrow elements: lane by lane, and a branch for each would take longer than to load the first
+            // lane's element for those that are not there.
+            Some(mask) if dtype.size() < 4 => {
+                let first = self.shuffle(pointers, None, std::iter::repeat_n(0, lanes as usize))?;
+                (self.select(mask.into(), pointers.into(), first.into())?.into_vector_value(), self.all_lanes(lanes))
+            }
+            Some(mask) => (pointers, mask),
+            None => (pointers, self.all_lanes(lanes)),
+        };
         let function = self.intrinsic_function("masked.gather", &[kind.into(), pointers.get_type().into()]);
         let operands = [pointers.into(), mask.into(), kind.const_zero().into()];
         let call = self.builder.build_call(function, &metadata(&operands), "")?;

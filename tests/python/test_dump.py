@@ -31,6 +31,7 @@ def test_stages_passes_and_formats():
     assert xp.debug.dump(softmax(), stage="captured").startswith("graph @f")
     assert "region 0" in xp.debug.dump(softmax(), stage="regions")
     assert "function" in xp.debug.dump(softmax(), stage="clif")
+    assert "define void @phase" in xp.debug.dump(softmax(), stage="llvm")
     assert "graph @f" in xp.debug.dump(softmax(), after="eliminate-dead")
     assert xp.debug.dump(softmax(), stage="regions", format="dot").startswith("digraph")
     ElementTree.fromstring(xp.debug.dump(softmax(), stage="regions", format="svg"))

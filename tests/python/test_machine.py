@@ -153,6 +153,20 @@ def test_fork_then_compute_in_the_child():
     assert result.returncode == 0, result.stderr
 
 
+def test_the_process_ends_while_something_is_compiled():
+    for _ in range(3):
+        result = run("""
+            import fusewire as xp
+            x = xp.linspace(0.0, 1.0, 3_000_000)
+            for i in range(8):
+                y = x
+                for _ in range(i + 1):
+                    y = xp.sin(y) * xp.exp(y)
+                float(xp.sum(y))
+        """)
+        assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_a_pool_of_processes():
     result = run("""
         import multiprocessing

@@ -1,7 +1,8 @@
-//! The engine as the tests run it: the CPU back end, registered once a process.
+//! The engine as the tests run it: the CPU back end, registered once a process. With `FUSEWIRE_TEST_TIER=llvm` in the environment
+//! all code is LLVM's, which otherwise only phases get that run for long.
 
 use fusewire_ir::lazy::Device;
-use fusewire_jit_cpu::CpuBackend;
+use fusewire_jit_cpu::{CpuBackend, Tier};
 use fusewire_runtime::registry;
 use std::sync::{Arc, Once};
 
@@ -9,6 +10,8 @@ use std::sync::{Arc, Once};
 pub fn start() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        registry::register(Device::Cpu, Arc::new(CpuBackend::new(None)));
+        let llvm = std::env::var("FUSEWIRE_TEST_TIER").is_ok_and(|tier| tier == "llvm");
+        let backend = CpuBackend::new(None).with_tier(if llvm { Tier::Llvm } else { Tier::Rising });
+        registry::register(Device::Cpu, Arc::new(backend));
     });
 }

@@ -1,5 +1,6 @@
 """How many threads kernels run on. Results do not depend on it, not in a single bit."""
 
+import atexit
 import os
 
 from fusewire._fusewire import engine
@@ -29,3 +30,5 @@ def _from_environment() -> None:
 
 
 _from_environment()
+# A compilation in the background must not meet the end of the process.
+atexit.register(engine.finish)

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 use fusewire_ir::{dtype::DType, scalar::Scalar, shape::SymId};
-use fusewire_jit_cpu::CpuBackend;
+use fusewire_jit_cpu::{CpuBackend, Tier};
 use fusewire_lowering::{
     builder::KernelBuilder,
     interp::{self, TypedBuffer},
@@ -12,6 +12,7 @@ use fusewire_lowering::{
     text, verify,
 };
 use fusewire_runtime::backend::{Backend, Launch};
+use std::cell::Cell;
 
 const GUARD: usize = 64;
 const GUARD_BYTE: u8 = 0xA5;
@@ -53,6 +54,17 @@ impl Memory {
     }
 }
 
+thread_local! {
+    /// Of how many kernels one is compiled by LLVM too, which takes ten times as long as Cranelift.
+    static LLVM_EVERY: Cell<u32> = const { Cell::new(1) };
+    static KERNELS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// For tests of thousands of kernels: this test's thread lets LLVM compile one of so many.
+pub fn llvm_every(kernels: u32) {
+    LLVM_EVERY.set(kernels);
+}
+
 /// Which NaN it is may differ.
 fn same(a: Scalar, b: Scalar) -> bool {
     a == b || (a.dtype().is_float() && a.as_f64().is_nan() && b.as_f64().is_nan())
@@ -70,8 +82,13 @@ pub fn agree(kernel: &Kernel, inputs: &[TypedBuffer], symbols: &[i64], params: &
     let strides: Vec<&[i64]> = start.iter().map(|b| b.strides.as_slice()).collect();
     let ints = evaluate_ints(&kernel.ints, symbols, |b, axis| strides[b.0 as usize][axis as usize]);
     let params: Vec<u64> = params.iter().map(|p| p.bits()).collect();
-    for (threads, bytes) in [(1, 0), (3, 1 << 40)] {
-        let backend = CpuBackend::new(Some(threads));
+    let mut runs = vec![(1, 0, Tier::Cranelift), (3, 1 << 40, Tier::Cranelift)];
+    KERNELS.set(KERNELS.get() + 1);
+    if KERNELS.get() % LLVM_EVERY.get() == 0 {
+        runs.push((1, 0, Tier::Llvm));
+    }
+    for (threads, bytes, tier) in runs {
+        let backend = CpuBackend::new(Some(threads)).with_tier(tier);
         let executable = match backend.compile(kernel) {
             Ok(executable) => executable,
             Err(error) => panic!("{error}\n{}", text::print(kernel)),
@@ -96,7 +113,7 @@ pub fn agree(kernel: &Kernel, inputs: &[TypedBuffer], symbols: &[i64], params: &
             for (i, (&g, &w)) in got.iter().zip(&want.scalars()).enumerate() {
                 assert!(
                     same(g, w),
-                    "b{index}[{i}] is {g:?}, the interpreter has {w:?}, {threads} threads\n{}",
+                    "b{index}[{i}] is {g:?}, the interpreter has {w:?}, {threads} threads, {tier:?}\n{}",
                     text::print(kernel)
                 );
             }

@@ -12,6 +12,9 @@ use std::{
 /// taken for what is used.
 const RESERVED: usize = 32 << 20;
 
+/// Bytes that there must be before LLVM is asked for anything: several times what compiling the largest phases takes.
+const ROOM: usize = 256 << 20;
+
 /// Bytes of a page.
 const PAGE: usize = 4096;
 
@@ -65,14 +68,24 @@ struct Filling {
 }
 
 impl Memory {
-    /// Addresses without memory.
+    /// Addresses for a module.
     pub fn reserve() -> Result<Memory, String> {
+        Memory::addresses(RESERVED)
+    }
+
+    /// Is there room for compiling? LLVM ends the process when it finds no memory.
+    pub fn has_room() -> bool {
+        Memory::addresses(ROOM).is_ok()
+    }
+
+    /// So many addresses without memory.
+    fn addresses(length: usize) -> Result<Memory, String> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping wherever the system likes.
-        let start = unsafe { libc::mmap(null_mut(), RESERVED, libc::PROT_NONE, flags, -1, 0) };
+        let start = unsafe { libc::mmap(null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
         let start = if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast::<u8>()) };
         let start = start.ok_or_else(|| "the system has no addresses for code".to_owned())?;
-        let range = Range { start, length: RESERVED };
+        let range = Range { start, length };
         Ok(Memory(Rc::new(RefCell::new(Filling { range, used: 0 }))))
     }
 

@@ -62,11 +62,19 @@ impl Machine {
         self.features.split(',').any(|known| known.strip_prefix('+') == Some(feature))
     }
 
+    /// Bytes of its vectors.
+    pub fn vector_bytes(&self) -> u32 {
+        let wide = ["avx512f", "avx512bw", "avx512dq", "avx512vl"].iter().all(|feature| self.has(feature));
+        if wide { 64 } else { 32 }
+    }
+
     /// Says that a function is for this machine, and that nothing unwinds through it.
     pub fn mark<'c>(&self, context: &'c Context, function: FunctionValue<'c>) {
         let add = |attribute| function.add_attribute(AttributeLoc::Function, attribute);
         add(context.create_string_attribute("target-cpu", &self.cpu));
         add(context.create_string_attribute("target-features", &self.features));
+        // Frames may be larger than a guard page: the stacks of cascading sums lie there.
+        add(context.create_string_attribute("probe-stack", "inline-asm"));
         let unwinds = inkwell::attributes::Attribute::get_named_enum_kind_id("nounwind");
         add(context.create_enum_attribute(unwinds, 0));
     }
@@ -96,7 +104,7 @@ impl Machine {
             .create_mcjit_execution_engine_with_memory_manager(
                 memory.clone(),
                 OptimizationLevel::Default,
-                CodeModel::JITDefault,
+                CodeModel::Small,
                 false,
                 false,
             )
@@ -120,8 +128,8 @@ impl Machine {
                 &self.cpu,
                 &self.features,
                 OptimizationLevel::Default,
-                RelocMode::Static,
-                CodeModel::JITDefault,
+                RelocMode::PIC,
+                CodeModel::Small,
             )
             .ok_or_else(|| format!("LLVM has no target for {} on {}", self.cpu, self.triple))
     }

@@ -1,0 +1,263 @@
+//! Serial loops, vector loops with what fills no vector behind them, and when loops look whether to stop.
+
+use super::{
+    emit::{Emitter, There},
+    folds::Folded,
+};
+use crate::instructions::Emitted;
+use fusewire_ir::{dtype::DType, ops::ScalarOp};
+use fusewire_lowering::kernel::{Inst, Loop, Range, Stmt};
+use inkwell::{
+    IntPredicate,
+    values::{BasicValue, IntValue},
+};
+
+impl<'c> Emitter<'_, 'c> {
+    /// Returns from the function when it is to stop. Stands in every loop whose length is not bounded when compiling.
+    pub fn poll(&mut self, range: Range) -> Emitted<()> {
+        match range {
+            Range::Tile { .. } => Ok(()),
+            Range::Full(_) => {
+                let to = self.to;
+                let (stopped, next) = (self.stopped.unwrap_or_else(|| to.block("stopped")), to.block("on"));
+                self.stopped = Some(stopped);
+                let stop = to.load(DType::U8, self.stop)?;
+                Self::volatile(&stop);
+                let stop = to.cast(stop, DType::U8, DType::Bool)?;
+                to.branch(stop, stopped, next)?;
+                to.switch_to(next);
+                Ok(())
+            }
+        }
+    }
+
+    /// The first iteration and the one behind the last.
+    fn bounds(&self, range: Range) -> Emitted<(IntValue<'c>, IntValue<'c>)> {
+        let to = self.to;
+        match range {
+            Range::Full(extent) => Ok((to.index(0), self.int(extent))),
+            Range::Tile { extent, tile, size } => {
+                let size = to.index(size.into());
+                let begin = to.builder.build_int_mul(self.var(tile), size, "")?;
+                let full = to.builder.build_int_add(begin, size, "")?;
+                let extreme = |op, x: IntValue<'c>, y: IntValue<'c>| to.op(op, DType::I64, &[x.into(), y.into()]);
+                let end = extreme(ScalarOp::Minimum, full, self.int(extent))?.into_int_value();
+                // A block behind the extent is empty, not negative.
+                Ok((begin, extreme(ScalarOp::Maximum, end, begin)?.into_int_value()))
+            }
+        }
+    }
+
+    /// A loop whose iterations come one after another, each in all lanes of a vector loop around it.
+    pub fn serial_loop(&mut self, inner: &Loop) -> Emitted<()> {
+        let (begin, end) = self.bounds(inner.range)?;
+        let folded = self.fold_loop(inner, begin, end, 1)?;
+        let results = self.finish(inner, folded)?;
+        for (reduction, result) in inner.reductions.iter().zip(results) {
+            self.values[reduction.result.0 as usize] = Some(result);
+        }
+        Ok(())
+    }
+
+    /// As many full vectors as there are, then a part of one.
+    pub fn vector_loop(&mut self, inner: &Loop, lanes: u32) -> Emitted<()> {
+        let to = self.to;
+        let free = inner.reductions.is_empty();
+        let lanes = if free { self.free_lanes(inner, lanes) } else { lanes };
+        let (begin, end) = self.bounds(inner.range)?;
+        self.lanes = lanes;
+        self.vector_var = Some(inner.var);
+        if free && self.can_escape(inner) {
+            self.escaping_loop(inner, begin, end)?;
+        } else {
+            let count = to.builder.build_int_sub(end, begin, "")?;
+            let full = to.builder.build_and(count, to.index(-i64::from(lanes)), "")?;
+            let tail = to.builder.build_int_add(begin, full, "")?;
+            let folded = self.fold_loop(inner, begin, tail, i64::from(lanes))?;
+            let folded = self.tail(inner, folded, tail, end)?;
+            let results = self.finish(inner, folded)?;
+            for (reduction, result) in inner.reductions.iter().zip(results) {
+                let dtype = self.dtype(reduction.value);
+                self.values[reduction.result.0 as usize] = Some(self.fold_lanes(reduction.op, dtype, result)?);
+            }
+        }
+        self.lanes = 1;
+        self.vector_var = None;
+        Ok(())
+    }
+
+    /// How many lanes a loop gets that may have any number: vectors of the machine, two of each value where values are few.
+    fn free_lanes(&self, inner: &Loop, lanes: u32) -> u32 {
+        let mut weight = Weight::default();
+        weight.block(self, &inner.body);
+        let vectors = if weight.values <= 12 { 2 } else { 1 };
+        (vectors * self.machine.vector_bytes() / weight.widest.max(1) as u32).clamp(2, 128).max(lanes.min(16))
+    }
+
+    /// One more iteration, of the lanes that are there, when there are any.
+    fn tail(
+        &mut self,
+        inner: &Loop,
+        folded: Folded<'c>,
+        begin: IntValue<'c>,
+        end: IntValue<'c>,
+    ) -> Emitted<Folded<'c>> {
+        let to = self.to;
+        let before = to.here();
+        let (rest, join) = (to.block("rest"), to.block("joined"));
+        let any = to.builder.build_int_compare(IntPredicate::SLT, begin, end, "")?;
+        to.branch(any.into(), rest, join)?;
+        to.switch_to(rest);
+        let count = to.builder.build_int_sub(end, begin, "")?;
+        self.there = Some(self.first_lanes(count)?);
+        self.iteration(inner, begin)?;
+        let mut more = Vec::new();
+        for (reduction, &accumulator) in inner.reductions.iter().zip(&folded.accumulators) {
+            let value = self.value(reduction.value);
+            let next = self.op(reduction.op, self.dtype(reduction.value), &[accumulator, value])?;
+            let mask = self.mask().expect("set above");
+            more.push(to.select(mask.into(), next, accumulator)?);
+        }
+        self.there = None;
+        let from = to.here();
+        to.jump(join)?;
+        to.switch_to(join);
+        let pairs = folded.accumulators.iter().zip(more);
+        let joined = pairs.map(|(&less, more)| Ok(to.phi(&[(less, before), (more, from)])?.as_basic_value()));
+        let accumulators = joined.collect::<Emitted<Vec<_>>>()?;
+        Ok(Folded { accumulators, ..folded })
+    }
+
+    /// The first so many lanes.
+    fn first_lanes(&self, count: IntValue<'c>) -> Emitted<There<'c>> {
+        let to = self.to;
+        // In 32 bits, which is half the vectors.
+        let short = to.context.i32_type();
+        let numbers: Vec<_> = (0..self.lanes).map(|lane| short.const_int(lane.into(), false)).collect();
+        let numbers = inkwell::types::VectorType::const_vector(&numbers);
+        let limit = to.index(i64::from(self.lanes));
+        let few = to.op(ScalarOp::Minimum, DType::I64, &[count.into(), limit.into()])?;
+        let few_short = to.cast(few, DType::I64, DType::U32)?;
+        let mask = to.compare(IntPredicate::ULT, numbers.into(), few_short)?.into_vector_value();
+        Ok(There { mask, count: few.into_int_value() })
+    }
+
+    /// The body for one iteration (of the first lane).
+    pub fn iteration(&mut self, inner: &Loop, iteration: IntValue<'c>) -> Emitted<()> {
+        self.enter(inner, iteration);
+        self.block(&inner.body)?;
+        self.leave(inner);
+        Ok(())
+    }
+
+    /// Before the body: the variable is known.
+    pub fn enter(&mut self, inner: &Loop, iteration: IntValue<'c>) {
+        self.vars[inner.var.0 as usize] = Some((iteration, self.depth));
+        self.depth += 1;
+    }
+
+    /// Behind the body: the variable is not known any more.
+    pub fn leave(&mut self, inner: &Loop) {
+        self.depth -= 1;
+        self.vars[inner.var.0 as usize] = None;
+    }
+
+    /// May the lanes of this loop be given up when an argument is huge? Nothing may be stored before that is known.
+    fn can_escape(&self, inner: &Loop) -> bool {
+        let mut stored = false;
+        let mut huge = false;
+        for statement in &inner.body {
+            match statement {
+                Stmt::Let(id) => match self.kernel.values[id.0 as usize].inst {
+                    Inst::Op(ScalarOp::HugeTrigRemainder | ScalarOp::HugeTrigQuadrant, _) if stored => return false,
+                    Inst::Op(ScalarOp::HugeTrigRemainder | ScalarOp::HugeTrigQuadrant, _) => huge = true,
+                    _ => {}
+                },
+                Stmt::Store { .. } => stored = true,
+                Stmt::Loop(_) => return false,
+            }
+        }
+        huge && inner.scans.is_empty()
+    }
+
+    /// The iterations in vectors, and those given up or at the end in vectors of which only a part may be there.
+    fn escaping_loop(&mut self, inner: &Loop, begin: IntValue<'c>, end: IntValue<'c>) -> Emitted<()> {
+        let to = self.to;
+        let lanes = to.index(i64::from(self.lanes));
+        let [done, some, group, given_up, part, exit] =
+            ["done", "some", "group", "given_up", "part", "exit"].map(|name| to.block(name));
+        let before = to.here();
+        to.jump(done)?;
+
+        // Everything before `reached` is computed; what comes next?
+        to.switch_to(done);
+        let reached = to.phi(&[(begin.into(), before)])?;
+        let at = reached.as_basic_value().into_int_value();
+        let left = to.builder.build_int_sub(end, at, "")?;
+        let whole = to.builder.build_int_compare(IntPredicate::SGE, left, lanes, "")?;
+        to.branch(whole.into(), group, some)?;
+        to.switch_to(some);
+        let any = to.builder.build_int_compare(IntPredicate::SGT, left, to.index(0), "")?;
+        to.branch(any.into(), part, exit)?;
+
+        to.switch_to(group);
+        let first = to.phi(&[(at.into(), done)])?;
+        let at_group = first.as_basic_value().into_int_value();
+        self.poll(inner.range)?;
+        self.escape = Some((given_up, Vec::new()));
+        self.iteration(inner, at_group)?;
+        self.escape = None;
+        let next = to.builder.build_int_nsw_add(at_group, lanes, "")?;
+        let behind = to.builder.build_int_nsw_add(next, lanes, "")?;
+        let more = to.builder.build_int_compare(IntPredicate::SLE, behind, end, "")?;
+        let last = to.here();
+        to.branch(more.into(), group, done)?;
+        first.add_incoming(&[(&next, last)]);
+        reached.add_incoming(&[(&next, last)]);
+
+        to.switch_to(given_up);
+        to.jump(part)?;
+
+        to.switch_to(part);
+        let at_part = to.phi(&[(at.into(), some), (at_group.into(), given_up)])?.as_basic_value().into_int_value();
+        let count = to.phi(&[(left.into(), some), (lanes.into(), given_up)])?.as_basic_value().into_int_value();
+        self.there = Some(self.first_lanes(count)?);
+        self.iteration(inner, at_part)?;
+        self.there = None;
+        let next = to.builder.build_int_nsw_add(at_part, count, "")?;
+        let last = to.here();
+        to.jump(done)?;
+        reached.add_incoming(&[(&next as &dyn BasicValue<'c>, last)]);
+        to.switch_to(exit);
+        Ok(())
+    }
+}
+
+/// How much a body keeps in registers.
+#[derive(Default)]
+pub(super) struct Weight {
+    /// Values that are computed.
+    pub values: usize,
+    /// Bytes of the widest element.
+    pub widest: usize,
+}
+
+impl Weight {
+    pub fn block(&mut self, e: &Emitter<'_, '_>, statements: &[Stmt]) {
+        for statement in statements {
+            match statement {
+                Stmt::Let(id) => {
+                    let value = &e.kernel.values[id.0 as usize];
+                    if !matches!(value.inst, Inst::Const(_) | Inst::Param(_)) {
+                        self.values += 1;
+                        if value.dtype != DType::Bool {
+                            self.widest = self.widest.max(value.dtype.size());
+                        }
+                    }
+                }
+                Stmt::Store { .. } => {}
+                Stmt::Loop(inner) => self.block(e, &inner.body),
+            }
+        }
+    }
+}

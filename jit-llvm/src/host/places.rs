@@ -1,0 +1,177 @@
+//! Where a kernel's elements are. Addresses are summed from the outermost loop's variable to the innermost's, so that LLVM finds
+//! each part outside the loops that do not change it.
+
+use super::emit::Emitter;
+use crate::{
+    access::Step,
+    instructions::{Emitted, Value},
+};
+use fusewire_ir::{dtype::DType, ops::ScalarOp};
+use fusewire_lowering::kernel::{Affine, BufferId, Coefficient, ValueId, VarId};
+use inkwell::values::{IntValue, PointerValue};
+use smallvec::SmallVec;
+
+impl<'c> Emitter<'_, 'c> {
+    /// The index itself.
+    pub fn index(&mut self, at: &Affine) -> Emitted<Value<'c>> {
+        let to = self.to;
+        let mut total = at.offset.map(|offset| self.int(offset));
+        for (var, coefficient) in self.terms_by_depth(at) {
+            let term = self.times(self.var(var), coefficient)?;
+            total = Some(match total {
+                Some(total) => to.builder.build_int_add(total, term, "")?,
+                None => term,
+            });
+        }
+        let first = total.unwrap_or_else(|| to.index(0)).into();
+        match self.lane_distances(at)? {
+            Some(distances) => to.op(ScalarOp::Add, DType::I64, &[first, distances]),
+            None => Ok(first),
+        }
+    }
+
+    /// Elements from the first lane to each, when they are not all 0.
+    fn lane_distances(&self, at: &Affine) -> Emitted<Option<Value<'c>>> {
+        let step = match self.step(at) {
+            None => return Ok(None),
+            Some(Step::Const(step)) => self.to.index(step),
+            Some(Step::Run(step)) => step,
+        };
+        let numbers = self.to.lane_numbers(self.lanes);
+        self.to.op(ScalarOp::Multiply, DType::I64, &[numbers, step.into()]).map(Some)
+    }
+
+    /// An element, or one a lane.
+    pub fn load(&mut self, buffer: BufferId, at: &Affine) -> Emitted<Value<'c>> {
+        let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
+        let address = self.address(buffer, at)?;
+        match self.step(at) {
+            None => self.to.load(dtype, address),
+            Some(Step::Run(step)) => self.load_strided(dtype, address, step),
+            Some(step) => self.to.load_lanes(dtype, address, step, self.lanes, self.mask()),
+        }
+    }
+
+    /// Elements whose distance is known when the kernel runs. Most often they are neighbours all the same, as in a part of
+    /// a larger array's rows, or few elements apart, as a picture's colours; that is asked each time, which costs next to nothing.
+    fn load_strided(&mut self, dtype: DType, address: PointerValue<'c>, step: IntValue<'c>) -> Emitted<Value<'c>> {
+        let to = self.to;
+        let known = if self.there.is_none() { 1..=4 } else { 1..=1 };
+        let (far, join) = (to.block("far"), to.block("loaded"));
+        let cases: Vec<_> = known.map(|known| (known, to.block("near"))).collect();
+        let places: Vec<_> = cases.iter().map(|&(known, block)| (to.index(known), block)).collect();
+        to.builder.build_switch(step, far, &places)?;
+        let mut loaded = Vec::new();
+        for (known, block) in cases {
+            to.switch_to(block);
+            let value = to.load_lanes(dtype, address, Step::Const(known), self.lanes, self.mask())?;
+            loaded.push((value, to.here()));
+            to.jump(join)?;
+        }
+        to.switch_to(far);
+        let apart = to.load_lanes(dtype, address, Step::Run(step), self.lanes, self.mask())?;
+        loaded.push((apart, to.here()));
+        to.jump(join)?;
+        to.switch_to(join);
+        Ok(to.phi(&loaded)?.as_basic_value())
+    }
+
+    /// Writes an element, or one a lane.
+    pub fn store(&mut self, buffer: BufferId, at: &Affine, value: ValueId) -> Emitted<()> {
+        let to = self.to;
+        let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
+        let value = self.value(value);
+        let address = self.address(buffer, at)?;
+        match (self.step(at), value) {
+            // The iteration that comes last is the one whose value stays.
+            (None, Value::VectorValue(vector)) => {
+                let last = match self.there {
+                    None => to.index(i64::from(self.lanes) - 1),
+                    Some(there) => to.builder.build_int_sub(there.count, to.index(1), "")?,
+                };
+                let element = to.builder.build_extract_element(vector, last, "")?;
+                to.store(dtype, address, element)
+            }
+            (None, element) => to.store(dtype, address, element),
+            (Some(step), value) => {
+                let vector = to.splat(value, self.lanes)?.into_vector_value();
+                to.store_lanes(dtype, address, step, vector, self.mask())
+            }
+        }
+    }
+
+    /// How the index moves from one lane to the next; `None`: not at all.
+    fn step(&self, at: &Affine) -> Option<Step<'c>> {
+        let var = self.vector_var.filter(|_| self.lanes > 1)?;
+        match at.terms.iter().find(|(v, _)| *v == var)?.1 {
+            Coefficient::Const(0) => None,
+            Coefficient::Const(step) => Some(Step::Const(step)),
+            Coefficient::Int(step) => Some(Step::Run(self.int(step))),
+        }
+    }
+
+    /// An element at computed positions, or one a lane.
+    pub fn gather(
+        &mut self,
+        buffer: BufferId,
+        at: &Affine,
+        positions: &[ValueId],
+        strides: &[Coefficient],
+    ) -> Emitted<Value<'c>> {
+        let to = self.to;
+        let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
+        let mut address = self.address(buffer, at)?;
+        let mut distances = self.lane_distances(at)?;
+        for (&position, &stride) in positions.iter().zip(strides) {
+            let stride = match stride {
+                Coefficient::Const(stride) => to.index(stride),
+                Coefficient::Int(stride) => self.int(stride),
+            };
+            let distance = to.op(ScalarOp::Multiply, DType::I64, &[self.value(position), stride.into()])?;
+            match (distance, distances) {
+                (Value::VectorValue(_), Some(others)) => {
+                    distances = Some(to.op(ScalarOp::Add, DType::I64, &[others, distance])?);
+                }
+                (Value::VectorValue(_), None) => distances = Some(distance),
+                (same, _) => address = to.element(dtype, address, same.into_int_value())?,
+            }
+        }
+        match distances {
+            None => to.load(dtype, address),
+            Some(distances) => {
+                let pointers = to.elements(dtype, address, distances.into_vector_value())?;
+                to.gather(dtype, pointers, self.mask())
+            }
+        }
+    }
+
+    /// Where the element (of the first lane) lies.
+    fn address(&mut self, buffer: BufferId, at: &Affine) -> Emitted<PointerValue<'c>> {
+        let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
+        let mut address = self.buffer(buffer.0);
+        if let Some(offset) = at.offset {
+            address = self.to.element(dtype, address, self.int(offset))?;
+        }
+        for (var, coefficient) in self.terms_by_depth(at) {
+            let index = self.times(self.var(var), coefficient)?;
+            address = self.to.element(dtype, address, index)?;
+        }
+        Ok(address)
+    }
+
+    fn times(&self, var: IntValue<'c>, coefficient: Coefficient) -> Emitted<IntValue<'c>> {
+        match coefficient {
+            Coefficient::Const(1) => Ok(var),
+            Coefficient::Const(factor) => self.to.builder.build_int_mul(var, self.to.index(factor), ""),
+            Coefficient::Int(factor) => self.to.builder.build_int_mul(var, self.int(factor), ""),
+        }
+    }
+
+    /// The terms from the outermost loop's variable to the innermost's.
+    fn terms_by_depth(&self, at: &Affine) -> SmallVec<[(VarId, Coefficient); 4]> {
+        let mut terms = at.terms.clone();
+        terms.retain(|(_, coefficient)| *coefficient != Coefficient::Const(0));
+        terms.sort_by_key(|&(var, _)| self.vars[var.0 as usize].map_or(u32::MAX, |(_, depth)| depth));
+        terms
+    }
+}
