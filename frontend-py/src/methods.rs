@@ -501,7 +501,9 @@ impl<'py> Reduction<'_, 'py> {
         plain: impl FnOnce(&Arc<Lazy>, &Axis, Option<DType>) -> Recorded<Arc<Lazy>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = array.py();
-        if others.iter().all(|(_, value)| value.is_none()) {
+        // The standard has variances of real numbers only.
+        let known = self.correction.is_none() || !array.get().node().dtype.is_complex();
+        if known && others.iter().all(|(_, value)| value.is_none()) {
             let axis = self.axis.map(|axis| axis.extract::<IntegersArgument>()).transpose()?;
             let dtype = self.dtype.map(|dtype| dtype.extract::<DTypeArgument>()).transpose()?;
             let result = plain(&array.get().node(), &axes(axis), dtype.map(|dtype| dtype.0));

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fusewire as xp
-from support import DTYPES, same
+from support import DTYPES, close, same
 
 COMPLEX = ["complex64", "complex128"]
 EVERY = [*DTYPES, *COMPLEX]
@@ -505,3 +505,15 @@ def test_computed_positions_and_assignment(dtype):
         target[1] += 1j
         target *= 2
     same(x, b)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_variances_as_methods_and_numpys(dtype):
+    rng = np.random.default_rng(11)
+    a = (rng.standard_normal((4, 6)) + 1j * rng.standard_normal((4, 6))).astype(dtype)
+    x = xp.asarray(a)
+    for call in (
+        lambda x: x.var(), lambda x: x.std(0), lambda x: np.var(x, axis=1, ddof=1), lambda x: np.std(x),
+        lambda x: x.var(1, where=abs(x) < 1.5), lambda x: np.nanvar(x, axis=0),
+    ):  # fmt: skip
+        close(call(x), call(a))

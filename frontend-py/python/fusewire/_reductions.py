@@ -108,7 +108,7 @@ def _var(x: Array, axis: _Axes, correction: float, keepdims: bool, where: Any, m
 
 @rounded_once
 def _std(x: Array, axis: _Axes, correction: float, keepdims: bool, where: Any, mean: Any) -> Array:
-    if where is None and mean is None:
+    if where is None and mean is None and x.dtype.kind != "c":
         return xp.std(x, axis=axis, correction=correction, keepdims=keepdims)
     return xp.sqrt(_var(x, axis, correction, keepdims, where, mean))
 
