@@ -96,6 +96,13 @@ impl<'a, W: Word> Ranked<'a, W> {
     }
 
     fn sort_words(&self, words: &mut [u64]) {
+        // Order, or the opposite, is common, and where there is none that shows soon.
+        if words.is_sorted() {
+            return;
+        }
+        if words.is_sorted_by(|a, b| a > b) {
+            return words.reverse();
+        }
         u64::sort_keys(words, &Order::new(DType::U64, false), self.shared, self.stop);
     }
 
@@ -137,8 +144,6 @@ impl<'a, W: Word> Ranked<'a, W> {
             let position = self.position(*word);
             *word = (self.rank(position) & others) << self.bits | position as u64;
         }
-        if !run.is_sorted() {
-            self.sort_words(run);
-        }
+        self.sort_words(run);
     }
 }

@@ -191,4 +191,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn halves_have_their_own_infinities() {
+        for (dtype, infinity) in [(DType::F16, 0x7c00u16), (DType::BF16, 0x7f80)] {
+            for descending in [false, true] {
+                let order = Order::<u16>::new(dtype, descending);
+                assert!(order.numbers().contains(&order.key(infinity)));
+                assert!(!order.numbers().contains(&order.key(infinity + 1)));
+                assert!(order.rank(infinity | 1 << 15) < order.rank(infinity + 1));
+            }
+        }
+    }
 }

@@ -92,8 +92,12 @@ impl<W: Word> Order<W> {
             if a < b { (a, b) } else { (b, a) }
         };
         let is_float = dtype.kind() == Kind::Float;
-        let infinity =
-            W::narrowed(if dtype == DType::F32 { f32::INFINITY.to_bits().into() } else { f64::INFINITY.to_bits() });
+        let infinity = W::narrowed(match dtype {
+            DType::F16 => 0x7c00,
+            DType::BF16 => 0x7f80,
+            DType::F32 => f32::INFINITY.to_bits().into(),
+            _ => f64::INFINITY.to_bits(),
+        });
         Order {
             keys,
             elements,
