@@ -91,7 +91,7 @@ impl Array {
 
     /// The element type, a `numpy.dtype`.
     #[getter]
-    fn dtype<'py>(&self, py: Python<'py>) -> Bound<'py, PyArrayDescr> {
+    fn dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArrayDescr>> {
         to_python(py, self.node().dtype)
     }
 
@@ -182,7 +182,7 @@ impl Array {
         let array = to_numpy(slf)?.into_any();
         if let Some(dtype) = dtype {
             let wanted = PyArrayDescr::new(py, dtype)?;
-            if !wanted.is(to_python(py, slf.get().node().dtype)) {
+            if !wanted.is(to_python(py, slf.get().node().dtype)?) {
                 if copy == Some(false) {
                     return Err(PyValueError::new_err(format!(
                         "copy=False, but a copy is needed to make {} of {}",

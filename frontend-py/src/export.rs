@@ -42,6 +42,7 @@ pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntyped
     // The handle, this function and what NumPy arrays hold on to.
     let alone = is_exclusive(node, 3);
     let writable = !buffer.storage.read_only() && (borrowed || alone);
+    let dtype = to_python(py, node.dtype)?;
     let owner = Bound::new(py, Memory { _node: exported })?;
     let flags = if writable { NPY_ARRAY_WRITEABLE } else { 0 };
     // SAFETY: the thread is attached. `PyArray_NewFromDescr` takes over the descriptor's reference, copies extents and
@@ -51,7 +52,7 @@ pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntyped
         let result = PY_ARRAY_API.PyArray_NewFromDescr(
             py,
             get_type_object(py, NpyTypes::PyArray_Type),
-            to_python(py, node.dtype).into_dtype_ptr(),
+            dtype.into_dtype_ptr(),
             extents.len() as i32,
             extents.as_mut_ptr(),
             strides.as_mut_ptr(),

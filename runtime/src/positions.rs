@@ -37,7 +37,7 @@ pub fn first_outside(indices: &Lazy, extent: usize) -> Option<i64> {
             DType::U32 => outside::<u32>(start, count, step, extent),
             DType::U16 => outside::<u16>(start, count, step, extent),
             DType::U8 | DType::Bool => outside::<u8>(start, count, step, extent),
-            DType::F32 | DType::F64 | DType::C64 | DType::C128 => None,
+            DType::F16 | DType::BF16 | DType::F32 | DType::F64 | DType::C64 | DType::C128 => None,
         };
         found.is_none()
     });
@@ -69,10 +69,10 @@ pub fn nonzero(mask: &Lazy, backend: &dyn Backend) -> Result<Vec<Arc<Lazy>>, Err
     let counts: Vec<AtomicUsize> = (0..pieces.count).map(|_| AtomicUsize::new(0)).collect();
     let elements = mask.shape.iter().product::<usize>() as u64;
     backend.spread(pieces.count as u64, elements, &|begin, end| {
-        for piece in begin as usize..end as usize {
+        for (piece, counted) in (begin as usize..).zip(&counts[begin as usize..end as usize]) {
             let mut count = 0;
             pieces.rows(piece, &mut |_, row| count += row.count());
-            counts[piece].store(count, Relaxed);
+            counted.store(count, Relaxed);
         }
     });
     let mut total = 0;
@@ -132,7 +132,7 @@ unsafe impl Sync for Pieces<'_> {}
 impl<'a> Pieces<'a> {
     fn new(shape: &'a [usize], strides: &'a [isize], start: *const u8) -> Pieces<'a> {
         let length = shape.last().copied().unwrap_or(1);
-        let all: usize = if length == 0 { 0 } else { shape.iter().product::<usize>() / length };
+        let all: usize = shape.iter().rev().skip(1).product();
         let (in_a_row, rows) = (length.div_ceil(PIECE).max(1), (PIECE / length.max(1)).max(1));
         Pieces { shape, strides, start, count: all.div_ceil(rows) * in_a_row, in_a_row, rows }
     }

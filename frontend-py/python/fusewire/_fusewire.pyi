@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, SupportsIndex, TypeAlias, final, overload
 import numpy as np
 import numpy.typing as npt
 
-from fusewire._methods import Flags
+from fusewire._methods import Flags, Flat
 from fusewire._results import UniqueAllResult, UniqueCountsResult, UniqueInverseResult
 
 _Bool: TypeAlias = builtins.bool
@@ -151,6 +151,7 @@ __all__ = [
     'expm1',
     'eye',
     'flip',
+    'float16',
     'float32',
     'float64',
     'floor',
@@ -259,6 +260,7 @@ uint8: type[np.uint8]
 uint16: type[np.uint16]
 uint32: type[np.uint32]
 uint64: type[np.uint64]
+float16: type[np.float16]
 float32: type[np.float32]
 float64: type[np.float64]
 complex64: type[np.complex64]
@@ -403,6 +405,11 @@ class Array:
     @property
     def flags(self) -> Flags:
         """How the elements lie in memory: attributes ``c_contiguous``, ``f_contiguous``, ``writeable`` ..."""
+    @property
+    def flat(self) -> Flat:
+        """The elements one after another, to iterate over and to assign to: ``x.flat[::2] = 0``, ``x.flat = 1``."""
+    @flat.setter
+    def flat(self, value: _Operand, /) -> None: ...
     def flatten(self, order: Literal["C", "F", "A", "K"] = "C") -> Array:
         """All elements in one axis, in memory of their own; `order` as for `ravel`."""
     @property
@@ -573,7 +580,9 @@ def clip(x: _Operand, /, min: _Operand | None = None, max: _Operand | None = Non
 @overload
 def compute(array: Array, /) -> Array: ...
 @overload
-def compute(*arrays: Array) -> tuple[Array, ...]: ...
+def compute() -> tuple[()]: ...
+@overload
+def compute(array: Array, other: Array, /, *arrays: Array) -> tuple[Array, ...]: ...
 
 def concat(arrays: Array | Sequence[_Operand], /, *, axis: int | None = 0) -> Array:
     """Arrays one after another along an axis that they have; `axis=None` flattens them first."""

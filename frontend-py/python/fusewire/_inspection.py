@@ -52,7 +52,13 @@ class finfo(_Limits):  # noqa: N801 (the standard's name)
     dtype: np.dtype[Any]
 
     def __init__(self, type: Any, /) -> None:
-        self._info = np.finfo(_dtype_of(type))
+        dtype = _dtype_of(type)
+        if dtype.name == "bfloat16":
+            import ml_dtypes
+
+            self._info = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+        else:
+            self._info = np.finfo(dtype)
 
 
 class iinfo(_Limits):  # noqa: N801 (the standard's name)
@@ -74,12 +80,22 @@ def _dtype_of(type: Any) -> np.dtype[Any]:
     return np.dtype(type.dtype if isinstance(type, Array | np.ndarray | np.generic) else type)
 
 
+def kind(dtype: np.dtype[Any]) -> str:
+    """NumPy's letter for the kind of a dtype; that of floats for bfloat16 too, which NumPy takes for no number."""
+    return "f" if dtype.name == "bfloat16" else dtype.kind
+
+
 def isdtype(dtype: Any, kind: Any) -> bool:
     """Return whether a dtype is of a kind: a dtype, a name such as ``"real floating"``, or a tuple of these.
 
     Raises ValueError or TypeError for unknown kinds.
     """
-    return bool(np.isdtype(np.dtype(dtype), kind))
+    dtype = np.dtype(dtype)
+    if dtype.name != "bfloat16":
+        return bool(np.isdtype(dtype, kind))
+    # NumPy does not take it for a number.
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return any(bool(np.isdtype(np.float16, k)) if isinstance(k, str) else dtype == k for k in kinds)
 
 
 class __array_namespace_info__:  # noqa: N801 (the standard's name)

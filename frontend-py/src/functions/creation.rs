@@ -64,7 +64,7 @@ pub fn asarray<'py>(
         if holds_arrays(obj, MOST_DIMENSIONS) {
             stacked(obj, dtype, MOST_DIMENSIONS)?
         } else {
-            let descriptor = dtype.map(|d| dtype::to_python(py, d));
+            let descriptor = dtype.map(|d| dtype::to_python(py, d)).transpose()?;
             from_numpy(&through_numpy(obj, descriptor.as_ref())?, dtype, Copy::IfNeeded)?
         }
     } else {

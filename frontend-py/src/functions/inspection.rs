@@ -56,7 +56,7 @@ pub fn result_type<'py>(arrays_and_dtypes: &Bound<'py, PyTuple>) -> PyResult<Bou
         }
     }
     let dtype = promoted(dtypes, scalars).ok_or_else(|| PyValueError::new_err("result_type: nothing to promote"))?;
-    Ok(to_python(py, dtype))
+    to_python(py, dtype)
 }
 
 /// Does promotion lead from one dtype (or an array's) to another?
