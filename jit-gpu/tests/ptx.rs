@@ -109,8 +109,7 @@ fn spilled(line: &str) -> u32 {
 }
 
 /// Neighbours only.
-const CHAIN: &str =
-    "graph @f(%a0: f32[m], %a1: f32[m]) -> f32[m] {\n  %0 = add %a0, %a1 : f32[m]\n  return %0\n}\n";
+const CHAIN: &str = "graph @f(%a0: f32[m], %a1: f32[m]) -> f32[m] {\n  %0 = add %a0, %a1 : f32[m]\n  return %0\n}\n";
 
 /// The instructions that matter are what comes of the operations that ask for them.
 #[test]
