@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.requirements
 
-.PHONY: help demo test test-rust test-python lint build stubs conformance exhaustive figures bench tools clean
+.PHONY: help demo test test-rust test-python test-simt lint build stubs conformance exhaustive figures bench tools clean
 
 help:  ## What there is to make.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -27,6 +27,9 @@ test-rust: tools
 
 test-python: build
 	$(BIN)/pytest
+
+test-simt: build  ## The Python tests with the emulator of a GPU as the default device. Takes long.
+	FUSEWIRE_SIMT=1 FUSEWIRE_DEVICE=simt $(BIN)/pytest
 
 lint: build  ## Formatting, clippy, ruff, types.
 	cargo fmt --all --check

@@ -3,6 +3,7 @@
 //! Operators are in `operators.rs`, indexing and iteration in `indexing.rs`, NumPy-style methods in `methods.rs`.
 
 use crate::{
+    device::{self, DeviceArgument},
     dtype::to_python,
     evaluate::{evaluate, recorded},
     export::{buffer_protocol, element, to_numpy, to_python_number},
@@ -47,8 +48,9 @@ pub struct Array {
 pub struct Exported(pub Arc<Lazy>);
 
 impl Array {
-    /// A handle on a node.
+    /// A handle on a node; on the default device if it is on none yet.
     pub fn new(node: Arc<Lazy>) -> Array {
+        let node = if node.device.is_some() { node } else { node.placed(device::default_device()) };
         Array { node: Variable::new(node), assignments: AtomicU32::new(0), exported: Mutex::new(sync::Weak::new()) }
     }
 
@@ -79,23 +81,6 @@ impl Array {
     }
 }
 
-/// The name of a device, as NumPy writes it.
-pub fn device_name(device: Device) -> &'static str {
-    match device {
-        Device::Cpu => "cpu",
-    }
-}
-
-/// Checks a `device=` argument; there is one device.
-pub fn check_device(device: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    match device {
-        Some(device) if !device.eq("cpu").unwrap_or(false) => {
-            Err(PyValueError::new_err(format!("unknown device {}; there is: cpu", device.repr()?)))
-        }
-        _ => Ok(()),
-    }
-}
-
 #[pymethods]
 impl Array {
     /// NumPy lets such a class handle mixed operations.
@@ -106,7 +91,7 @@ impl Array {
 
     /// The element type, a `numpy.dtype`.
     #[getter]
-    fn dtype<'py>(&self, py: Python<'py>) -> Bound<'py, PyArrayDescr> {
+    fn dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArrayDescr>> {
         to_python(py, self.node().dtype)
     }
 
@@ -140,11 +125,12 @@ impl Array {
         self.size().saturating_mul(self.node().dtype.size())
     }
 
-    /// Where the array lives: `"cpu"`.
+    /// Where the array lives: `"cpu"`, `"cuda:0"` ...
     #[getter]
     fn device<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        match self.node().device {
+        match device::of(&self.node()) {
             Device::Cpu => intern!(py, "cpu").clone(),
+            other => PyString::new(py, &other.to_string()),
         }
     }
 
@@ -171,18 +157,19 @@ impl Array {
         Ok(slf.clone())
     }
 
-    /// The array on another device; there is one, so the array itself.
+    /// The array on another device: computed, and copied there. The array itself where it is there already.
+    ///
+    /// Raises ValueError for a device that is not there, MemoryError when memory runs out.
     #[pyo3(signature = (device, /, *, stream=None))]
     fn to_device<'py>(
         slf: &Bound<'py, Self>,
-        device: &Bound<'py, PyAny>,
+        device: DeviceArgument,
         stream: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
-        check_device(Some(device))?;
         if stream.is_some() {
-            return Err(PyValueError::new_err("the cpu has no streams"));
+            return Err(PyValueError::new_err("to_device takes no streams; it returns when the copy is complete"));
         }
-        Ok(slf.clone())
+        device::moved_array(slf, device.0)
     }
 
     #[pyo3(signature = (dtype=None, copy=None))]
@@ -195,7 +182,7 @@ impl Array {
         let array = to_numpy(slf)?.into_any();
         if let Some(dtype) = dtype {
             let wanted = PyArrayDescr::new(py, dtype)?;
-            if !wanted.is(to_python(py, slf.get().node().dtype)) {
+            if !wanted.is(to_python(py, slf.get().node().dtype)?) {
                 if copy == Some(false) {
                     return Err(PyValueError::new_err(format!(
                         "copy=False, but a copy is needed to make {} of {}",
@@ -243,10 +230,13 @@ impl Array {
         array.call_method(intern!(py, "__dlpack__"), (), Some(&options))
     }
 
-    /// `(kDLCPU, 0)`.
+    /// DLPack's number of the kind of device, and the device's own: `(1, 0)` for the cpu.
     fn __dlpack_device__(&self) -> (i32, i32) {
-        match self.node().device {
+        match device::of(&self.node()) {
             Device::Cpu => (1, 0),
+            Device::Cuda(number) => (2, number.into()),
+            // Nobody else has such a device: the standard's number for extensions.
+            Device::Simt => (12, 0),
         }
     }
 

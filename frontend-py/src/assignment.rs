@@ -5,7 +5,7 @@
 use crate::{
     array::Array,
     convert::{argument, operand},
-    errors,
+    device, errors,
     evaluate::{evaluate, recorded},
     keys::{Index, Items, basic_mask, first_outside},
 };
@@ -156,7 +156,7 @@ impl Array {
         let (part, value) = build::assigned_part(&node, items, value).map_err(errors::recording)?;
         if self.write(py, &node, &value)? {
             if let Some(buffer) = node.buffer() {
-                write_part(&node, &part.region(&buffer.strides), &value);
+                write_part(&node, &part.region(&buffer.strides), &value).map_err(errors::computing)?;
             }
             return Ok(());
         }
@@ -181,7 +181,7 @@ impl Array {
         if is_exclusive(&node, 2) {
             return write_elements(&node, &at, &value).map_err(errors::computing);
         }
-        let backend = registry::backend(node.device).map_err(errors::computing)?;
+        let backend = registry::backend(device::of(&node)).map_err(errors::computing)?;
         let copy = copied(&node, &**backend).map_err(errors::computing)?;
         write_elements(&copy, &at, &value).map_err(errors::computing)?;
         self.assign(copy);

@@ -2,9 +2,16 @@
 
 use crate::{
     array::Array,
+    device, errors,
+    export::element,
     import::{Copy, from_numpy, through_numpy},
 };
-use fusewire_ir::{build::Operand, lazy::Lazy, promote::Weak, shape::Shape};
+use fusewire_ir::{
+    build::{self, Operand},
+    lazy::Lazy,
+    promote::Weak,
+    shape::Shape,
+};
 use numpy::{
     PyUntypedArray,
     npyffi::{NpyTypes, PY_ARRAY_API, get_type_object},
@@ -28,7 +35,8 @@ pub fn operand(object: &Bound<'_, PyAny>) -> PyResult<Option<Operand>> {
         return Ok(Some(Operand::Scalar(number)));
     }
     if let Ok(array) = object.cast::<PyUntypedArray>() {
-        return from_numpy(array, None, Copy::IfNeeded).map(|node| Some(Operand::Array(node)));
+        let node = from_numpy(array, None, Copy::IfNeeded)?;
+        return at_default(object.py(), node).map(|node| Some(Operand::Array(node)));
     }
     if is_numpy_scalar(object) {
         return numpy_scalar(object).map(|node| Some(Operand::Array(node)));
@@ -96,12 +104,20 @@ fn numpy_scalar(object: &Bound<'_, PyAny>) -> PyResult<Arc<Lazy>> {
     let array = unsafe {
         Bound::from_owned_ptr_or_err(py, PY_ARRAY_API.PyArray_FromScalar(py, object.as_ptr(), ptr::null_mut()))?
     };
-    from_numpy(array.cast::<PyUntypedArray>()?, None, Copy::IfNeeded)
+    let node = from_numpy(array.cast::<PyUntypedArray>()?, None, Copy::IfNeeded)?;
+    // A number is at home on every device.
+    let value = element(py, &node, "a NumPy scalar")?;
+    build::full(Shape::new(), value, node.dtype).map_err(errors::recording)
 }
 
 /// A nested list of numbers and arrays.
 fn nested(object: &Bound<'_, PyAny>) -> PyResult<Arc<Lazy>> {
-    from_numpy(&through_numpy(object, None)?, None, Copy::IfNeeded)
+    at_default(object.py(), from_numpy(&through_numpy(object, None)?, None, Copy::IfNeeded)?)
+}
+
+/// What came from the host's memory, where new arrays go.
+fn at_default(py: Python<'_>, node: Arc<Lazy>) -> PyResult<Arc<Lazy>> {
+    device::moved(py, node, device::default_device())
 }
 
 /// A function's argument where an array or a number is meant.

@@ -9,6 +9,7 @@ use fusewire_ir::{
     promote::Weak,
 };
 use fusewire_jit_cpu::CpuBackend;
+use fusewire_jit_gpu::simt::SimtBackend;
 use fusewire_runtime::{counters, evaluate::evaluate, pool, registry};
 use pyo3::{exceptions::PyValueError, prelude::*};
 use std::sync::{Arc, OnceLock};
@@ -19,9 +20,12 @@ fn cpu() -> &'static Arc<CpuBackend> {
     CPU.get_or_init(|| Arc::new(CpuBackend::default()))
 }
 
-/// Registers the back ends.
+/// Registers the back ends. The emulator of a GPU is a device when the environment says `FUSEWIRE_SIMT=1`.
 pub fn start() {
     registry::register(Device::Cpu, cpu().clone());
+    if std::env::var_os("FUSEWIRE_SIMT").is_some_and(|value| value == "1") {
+        registry::register(Device::Simt, Arc::new(SimtBackend::default()));
+    }
 }
 
 /// Waits for what is being compiled and begins nothing more: for the end of the process.

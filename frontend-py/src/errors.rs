@@ -5,7 +5,8 @@ use fusewire_runtime::error::Error;
 use pyo3::{
     PyErr, Python,
     exceptions::{
-        PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
+        PyIndexError, PyKeyboardInterrupt, PyMemoryError, PyNotImplementedError, PyOverflowError, PyRuntimeError,
+        PyTypeError, PyValueError,
     },
     prelude::*,
 };
@@ -29,7 +30,8 @@ pub fn computing(error: Error) -> PyErr {
         Error::Interrupted => PyKeyboardInterrupt::new_err(()),
         Error::OutOfBounds(_) => PyIndexError::new_err(error.to_string()),
         Error::LinearAlgebra(message) => of_class("fusewire.linalg", "LinAlgError", message),
-        Error::Internal(_) => PyRuntimeError::new_err(error.to_string()),
+        Error::Unsupported(message) => PyNotImplementedError::new_err(message),
+        Error::Device(_) | Error::Internal(_) => PyRuntimeError::new_err(error.to_string()),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use crate::{
     array::{Array, Exported},
+    device,
     dtype::to_python,
     evaluate::computed,
     import::NumpyMemory,
 };
 use fusewire_ir::{
     dtype::{DType, Kind},
-    lazy::Lazy,
+    lazy::{Device, Lazy},
     promote::Weak,
     scalar::Scalar,
 };
@@ -21,7 +22,7 @@ use pyo3::{exceptions::PyTypeError, ffi, prelude::*, types::PyComplex};
 use smallvec::SmallVec;
 use std::{ptr, sync::Arc};
 
-/// The array as a NumPy array that shares its memory, computed first where it is not.
+/// The array as a NumPy array that shares its memory, computed first where it is not; of what another device has, a copy.
 ///
 /// It can be written to if the memory came from a writable NumPy array, or if nobody but `array` can see it: a value that a
 /// recorded call still waits for must not change under it.
@@ -29,6 +30,10 @@ pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntyped
     let py = array.py();
     let node = &array.get().node();
     let buffer = computed(py, node)?;
+    if buffer.storage.device() != Device::Cpu {
+        let here = Array::new(device::moved(py, node.clone(), Device::Cpu)?);
+        return to_numpy(&Bound::new(py, here)?);
+    }
     let size = node.dtype.size();
     let mut extents: SmallVec<[npy_intp; 4]> = node.shape.iter().map(|&d| d as npy_intp).collect();
     let mut strides: SmallVec<[npy_intp; 4]> = buffer.strides.iter().map(|&s| s * size as npy_intp).collect();
@@ -37,6 +42,7 @@ pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntyped
     // The handle, this function and what NumPy arrays hold on to.
     let alone = is_exclusive(node, 3);
     let writable = !buffer.storage.read_only() && (borrowed || alone);
+    let dtype = to_python(py, node.dtype)?;
     let owner = Bound::new(py, Memory { _node: exported })?;
     let flags = if writable { NPY_ARRAY_WRITEABLE } else { 0 };
     // SAFETY: the thread is attached. `PyArray_NewFromDescr` takes over the descriptor's reference, copies extents and
@@ -46,7 +52,7 @@ pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntyped
         let result = PY_ARRAY_API.PyArray_NewFromDescr(
             py,
             get_type_object(py, NpyTypes::PyArray_Type),
-            to_python(py, node.dtype).into_dtype_ptr(),
+            dtype.into_dtype_ptr(),
             extents.len() as i32,
             extents.as_mut_ptr(),
             strides.as_mut_ptr(),
@@ -76,6 +82,8 @@ pub fn element(py: Python<'_>, node: &Arc<Lazy>, what: &str) -> PyResult<Weak> {
             fusewire_ir::build::tuple(&node.shape)
         )));
     }
+    computed(py, node)?;
+    let node = &device::moved(py, node.clone(), Device::Cpu)?;
     let pointer = computed(py, node)?.pointer().cast_const();
     if !node.dtype.is_complex() {
         return Ok(number(read(node.dtype, pointer)));

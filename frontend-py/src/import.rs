@@ -102,7 +102,7 @@ pub fn from_numpy(array: &Bound<'_, PyUntypedArray>, dtype: Option<DType>, copy:
     let options = PyDict::new(py);
     options.set_item(intern!(py, "order"), intern!(py, "C"))?;
     options.set_item(intern!(py, "subok"), false)?;
-    let copied = array.call_method(intern!(py, "astype"), (to_python(py, target),), Some(&options))?;
+    let copied = array.call_method(intern!(py, "astype"), (to_python(py, target)?,), Some(&options))?;
     shared(copied.cast::<PyUntypedArray>()?, target)
         .ok_or_else(|| PyValueError::new_err("NumPy made an array whose memory cannot be shared"))
 }

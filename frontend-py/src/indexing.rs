@@ -104,7 +104,7 @@ fn sub_array(node: &Lazy, buffer: &Buffer, positions: &[usize]) -> Arc<Lazy> {
         offset: buffer.offset.wrapping_add_signed(distance),
         strides: buffer.strides[positions.len()..].into(),
     };
-    Lazy::computed(part, node.dtype, node.shape[positions.len()..].into(), node.device)
+    Lazy::computed(part, node.dtype, node.shape[positions.len()..].into(), buffer.storage.device())
 }
 
 /// One element of an array that is computed already: scalar loops need no plan each. `None` for all other indices.

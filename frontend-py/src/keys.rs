@@ -4,6 +4,7 @@
 use crate::{
     array::Array,
     convert::{array, try_index, type_name},
+    device,
     evaluate::evaluate,
 };
 use fusewire_ir::{
@@ -76,7 +77,7 @@ pub fn first_outside(indices: &Arc<Lazy>, extent: usize) -> Option<i64> {
 pub fn nonzero(py: Python<'_>, x: &Arc<Lazy>) -> PyResult<Vec<Arc<Lazy>>> {
     let mask = build::cast(x, DType::Bool).map_err(crate::errors::recording)?;
     evaluate(py, slice::from_ref(&mask))?;
-    let backend = registry::backend(mask.device).map_err(crate::errors::computing)?;
+    let backend = registry::backend(device::of(&mask)).map_err(crate::errors::computing)?;
     positions::nonzero(&mask, &**backend).map_err(crate::errors::computing)
 }
 

@@ -6,6 +6,7 @@
 mod array;
 mod assignment;
 mod convert;
+mod device;
 mod diagnostics;
 mod dtype;
 mod dump;
@@ -63,6 +64,7 @@ mod _fusewire {
     mod engine {
         #[pymodule_export]
         use crate::{
+            device::{devices, get_default_device, known_device, set_default_device},
             diagnostics::{
                 counter_snapshot, finish, get_num_threads, memory_figures, rehearse, reset_counters, reset_peak,
                 set_memory_limit, set_num_threads, trim_memory,

@@ -1,8 +1,9 @@
 //! Methods of `Array` that NumPy's arrays have and libraries reach for. Axes may be given by position, as NumPy allows.
 
 use crate::{
-    array::{Array, check_device},
+    array::Array,
     convert::{IntegersArgument, python_number},
+    device::{self, DeviceArgument, moved_array},
     dtype::DTypeArgument,
     evaluate::recorded,
     export::to_numpy,
@@ -39,7 +40,8 @@ pub fn copied(array: &Bound<'_, Array>) -> PyResult<Array> {
         return Ok(Array::new(Arc::clone(&node)));
     }
     let copy = to_numpy(array)?.call_method0(intern!(array.py(), "copy"))?;
-    from_numpy(copy.cast::<PyUntypedArray>()?, None, Copy::IfNeeded).map(Array::new)
+    let copy = from_numpy(copy.cast::<PyUntypedArray>()?, None, Copy::IfNeeded)?;
+    device::moved(array.py(), copy, device::of(&node)).map(Array::new)
 }
 
 /// NumPy's calls take `f(2, 3)` and `f((2, 3))` alike.
@@ -59,9 +61,9 @@ impl Array {
         slf: &Bound<'py, Self>,
         dtype: DTypeArgument,
         copy: bool,
-        device: Option<&Bound<'py, PyAny>>,
+        device: Option<DeviceArgument>,
     ) -> PyResult<Bound<'py, Self>> {
-        check_device(device)?;
+        let slf = &device.map_or_else(|| Ok(slf.clone()), |device| moved_array(slf, device.0))?;
         let node = &slf.get().node();
         if !copy && node.dtype == dtype.0 {
             return Ok(slf.clone());

@@ -1,10 +1,9 @@
 //! How arrays print. `repr` never computes; `str` shows values, for it is asked for output, as `print` is.
 
-use crate::{array::Array, array::device_name, export::to_numpy};
+use crate::{array::Array, device, export::to_numpy};
 use fusewire_ir::{
     build,
     lazy::{Lazy, Reading},
-    node::{Op, View},
 };
 use pyo3::{intern, prelude::*, types::PyDict};
 
@@ -16,7 +15,7 @@ pub fn repr(array: &Bound<'_, Array>) -> PyResult<String> {
             "fusewire.Array(shape={}, dtype={}, device={}, op={}, not computed)",
             build::tuple(&node.shape),
             node.dtype.numpy_name(),
-            device_name(node.device),
+            device::of(node),
             op_name(node)
         ));
     }
@@ -50,21 +49,5 @@ fn op_name(node: &Lazy) -> &'static str {
     let Some(expression) = node.expression(&reading) else {
         return "input";
     };
-    match expression.op {
-        Op::Input(()) => "input",
-        Op::Const(_) | Op::Param(_) => "scalar",
-        Op::Iota { .. } => "arange",
-        Op::Map(op) => op.row().name,
-        Op::Cast => "astype",
-        Op::View(View::Reshape) => "reshape",
-        Op::View(View::Permute(_)) => "permute_dims",
-        Op::View(View::Expand) => "broadcast_to",
-        Op::View(View::Slice { .. }) => "slice",
-        Op::Reduce { op, .. } => op.row().name,
-        Op::Scan { op, .. } => op.row().name,
-        Op::Concat { .. } => "concat",
-        Op::Gather => "take",
-        Op::Dot => "matmul",
-        Op::Call(routine) => routine.public_name(),
-    }
+    expression.op.public_name()
 }

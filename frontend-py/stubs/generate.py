@@ -28,7 +28,7 @@ from typing import Any, Literal, Self, SupportsIndex, TypeAlias, final, overload
 import numpy as np
 import numpy.typing as npt
 
-from fusewire._methods import Flags
+from fusewire._methods import Flags, Flat
 from fusewire._results import UniqueAllResult, UniqueCountsResult, UniqueInverseResult
 
 _Bool: TypeAlias = builtins.bool
@@ -57,6 +57,14 @@ class _Engine:
     def set_memory_limit(size: int) -> None: ...
     @staticmethod
     def trim_memory() -> None: ...
+    @staticmethod
+    def devices() -> list[str]: ...
+    @staticmethod
+    def known_device(device: str | None = None, /) -> str: ...
+    @staticmethod
+    def get_default_device() -> str: ...
+    @staticmethod
+    def set_default_device(device: str, /) -> None: ...
     @staticmethod
     def get_num_threads() -> int: ...
     @staticmethod
@@ -164,7 +172,8 @@ RESULTS = {
     "nonzero": "tuple[Array, ...]", "put_along_axis": "None", "unique_all": "UniqueAllResult",
     "unique_counts": "UniqueCountsResult", "unique_inverse": "UniqueInverseResult",
     "broadcast_shapes": "tuple[int, ...]", "can_cast": "bool", "result_type": "np.dtype[Any]",
-    "Array.put": "None", "Array.partition": "None", "Array.flags": "Flags", "Array.strides": "tuple[int, ...]",
+    "Array.put": "None", "Array.partition": "None", "Array.flags": "Flags",
+    "Array.flat": "Flat", "Array.strides": "tuple[int, ...]",
     "Array.fill": "None", "Array.sort": "None", "Array.nonzero": "tuple[Array, ...]",
     "Array.item": "_Scalar", "Array.tolist": "Any", "Array.tobytes": "bytes", "Array.compute": "Self",
     "Array.to_device": "Self", "Array.dtype": "np.dtype[Any]", "Array.shape": "tuple[int, ...]", "Array.ndim": "int",
@@ -264,6 +273,8 @@ def array_class() -> Iterator[str]:
         if inspect.isdatadescriptor(member):
             yield f"    @property\n    def {name}(self) -> {RESULTS.get('Array.' + name, 'Array')}:\n"
             yield f'        """{first_line(member)}"""\n'
+            if isinstance(member, property) and member.fset is not None:
+                yield f"    @{name}.setter\n    def {name}(self, value: _Operand, /) -> None: ...\n"
         else:
             yield function(name, member, "    ", "Array." + name)
 
@@ -275,8 +286,9 @@ def function(name: str, member: Callable[..., Any], indent: str, path: str) -> s
     head = f"{indent}def {name}({parameters}) -> {result}:\n"
     if path == "compute":
         return (
-            f"@overload\ndef compute(array: Array, /) -> Array: ...\n"
-            f"@overload\ndef compute({parameters}) -> tuple[Array, ...]: ...\n"
+            "@overload\ndef compute(array: Array, /) -> Array: ...\n"
+            "@overload\ndef compute() -> tuple[()]: ...\n"
+            "@overload\ndef compute(array: Array, other: Array, /, *arrays: Array) -> tuple[Array, ...]: ...\n"
         )
     return f'{head}{indent}    """{first_line(member)}"""\n'
 

@@ -83,8 +83,12 @@ pub(crate) fn copysign(b: &mut B<'_>, a: &[V]) -> V {
 }
 
 pub(crate) fn nextafter(b: &mut B<'_>, a: &[V]) -> V {
-    let (x, towards) = (a[0], a[1]);
-    let bits = b.un(S::ToBits, x);
+    next_by(b, a[0], a[1], S::ToBits, S::FromBits)
+}
+
+/// As [`nextafter`], among the numbers that have bits by the one op, and are made of them by the other.
+pub(crate) fn next_by(b: &mut B<'_>, x: V, towards: V, to_bits: S, from_bits: S) -> V {
+    let bits = b.un(to_bits, x);
     let (zero, zero_bits, one_bits) = (b.lit(x, 0.0), b.int(bits, 0), b.int(bits, 1));
     // Away from zero the bits count up, towards zero down, for either sign.
     let up = b.bin(S::Greater, towards, x);
@@ -93,9 +97,9 @@ pub(crate) fn nextafter(b: &mut B<'_>, a: &[V]) -> V {
     let plus = b.add(bits, one_bits);
     let minus = b.sub(bits, one_bits);
     let stepped = b.select(away, plus, minus);
-    let stepped = b.un(S::FromBits, stepped);
+    let stepped = b.un(from_bits, stepped);
     // From either zero: the smallest subnormal with the sign of the other operand.
-    let smallest = b.un(S::FromBits, one_bits);
+    let smallest = b.un(from_bits, one_bits);
     let smallest = copysign(b, &[smallest, towards]);
     let at_zero = b.bin(S::Equal, x, zero);
     let moved = b.select(at_zero, smallest, stepped);

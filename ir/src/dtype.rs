@@ -4,9 +4,9 @@ use std::fmt;
 
 /// The type of one array element.
 ///
-/// The discriminants leave the places of float16 (9) and bfloat16 (10) open. Complex arrays are recorded, captured and held in
-/// memory; the first graph pass (`passes/split_complex.rs`) turns them into pairs of real ones, so no [`crate::scalar::Scalar`],
-/// rule, kernel or back end ever meets a complex dtype.
+/// Complex arrays are recorded, captured and held in memory; the first graph pass (`passes/split_complex.rs`) turns them into
+/// pairs of real ones, so no [`crate::scalar::Scalar`], rule, kernel or back end ever meets a complex dtype. The floats of 16 bits
+/// are computed in float32 by the second one (`passes/widen_halves.rs`), so kernels and back ends meet neither.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum DType {
@@ -28,6 +28,10 @@ pub enum DType {
     U32 = 7,
     /// Unsigned, 64 bits.
     U64 = 8,
+    /// IEEE binary16.
+    F16 = 9,
+    /// The upper half of an IEEE binary32.
+    BF16 = 10,
     /// IEEE binary32.
     F32 = 11,
     /// IEEE binary64.
@@ -54,20 +58,27 @@ pub enum Kind {
 }
 
 impl DType {
-    /// Every dtype, in the order of the standard.
-    pub const ALL: [DType; 13] = {
-        let mut all = [DType::C64; 13];
-        let mut at = 0;
-        while at < DType::REAL.len() {
-            all[at] = DType::REAL[at];
-            at += 1;
-        }
-        all[12] = DType::C128;
-        all
-    };
+    /// Every dtype.
+    pub const ALL: [DType; 15] = [
+        DType::Bool,
+        DType::I8,
+        DType::I16,
+        DType::I32,
+        DType::I64,
+        DType::U8,
+        DType::U16,
+        DType::U32,
+        DType::U64,
+        DType::F16,
+        DType::BF16,
+        DType::F32,
+        DType::F64,
+        DType::C64,
+        DType::C128,
+    ];
 
-    /// Those that are not complex: what there is after the first graph pass.
-    pub const REAL: [DType; 11] = [
+    /// Those that kernels have: all but the complex ones and the floats of 16 bits, of which the first graph passes leave none.
+    pub const IN_KERNELS: [DType; 11] = [
         DType::Bool,
         DType::I8,
         DType::I16,
@@ -87,7 +98,7 @@ impl DType {
             DType::Bool => Kind::Bool,
             DType::I8 | DType::I16 | DType::I32 | DType::I64 => Kind::Signed,
             DType::U8 | DType::U16 | DType::U32 | DType::U64 => Kind::Unsigned,
-            DType::F32 | DType::F64 => Kind::Float,
+            DType::F16 | DType::BF16 | DType::F32 | DType::F64 => Kind::Float,
             DType::C64 | DType::C128 => Kind::Complex,
         }
     }
@@ -96,7 +107,7 @@ impl DType {
     pub const fn size(self) -> usize {
         match self {
             DType::Bool | DType::I8 | DType::U8 => 1,
-            DType::I16 | DType::U16 => 2,
+            DType::I16 | DType::U16 | DType::F16 | DType::BF16 => 2,
             DType::I32 | DType::U32 | DType::F32 => 4,
             DType::I64 | DType::U64 | DType::F64 | DType::C64 => 8,
             DType::C128 => 16,
@@ -106,6 +117,11 @@ impl DType {
     /// Bits of one element in memory.
     pub const fn bits(self) -> u32 {
         self.size() as u32 * 8
+    }
+
+    /// A float of 16 bits, which is computed in float32?
+    pub const fn is_half(self) -> bool {
+        matches!(self, DType::F16 | DType::BF16)
     }
 
     /// Real floating point?
@@ -127,10 +143,10 @@ impl DType {
         }
     }
 
-    /// The complex dtype whose parts are of this float; complex dtypes are their own. Integers: complex128.
+    /// The complex dtype whose parts hold this float; complex dtypes are their own. Integers: complex128.
     pub const fn complex(self) -> DType {
         match self {
-            DType::F32 | DType::C64 => DType::C64,
+            DType::F16 | DType::BF16 | DType::F32 | DType::C64 => DType::C64,
             _ => DType::C128,
         }
     }
@@ -167,6 +183,8 @@ impl DType {
             DType::U16 => "uint16",
             DType::U32 => "uint32",
             DType::U64 => "uint64",
+            DType::F16 => "float16",
+            DType::BF16 => "bfloat16",
             DType::F32 => "float32",
             DType::F64 => "float64",
             DType::C64 => "complex64",
@@ -186,6 +204,8 @@ impl DType {
             DType::U16 => "u16",
             DType::U32 => "u32",
             DType::U64 => "u64",
+            DType::F16 => "f16",
+            DType::BF16 => "bf16",
             DType::F32 => "f32",
             DType::F64 => "f64",
             DType::C64 => "c64",

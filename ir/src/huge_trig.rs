@@ -9,7 +9,7 @@
 //! that at least 128 significant bits of the fraction are right.
 
 /// The first 1280 bits of 2/pi after the binary point, after one word of zeros for exponents below 2.
-const TWO_OVER_PI: [u64; 21] = [
+pub const TWO_OVER_PI: [u64; 21] = [
     0,
     0xa2f9_836e_4e44_1529,
     0xfc27_57d1_f534_ddc0,
@@ -34,7 +34,7 @@ const TWO_OVER_PI: [u64; 21] = [
 ];
 
 /// pi/2 in units of 2^-127, rounded down.
-const HALF_PI: u128 = 0xc90f_daa2_2168_c234_c4c6_628b_80dc_1cd1;
+pub const HALF_PI: u128 = 0xc90f_daa2_2168_c234_c4c6_628b_80dc_1cd1;
 
 /// See the op table's `huge-trig-remainder`, in float32.
 pub fn remainder_f32(x: f32) -> f32 {

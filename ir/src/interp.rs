@@ -11,7 +11,7 @@ use crate::{
     node::{Op, View},
     ops::ScalarOp,
     passes::split_complex,
-    reference::cast,
+    reference::{cast, evaluate as evaluate_op},
     scalar::Scalar,
     shape::{Dim, Int},
 };
@@ -34,6 +34,11 @@ impl Tensor {
         }
         ArrayD::from_shape_vec(shape, elements).map(|array| Tensor { dtype, array }).map_err(|e| e.to_string())
     }
+
+    /// The same bits, as elements of another dtype of that size.
+    pub fn seen_as(&self, dtype: DType) -> Tensor {
+        Tensor { dtype, array: self.array.mapv(|element| Scalar::from_bits(dtype, element.bits())) }
+    }
 }
 
 /// What a graph needs to be evaluated.
@@ -47,11 +52,27 @@ pub struct Binding {
     pub inputs: Vec<Tensor>,
 }
 
+impl Binding {
+    /// What the graph sees of it: behind the pass that widens floats of 16 bits, these are their bits.
+    pub fn of(&self, graph: &Graph) -> Binding {
+        let seen = |found: DType, wanted: DType| if found.is_half() && wanted == DType::U16 { wanted } else { found };
+        let input =
+            |(tensor, decl): (&Tensor, &crate::graph::InputDecl)| tensor.seen_as(seen(tensor.dtype, decl.dtype));
+        let param = |(value, &dtype): (&Scalar, &DType)| Scalar::from_bits(seen(value.dtype(), dtype), value.bits());
+        Binding {
+            symbols: self.symbols.clone(),
+            params: self.params.iter().zip(&graph.params).map(param).collect(),
+            inputs: self.inputs.iter().zip(&graph.inputs).map(input).collect(),
+        }
+    }
+}
+
 /// The graph's results, in order. Errs when the binding does not fit the graph: sizes, dtypes, slices out of bounds.
 pub fn evaluate(graph: &Graph, binding: &Binding) -> Result<Vec<Tensor>, String> {
     if binding.symbols.len() < graph.symbols as usize {
         return Err(format!("the graph has {} symbols, bound are {}", graph.symbols, binding.symbols.len()));
     }
+    let binding = &binding.of(graph);
     let split = split_complex::split(graph);
     let graph = &split;
     let mut values: Vec<Option<Elements>> = vec![None; graph.len()];
@@ -109,7 +130,7 @@ fn evaluate_node(node: &Node, shape: &[usize], operands: &[Elements], binding: &
             Ok(Elements::from_shape_simple_fn(shape_of(), || {
                 arguments.clear();
                 arguments.extend(elements.iter_mut().filter_map(|e| e.next().copied()));
-                (op.row().reference)(&arguments)
+                evaluate_op(*op, &arguments)
             }))
         }
         Op::Cast => Ok(operands[0].map(|&e| cast(e, node.dtype)).into_shared()),
@@ -227,7 +248,7 @@ fn evaluate_view(
     }
 }
 
-/// A fold under way: of float32 sums and products in float64, of the rest by the op's reference.
+/// A fold under way: of sums and products of narrower floats in float64, of the rest by the op's reference.
 #[derive(Clone, Copy)]
 struct Fold {
     op: ScalarOp,
@@ -237,7 +258,8 @@ struct Fold {
 
 impl Fold {
     fn new(op: ScalarOp, dtype: DType) -> Fold {
-        let widens = dtype == DType::F32 && matches!(op, ScalarOp::Add | ScalarOp::Multiply);
+        let narrow = matches!(dtype, DType::F16 | DType::BF16 | DType::F32);
+        let widens = narrow && matches!(op, ScalarOp::Add | ScalarOp::Multiply);
         let inside = if widens { DType::F64 } else { dtype };
         let unit = op.unit(inside).expect("what folds has a unit");
         Fold { op, dtype, accumulator: unit }
@@ -245,12 +267,12 @@ impl Fold {
 
     fn add(&mut self, element: Scalar) {
         let element = cast(element, self.accumulator.dtype());
-        self.accumulator = (self.op.row().reference)(&[self.accumulator, element]);
+        self.accumulator = evaluate_op(self.op, &[self.accumulator, element]);
     }
 
     fn add_product(&mut self, a: Scalar, b: Scalar) {
         let inside = self.accumulator.dtype();
-        self.add((ScalarOp::Multiply.row().reference)(&[cast(a, inside), cast(b, inside)]));
+        self.add(evaluate_op(ScalarOp::Multiply, &[cast(a, inside), cast(b, inside)]));
     }
 
     fn result(&self) -> Scalar {

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use std::{
     any::Any,
     cell::RefCell,
-    fmt::{self, Debug, Formatter},
+    fmt::{self, Debug, Display, Formatter},
     sync::{Arc, LazyLock, OnceLock},
 };
 
@@ -24,6 +24,32 @@ use std::{
 pub enum Device {
     /// The host's memory and processors.
     Cpu,
+    /// A GPU of NVIDIA's, by the driver's number.
+    Cuda(u8),
+    /// The emulator of a GPU, which finds mistakes of kernels.
+    Simt,
+}
+
+impl Device {
+    /// The device of a name, as [`Device`] prints; `cuda` alone is `cuda:0`.
+    pub fn parse(name: &str) -> Option<Device> {
+        match name {
+            "cpu" => Some(Device::Cpu),
+            "simt" => Some(Device::Simt),
+            "cuda" => Some(Device::Cuda(0)),
+            _ => name.strip_prefix("cuda:")?.parse().ok().map(Device::Cuda),
+        }
+    }
+}
+
+impl Display for Device {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Cpu => f.write_str("cpu"),
+            Device::Cuda(number) => write!(f, "cuda:{number}"),
+            Device::Simt => f.write_str("simt"),
+        }
+    }
 }
 
 /// The operands of a lazy node.
@@ -66,8 +92,9 @@ pub struct Lazy {
     pub dtype: DType,
     /// The extents.
     pub shape: Shape,
-    /// Where it lives.
-    pub device: Device,
+    /// Where it lives. None: nowhere yet, for all that it is made of are numbers and indices; what is computed of it and
+    /// of an array lives where the array does. What users hold has a device.
+    pub device: Option<Device>,
     /// Length of the longest chain of operands that were not computed when this node was recorded.
     pub depth: u32,
     /// Elements of the nodes that were not computed when this node was recorded, this one included (of reductions those that
@@ -82,7 +109,13 @@ pub struct Lazy {
 
 impl Lazy {
     /// A recorded node. `build.rs` has worked out dtype and shape.
-    pub fn recorded(op: Op<LazyForm>, inputs: Operands, dtype: DType, shape: Shape, device: Device) -> Arc<Lazy> {
+    pub fn recorded(
+        op: Op<LazyForm>,
+        inputs: Operands,
+        dtype: DType,
+        shape: Shape,
+        device: Option<Device>,
+    ) -> Arc<Lazy> {
         let elements = |shape: &[usize]| shape.iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
         let own = match (&op, inputs.first()) {
             (Op::Reduce { .. }, Some(operand)) => elements(&operand.shape),
@@ -108,12 +141,33 @@ impl Lazy {
         Arc::new(Lazy {
             dtype,
             shape,
-            device,
+            device: Some(device),
             depth: 0,
             work: 0,
             expression: TCell::new(None),
             slot: OnceLock::from(buffer),
         })
+    }
+
+    /// The same values on this device, if they are on none yet.
+    pub fn placed(mut self: Arc<Lazy>, device: Device) -> Arc<Lazy> {
+        if self.device.is_some() {
+            return self;
+        }
+        if let Some(alone) = Arc::get_mut(&mut self) {
+            alone.device = Some(device);
+            return self;
+        }
+        let reading = Reading::begin();
+        let (dtype, shape) = (self.dtype, self.shape.clone());
+        match (self.expression(&reading), self.buffer()) {
+            (Some(Expression { op, inputs }), _) => {
+                Lazy::recorded(op.clone(), inputs.clone(), dtype, shape, Some(device))
+            }
+            // Others compute with it too, and it was computed for them, where their arrays live.
+            (None, Some(buffer)) => Lazy::computed(buffer.clone(), dtype, shape, buffer.storage.device()),
+            (None, None) => unreachable!("a node is recorded or computed"),
+        }
     }
 
     /// The computed array, if there is one yet.
@@ -148,7 +202,8 @@ impl Drop for Lazy {
 impl Debug for Lazy {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let computed = self.buffer().is_some();
-        write!(f, "Lazy({} {:?} on {:?}, computed: {computed})", self.dtype, self.shape, self.device)
+        let place = self.device.map_or("any device".to_owned(), |device| device.to_string());
+        write!(f, "Lazy({} {:?} on {place}, computed: {computed})", self.dtype, self.shape)
     }
 }
 

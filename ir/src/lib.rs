@@ -11,6 +11,7 @@ pub mod emit;
 pub mod error;
 pub mod fusion;
 pub mod graph;
+pub mod half;
 pub mod huge_trig;
 pub mod infer;
 pub mod interp;

@@ -95,6 +95,29 @@ pub enum Op<F: Form> {
     Call(Routine),
 }
 
+impl<F: Form> Op<F> {
+    /// The name of the Python function that records it, or of one that users would recognise it by.
+    pub fn public_name(&self) -> &'static str {
+        match self {
+            Op::Input(_) => "input",
+            Op::Const(_) | Op::Param(_) => "scalar",
+            Op::Iota { .. } => "arange",
+            Op::Map(op) => op.row().name,
+            Op::Cast => "astype",
+            Op::View(View::Reshape) => "reshape",
+            Op::View(View::Permute(_)) => "permute_dims",
+            Op::View(View::Expand) => "broadcast_to",
+            Op::View(View::Slice { .. }) => "slice",
+            Op::Reduce { op, .. } => op.row().name,
+            Op::Scan { op, .. } => op.row().name,
+            Op::Concat { .. } => "concat",
+            Op::Gather => "take",
+            Op::Dot => "matmul",
+            Op::Call(routine) => routine.public_name(),
+        }
+    }
+}
+
 /// How a view arranges its operand. The result's extents are the node's shape.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum View<F: Form> {

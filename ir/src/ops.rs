@@ -29,6 +29,8 @@ pub enum Domain {
     Bitwise,
     /// Floats.
     Float,
+    /// float32 and float64.
+    WideFloat,
     /// The signed integers that are as wide as a float: int32 and int64.
     FloatBits,
 }
@@ -44,6 +46,7 @@ impl Domain {
             Domain::Integer => dtype.is_integer(),
             Domain::Bitwise => !dtype.is_float(),
             Domain::Float => dtype.is_float(),
+            Domain::WideFloat => dtype.is_float() && !dtype.is_half(),
             Domain::FloatBits => matches!(dtype, DType::I32 | DType::I64),
         }
     }
@@ -73,7 +76,7 @@ pub enum Class {
     Primitive,
     /// `body`, in terms of other ops.
     Composite(fn(&mut dyn emit::Emit, &[emit::V]) -> emit::V),
-    /// For floats, the expansion in `fusewire_lowering::math`; for integers, each back end.
+    /// For what is a float or becomes one, the expansion in `fusewire_lowering::math`; for integers, each back end.
     Maths,
     /// The pass that splits complex numbers, which leaves none.
     Parts,
@@ -151,6 +154,8 @@ pub struct OpRow {
     pub promotion: Promotion,
     /// The Python operator, without underscores: `add` for `__add__`.
     pub operator: Option<&'static str>,
+    /// Is a float result a number that the operands' format has, whatever format of float that is? (Then nothing rounds.)
+    pub exact: bool,
     /// The float inputs that random tests draw from, for each operand.
     pub samples: (f64, f64),
     /// Largest error against the correctly rounded result, in units in the last place. 0 is bit-exact.
@@ -207,6 +212,7 @@ impl OpRow {
             complex: None,
             promotion: Promotion::Common,
             operator: None,
+            exact: false,
             samples: (-100.0, 100.0),
             ulps: 0,
         }
@@ -230,27 +236,27 @@ op_table! {
     /// Quotient; integers truncate, and `x / 0` is 0 and `MIN / -1` is MIN. (The Python function converts integers to floats first.)
     Divide "divide" 2 Numeric Same Primitive, r::divide, promotion: Float, operator: Some("truediv"), complex: Some(Number(z::divide));
     /// Remainder of the truncated quotient (C's `fmod` and `%`); integer `x % 0` and `MIN % -1` are 0.
-    TruncatedRemainder "truncated-remainder" 2 Numeric Same Primitive, r::truncated_remainder, promotion: Internal;
+    TruncatedRemainder "truncated-remainder" 2 Numeric Same Primitive, r::truncated_remainder, promotion: Internal, exact: true;
     /// `a * b + c`, rounded once.
     Fma "fma" 3 Float Same Primitive, r::fma, promotion: Internal;
     /// The operand with its sign flipped; integers wrap.
-    Negative "negative" 1 Numeric Same Primitive, r::negative, operator: Some("neg"), complex: Some(Number(z::negative));
+    Negative "negative" 1 Numeric Same Primitive, r::negative, operator: Some("neg"), complex: Some(Number(z::negative)), exact: true;
     /// Absolute value; integers wrap.
-    Abs "abs" 1 Numeric Same Primitive, r::abs, idempotent: Exact, operator: Some("abs"), complex: Some(Real(z::abs));
+    Abs "abs" 1 Numeric Same Primitive, r::abs, idempotent: Exact, operator: Some("abs"), complex: Some(Real(z::abs)), exact: true;
     /// The larger operand; NaN if either is NaN; 0.0 is larger than -0.0.
-    Maximum "maximum" 2 Any Same Primitive, r::maximum, commutative: Exact, associative: Exact, idempotent: Exact, unit: Some(r::lowest);
+    Maximum "maximum" 2 Any Same Primitive, r::maximum, commutative: Exact, associative: Exact, idempotent: Exact, unit: Some(r::lowest), exact: true;
     /// The smaller operand; NaN if either is NaN; -0.0 is smaller than 0.0.
-    Minimum "minimum" 2 Any Same Primitive, r::minimum, commutative: Exact, associative: Exact, idempotent: Exact, unit: Some(r::highest);
+    Minimum "minimum" 2 Any Same Primitive, r::minimum, commutative: Exact, associative: Exact, idempotent: Exact, unit: Some(r::highest), exact: true;
     /// Square root, correctly rounded.
     Sqrt "sqrt" 1 Float Same Primitive, r::sqrt, promotion: Float, samples: (0.0, 1e6), complex: Some(Number(z::sqrt));
     /// Largest integer not above.
-    Floor "floor" 1 Float Same Primitive, r::floor, idempotent: Exact, promotion: IntegerIdentity;
+    Floor "floor" 1 Float Same Primitive, r::floor, idempotent: Exact, promotion: IntegerIdentity, exact: true;
     /// Smallest integer not below.
-    Ceil "ceil" 1 Float Same Primitive, r::ceil, idempotent: Exact, promotion: IntegerIdentity;
+    Ceil "ceil" 1 Float Same Primitive, r::ceil, idempotent: Exact, promotion: IntegerIdentity, exact: true;
     /// The integer part.
-    Trunc "trunc" 1 Float Same Primitive, r::trunc, idempotent: Exact, promotion: IntegerIdentity;
+    Trunc "trunc" 1 Float Same Primitive, r::trunc, idempotent: Exact, promotion: IntegerIdentity, exact: true;
     /// Nearest integer, halves to even.
-    Round "round" 1 Float Same Primitive, r::round, idempotent: Exact, promotion: IntegerIdentity, complex: Some(Number(z::round));
+    Round "round" 1 Float Same Primitive, r::round, idempotent: Exact, promotion: IntegerIdentity, complex: Some(Number(z::round)), exact: true;
 
     // Bits.
     /// Bitwise (for bool: logical) and.
@@ -270,6 +276,20 @@ op_table! {
     /// The float whose bits the integer has.
     FromBits "from-bits" 1 FloatBits FromBits Primitive, r::from_bits, promotion: Internal;
 
+    // Floats of 16 bits, by the last 16 bits of an integer.
+    /// The nearest number that float16 has.
+    RoundToFloat16 "round-to-float16" 1 WideFloat Same Maths, r::round_to_float16, idempotent: Exact, promotion: Internal;
+    /// The bits of the nearest float16, sign-extended.
+    Float16Bits "float16-bits" 1 WideFloat Bits Maths, r::float16_bits, promotion: Internal;
+    /// The number that a float16 of these bits is.
+    Float16FromBits "float16-from-bits" 1 FloatBits FromBits Maths, r::float16_from_bits, promotion: Internal;
+    /// The nearest number that bfloat16 has.
+    RoundToBfloat16 "round-to-bfloat16" 1 WideFloat Same Maths, r::round_to_bfloat16, idempotent: Exact, promotion: Internal;
+    /// The bits of the nearest bfloat16, sign-extended.
+    Bfloat16Bits "bfloat16-bits" 1 WideFloat Bits Maths, r::bfloat16_bits, promotion: Internal;
+    /// The number that a bfloat16 of these bits is.
+    Bfloat16FromBits "bfloat16-from-bits" 1 FloatBits FromBits Maths, r::bfloat16_from_bits, promotion: Internal;
+
     // Comparison and choice.
     /// `a == b`.
     Equal "equal" 2 Any Bool Primitive, r::equal, commutative: Exact, operator: Some("eq"), complex: Some(Truth(z::equal));
@@ -284,7 +304,7 @@ op_table! {
     /// `a >= b`.
     GreaterEqual "greater_equal" 2 Any Bool Primitive, r::greater_equal, operator: Some("ge");
     /// The second operand where the first is true, else the third.
-    Where "where" 3 Any Select Primitive, r::select, promotion: Promotion::Select;
+    Where "where" 3 Any Select Primitive, r::select, promotion: Promotion::Select, exact: true;
 
     // Exact trigonometric reduction on its rare path. Both are 0 for every |x| below 2^20 and for inf and NaN.
     /// `x - n * pi/2` for the nearest integer n, correctly rounded, where |x| is at least 2^20.
@@ -296,27 +316,27 @@ op_table! {
     /// The complex number with these parts.
     Complex "complex" 2 Parts Complex Parts, |_| unreachable!("no scalar is complex"), promotion: Internal;
     /// The real part; real numbers stay as they are.
-    Real "real" 1 Any Same Composite(c::positive), r::positive, complex: Some(Real(|_, a| a[0].re));
+    Real "real" 1 Any Same Composite(c::positive), r::positive, complex: Some(Real(|_, a| a[0].re)), exact: true;
     /// The imaginary part: 0 for real numbers.
-    Imag "imag" 1 Any Same Composite(|b, a| b.lit(a[0], 0.0)), |a| r::zero(a[0].dtype()), complex: Some(Real(|_, a| a[0].im));
+    Imag "imag" 1 Any Same Composite(|b, a| b.lit(a[0], 0.0)), |a| r::zero(a[0].dtype()), complex: Some(Real(|_, a| a[0].im)), exact: true;
     /// The complex conjugate; real numbers stay as they are.
-    Conj "conj" 1 Any Same Composite(c::positive), r::positive, complex: Some(Number(z::conj));
+    Conj "conj" 1 Any Same Composite(c::positive), r::positive, complex: Some(Number(z::conj)), exact: true;
 
     // Composites.
     /// The operand itself.
-    Positive "positive" 1 Numeric Same Composite(c::positive), r::positive, operator: Some("pos"), complex: Some(Number(|_, a| a[0]));
+    Positive "positive" 1 Numeric Same Composite(c::positive), r::positive, operator: Some("pos"), complex: Some(Number(|_, a| a[0])), exact: true;
     /// `x * x`.
     Square "square" 1 Numeric Same Composite(c::square), r::square, complex: Some(Number(z::square));
     /// `1 / x`; integers truncate, and NumPy's results for 0.
     Reciprocal "reciprocal" 1 Numeric Same Composite(c::reciprocal), r::reciprocal, complex: Some(Number(z::reciprocal));
     /// -1, 0 or 1; NaN for NaN.
-    Sign "sign" 1 Numeric Same Composite(c::sign), r::sign, complex: Some(Number(z::sign));
+    Sign "sign" 1 Numeric Same Composite(c::sign), r::sign, complex: Some(Number(z::sign)), exact: true;
     /// Is the sign bit set?
     Signbit "signbit" 1 Numeric Bool Composite(c::signbit), r::signbit;
     /// The first operand with the sign bit of the second.
-    Copysign "copysign" 2 Float Same Composite(c::copysign), r::copysign, promotion: Float;
+    Copysign "copysign" 2 Float Same Composite(c::copysign), r::copysign, promotion: Float, exact: true;
     /// The next float after the first operand towards the second.
-    Nextafter "nextafter" 2 Float Same Composite(c::nextafter), r::nextafter, promotion: Float;
+    Nextafter "nextafter" 2 Float Same Composite(c::nextafter), r::nextafter, promotion: Float, exact: true;
     /// Neither infinite nor NaN?
     IsFinite "isfinite" 1 Float Bool Composite(c::isfinite), r::isfinite, promotion: IntegerConstant(true), complex: Some(Truth(z::isfinite));
     /// Infinite?
@@ -403,7 +423,7 @@ impl ScalarOp {
             return None;
         }
         if row.outcome == Outcome::Complex {
-            return dtype.is_float().then(|| dtype.complex());
+            return (dtype.is_float() && !dtype.is_half()).then(|| dtype.complex());
         }
         if !row.accepts(dtype) {
             return None;

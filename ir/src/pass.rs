@@ -3,7 +3,7 @@
 
 use crate::{
     graph::{Graph, Node, NodeId},
-    passes::{eliminate_dead, expand_composites, hoist_views, simplify, split_complex},
+    passes::{eliminate_dead, expand_composites, hoist_views, simplify, split_complex, widen_halves},
     verify::verify,
 };
 
@@ -22,6 +22,8 @@ pub struct Pass {
 pub const PIPELINE: &[Pass] = &[
     // First, so that nothing else has to know complex numbers.
     split_complex::PASS,
+    // Before anything that counts ops or knows formats of floats; after the complex ones, whose parts may come of such floats.
+    widen_halves::PASS,
     // Before the composites are taken apart, because their bodies hide what they are: `pow(x, 2)`, `x // 1`.
     simplify::PASS,
     // Before the second simplification, because bodies bring constants that meet constants of the graph.

@@ -46,6 +46,8 @@ pub fn common(a: DType, b: DType) -> DType {
         (Bool, _) => b,
         (_, Bool) => a,
         (Complex, _) | (_, Complex) => common(a.component(), b.component()).complex(),
+        // Neither holds the other.
+        (Float, Float) if a.is_half() && b.is_half() => DType::F32,
         (Float, Float) | (Signed, Signed) | (Unsigned, Unsigned) => wider(a, b),
         (Signed, Unsigned) => signed_unsigned(a, b),
         (Unsigned, Signed) => signed_unsigned(b, a),
@@ -80,9 +82,15 @@ fn signed_unsigned(signed: DType, unsigned: DType) -> DType {
     }
 }
 
-/// float32 holds integers of up to 16 bits exactly; wider ones need float64.
+/// Floats of 16 bits go with integers of 8 bits, float32 with those of up to 16 bits; wider ones need float64. (Of bfloat16, which
+/// does not hold all integers of 8 bits either, `ml_dtypes` says so too.)
 fn float_integer(float: DType, integer: DType) -> DType {
-    if integer.size() <= 2 { float } else { DType::F64 }
+    match integer.size() {
+        1 => float,
+        2 if float.is_half() => DType::F32,
+        2 => float,
+        _ => DType::F64,
+    }
 }
 
 /// The common dtype of many. Floats come first, as in NumPy: int8 and uint16 have int32 in common, which float32 does not
@@ -119,12 +127,12 @@ fn with_weak(dtype: Option<DType>, scalar: Weak) -> DType {
     }
 }
 
-/// The float that functions of floats compute an integer dtype in. NumPy uses float16 for 8 bits, which does not exist
-/// here yet: float32 stands in.
+/// The float that functions of floats give for an integer dtype.
 pub fn float_for(dtype: DType) -> DType {
     match (dtype.kind(), dtype.size()) {
         (Kind::Float | Kind::Complex, _) => dtype,
-        (_, 1 | 2) => DType::F32,
+        (_, 1) => DType::F16,
+        (_, 2) => DType::F32,
         _ => DType::F64,
     }
 }
@@ -165,6 +173,18 @@ mod tests {
     fn wide_integers_turn_float32_into_float64() {
         assert_eq!(common(DType::F32, DType::I16), DType::F32);
         assert_eq!(common(DType::U32, DType::F32), DType::F64);
+    }
+
+    #[test]
+    fn floats_of_16_bits_hold_integers_of_8() {
+        assert_eq!(common(DType::F16, DType::U8), DType::F16);
+        assert_eq!(common(DType::I8, DType::BF16), DType::BF16);
+        assert_eq!(common(DType::F16, DType::I16), DType::F32);
+        assert_eq!(common(DType::U32, DType::F16), DType::F64);
+        assert_eq!(common(DType::F16, DType::BF16), DType::F32);
+        assert_eq!(common(DType::BF16, DType::C64), DType::C64);
+        assert_eq!(result_type([DType::BF16], [Weak::Float(1.5)]), Some(DType::BF16));
+        assert_eq!(result_type([DType::F16], [Weak::Complex(0.0, 1.0)]), Some(DType::C64));
     }
 
     #[test]

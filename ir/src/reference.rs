@@ -3,9 +3,28 @@
 
 use crate::{
     dtype::{DType, Kind},
-    huge_trig,
+    half, huge_trig,
+    ops::ScalarOp,
     scalar::Scalar,
 };
+use smallvec::SmallVec;
+
+/// What an op makes of elements. Floats of 16 bits are computed in float32, and the result is rounded.
+pub fn evaluate(op: ScalarOp, operands: &[Scalar]) -> Scalar {
+    let Some(half) = operands.iter().map(|operand| operand.dtype()).find(|dtype| dtype.is_half()) else {
+        return (op.row().reference)(operands);
+    };
+    match op {
+        ScalarOp::Where => select(operands),
+        ScalarOp::ToBits => to_bits(operands),
+        ScalarOp::Nextafter => next_half(operands[0], operands[1]),
+        _ => {
+            let wide: SmallVec<[Scalar; 3]> = operands.iter().map(|&operand| cast(operand, DType::F32)).collect();
+            let result = (op.row().reference)(&wide);
+            if result.dtype() == DType::F32 { cast(result, half) } else { result }
+        }
+    }
+}
 
 /// 0 (false).
 pub fn zero(dtype: DType) -> Scalar {
@@ -51,6 +70,7 @@ pub fn cast(value: Scalar, to: DType) -> Scalar {
         _ if from == to => value,
         (_, Kind::Bool) => Scalar::bool(value.as_bool()),
         (Kind::Float, Kind::Float) => match to {
+            DType::F16 | DType::BF16 => Scalar::from_bits(to, half::of_f64(to, value.as_f64()).into()),
             DType::F32 => Scalar::f32(value.as_f64() as f32),
             _ => Scalar::f64(value.as_f64()),
         },
@@ -301,6 +321,51 @@ pub(crate) fn copysign(a: &[Scalar]) -> Scalar {
 }
 pub(crate) fn nextafter(a: &[Scalar]) -> Scalar {
     arithmetic2(a, libm::nextafterf, libm::nextafter, |x, _| x)
+}
+/// Bits without sign are in the order of the numbers.
+fn next_half(x: Scalar, towards: Scalar) -> Scalar {
+    let (from, to) = (x.as_f64(), towards.as_f64());
+    match from.partial_cmp(&to) {
+        None => Scalar::from_f64(x.dtype(), f64::NAN),
+        Some(std::cmp::Ordering::Equal) => towards,
+        Some(_) if from == 0.0 => Scalar::from_bits(x.dtype(), 1 | towards.bits() & 0x8000),
+        Some(order) => {
+            let grows = (order == std::cmp::Ordering::Less) == (from > 0.0);
+            Scalar::from_bits(x.dtype(), if grows { x.bits() + 1 } else { x.bits() - 1 })
+        }
+    }
+}
+
+/// The nearest number that a float of 16 bits holds.
+fn rounded_to(half: DType, x: Scalar) -> Scalar {
+    Scalar::from_f64(x.dtype(), half::to_f64(half, half::of_f64(half, x.as_f64())))
+}
+/// Its bits, as a signed integer of the operand's width.
+fn bits_of(half: DType, x: Scalar) -> Scalar {
+    Scalar::from_i64(x.dtype().same_width_signed(), (half::of_f64(half, x.as_f64()) as i16).into())
+}
+/// The number that has the last 16 bits of the operand.
+fn of_bits(half: DType, bits: Scalar) -> Scalar {
+    let dtype = if bits.dtype() == DType::I32 { DType::F32 } else { DType::F64 };
+    Scalar::from_f64(dtype, half::to_f64(half, bits.bits() as u16))
+}
+pub(crate) fn round_to_float16(a: &[Scalar]) -> Scalar {
+    rounded_to(DType::F16, a[0])
+}
+pub(crate) fn round_to_bfloat16(a: &[Scalar]) -> Scalar {
+    rounded_to(DType::BF16, a[0])
+}
+pub(crate) fn float16_bits(a: &[Scalar]) -> Scalar {
+    bits_of(DType::F16, a[0])
+}
+pub(crate) fn bfloat16_bits(a: &[Scalar]) -> Scalar {
+    bits_of(DType::BF16, a[0])
+}
+pub(crate) fn float16_from_bits(a: &[Scalar]) -> Scalar {
+    of_bits(DType::F16, a[0])
+}
+pub(crate) fn bfloat16_from_bits(a: &[Scalar]) -> Scalar {
+    of_bits(DType::BF16, a[0])
 }
 pub(crate) fn isfinite(a: &[Scalar]) -> Scalar {
     Scalar::bool(a[0].as_f64().is_finite())

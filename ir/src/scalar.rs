@@ -3,7 +3,10 @@
 //!
 //! Invariant: no scalar is complex. A complex number is recorded as a node that puts two real ones together.
 
-use crate::dtype::{DType, Kind};
+use crate::{
+    dtype::{DType, Kind},
+    half,
+};
 
 /// A dtype and the bits of one element, zero-extended to 64.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -27,6 +30,9 @@ impl Scalar {
     /// From an integer, wrapping to the dtype's width; exact conversion rounding to nearest for floats.
     pub const fn from_i64(dtype: DType, value: i64) -> Scalar {
         match dtype {
+            DType::F16 | DType::BF16 => {
+                Scalar::from_bits(dtype, half::nearest(dtype, value < 0, value.unsigned_abs(), 0) as u64)
+            }
             DType::F32 => Scalar::f32(value as f32),
             DType::F64 => Scalar::f64(value as f64),
             _ => Scalar::from_bits(dtype, value as u64),
@@ -36,6 +42,7 @@ impl Scalar {
     /// From an unsigned integer, as [`Scalar::from_i64`].
     pub const fn from_u64(dtype: DType, value: u64) -> Scalar {
         match dtype {
+            DType::F16 | DType::BF16 => Scalar::from_bits(dtype, half::nearest(dtype, false, value, 0) as u64),
             DType::F32 => Scalar::f32(value as f32),
             DType::F64 => Scalar::f64(value as f64),
             _ => Scalar::from_bits(dtype, value),
@@ -84,13 +91,16 @@ impl Scalar {
             DType::I16 => self.bits as i16 as i64,
             DType::I32 => self.bits as i32 as i64,
             DType::I64 | DType::U64 | DType::U8 | DType::U16 | DType::U32 | DType::Bool => self.bits as i64,
-            DType::F32 | DType::F64 | DType::C64 | DType::C128 => panic!("as_i64 of a float scalar"),
+            DType::F16 | DType::BF16 | DType::F32 | DType::F64 | DType::C64 | DType::C128 => {
+                panic!("as_i64 of a float scalar")
+            }
         }
     }
 
     /// The value as the nearest float64 (exact but for 64-bit integers).
     pub fn as_f64(self) -> f64 {
         match self.dtype.kind() {
+            Kind::Float if self.dtype.is_half() => half::to_f64(self.dtype, self.bits as u16),
             Kind::Float if self.dtype == DType::F32 => f32::from_bits(self.bits as u32) as f64,
             Kind::Float => f64::from_bits(self.bits),
             Kind::Signed => self.as_i64() as f64,

@@ -1,6 +1,6 @@
 //! What a computed array is: a strided view of storage. Who allocates the storage is not known here.
 
-use crate::shape::Shape;
+use crate::{lazy::Device, shape::Shape};
 use smallvec::SmallVec;
 use std::{fmt::Debug, sync::Arc};
 
@@ -12,6 +12,10 @@ pub trait Storage: Send + Sync + Debug {
     fn bytes(&self) -> usize;
     /// May nobody write to it (a read-only NumPy array, say)?
     fn read_only(&self) -> bool;
+    /// Where it is.
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
     /// For the named seams that must know who made it.
     fn as_any(&self) -> &dyn std::any::Any;
 }

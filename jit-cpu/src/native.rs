@@ -20,7 +20,8 @@ pub(crate) fn function(op: ScalarOp, dtype: DType) -> Option<Native> {
                 DType::U16 => Some($method::<u16>),
                 DType::U32 => Some($method::<u32>),
                 DType::U64 => Some($method::<u64>),
-                DType::Bool | DType::F32 | DType::F64 | DType::C64 | DType::C128 => None,
+                DType::Bool | DType::F32 | DType::F64 => None,
+                DType::F16 | DType::BF16 | DType::C64 | DType::C128 => None,
             }
         };
     }

@@ -15,7 +15,7 @@ pub(crate) fn constant(b: &mut FunctionBuilder<'_>, dtype: DType, value: Scalar)
     match dtype {
         DType::F32 => b.ins().f32const(Ieee32::with_bits(value.bits() as u32)),
         DType::F64 => b.ins().f64const(Ieee64::with_bits(value.bits())),
-        DType::C64 | DType::C128 => unreachable!("kernels are verified to have real types"),
+        DType::F16 | DType::BF16 | DType::C64 | DType::C128 => unreachable!("kernels are verified to have none"),
         DType::Bool | DType::I8 | DType::U8 => b.ins().iconst(types::I8, value.bits() as i64),
         DType::I16 | DType::U16 => b.ins().iconst(types::I16, value.bits() as i64),
         DType::I32 | DType::U32 => b.ins().iconst(types::I32, value.bits() as i64),

@@ -38,7 +38,7 @@ fn factors(dtype: DType, n: usize) -> TypedBuffer {
 fn reducible() -> impl Iterator<Item = (Op, DType)> {
     [Op::Add, Op::Multiply, Op::Minimum, Op::Maximum, Op::And, Op::Or, Op::Xor]
         .into_iter()
-        .flat_map(|op| DType::REAL.into_iter().filter(move |&d| op.unit(d).is_some()).map(move |d| (op, d)))
+        .flat_map(|op| DType::IN_KERNELS.into_iter().filter(move |&d| op.unit(d).is_some()).map(move |d| (op, d)))
 }
 
 /// `out[0] = fold(b0[0..n])`, and again from the last to the first.

@@ -55,7 +55,7 @@ impl<'c> Instructions<'c> {
             DType::I64 | DType::U64 => self.context.i64_type().into(),
             DType::F32 => self.context.f32_type().into(),
             DType::F64 => self.context.f64_type().into(),
-            DType::C64 | DType::C128 => unreachable!("kernels are verified to have real types"),
+            DType::F16 | DType::BF16 | DType::C64 | DType::C128 => unreachable!("kernels are verified to have none"),
         }
     }
 

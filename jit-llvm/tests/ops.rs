@@ -152,7 +152,7 @@ fn every_op_has_the_bits_of_the_reference() {
     let mut random = Random(1);
     let mut checked = 0;
     for row in OPS.iter().filter(|row| matches!(row.class, Class::Primitive)) {
-        for dtype in DType::REAL.into_iter().filter(|&d| row.accepts(d) && !needs_function(row.op, d)) {
+        for dtype in DType::IN_KERNELS.into_iter().filter(|&d| row.accepts(d) && !needs_function(row.op, d)) {
             let mut dtypes = vec![dtype; row.arity];
             if row.outcome == Outcome::Select {
                 dtypes[0] = DType::Bool;
@@ -176,8 +176,8 @@ fn every_op_has_the_bits_of_the_reference() {
 fn every_conversion_has_the_bits_of_the_reference() {
     let Some(machine) = Machine::this() else { return };
     let mut random = Random(2);
-    for from in DType::REAL {
-        for to in DType::REAL {
+    for from in DType::IN_KERNELS {
+        for to in DType::IN_KERNELS {
             let operands = [random.scalars(from)];
             for lanes in LANES {
                 let code = compile(machine, &[from], to, lanes, |at, values| at.cast(values[0], from, to));

@@ -17,6 +17,7 @@ use fusewire_ir::{
 
 /// The program's results, in order. `graph` is the one that was compiled; it says how the inputs lie in memory.
 pub fn evaluate(graph: &Graph, program: &Program, binding: &Binding) -> Result<Vec<Tensor>, String> {
+    let binding = &binding.of(graph);
     let mut memory = Memory { arrays: Vec::new(), shapes: Vec::new(), ints: Vec::new() };
     for array in &program.arrays {
         memory.add(graph, array, binding)?;

@@ -71,7 +71,7 @@ impl Checker<'_> {
             }
         }
         let mut dtypes = self.kernel.buffers.iter().map(|b| b.dtype).chain(self.kernel.values.iter().map(|v| v.dtype));
-        if let Some(dtype) = dtypes.find(|dtype| dtype.is_complex()) {
+        if let Some(dtype) = dtypes.find(|dtype| !DType::IN_KERNELS.contains(dtype)) {
             return Err(format!("{dtype} is of graphs only"));
         }
         for (i, buffer) in self.kernel.buffers.iter().enumerate() {

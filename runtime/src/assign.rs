@@ -1,10 +1,10 @@
 //! Writing elements into the memory of an array that nobody else holds, and finding which of many places each element of an
-//! array is named at. Values go in their order, so of several for one element the last stays. Host memory only.
+//! array is named at. Values go in their order, so of several for one element the last stays. On a device whose memory the host
+//! reaches.
 
-use crate::{backend::Backend, error::Error, pool::HostBlock};
+use crate::{backend::Backend, error::Error, pool::HostBlock, positions::Memory, transfer::on_host};
 use fusewire_ir::{
     build::Region,
-    dtype::DType,
     lazy::Lazy,
     shape::Shape,
     value::{Buffer, Strides, dense_strides},
@@ -26,16 +26,18 @@ pub fn is_exclusive(node: &Arc<Lazy>, holders: usize) -> bool {
 
 /// Writes the values to a part of the array. Both are computed and of one dtype, the values broadcast to the part, and the
 /// array is exclusive.
-pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) {
-    let (Some(to), Some(from)) = (node.buffer(), values.buffer()) else { return };
+pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) -> Result<(), Error> {
+    let (Some(to), Some(from)) = (node.buffer(), values.buffer()) else {
+        return Err(Error::Internal("an assignment to what is not computed".into()));
+    };
     let size = node.dtype.size();
-    let start = to.pointer().wrapping_offset(part.offset * size as isize);
+    let (start, from_start) = (on_host(to)?.wrapping_offset(part.offset * size as isize), on_host(from)?);
     let sources = broadcast_strides(values, from, &part.shape);
     for_each_row(&part.shape, &part.strides, &sources, &mut |[to, from], length, [to_step, from_step]| {
-        let (to, from) =
-            (start.wrapping_offset(to * size as isize), from_start(values).wrapping_offset(from * size as isize));
+        let (to, from) = (start.wrapping_offset(to * size as isize), from_start.wrapping_offset(from * size as isize));
         copy_row(to, to_step, from, from_step, length, size);
     });
+    Ok(())
 }
 
 /// The elements of a computed array in memory of its own.
@@ -43,8 +45,9 @@ pub fn copied(node: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
     let bytes = node.shape.iter().product::<usize>() * node.dtype.size();
     let buffer = Buffer::dense(backend.allocate(bytes)?, &node.shape);
     let whole = Region { offset: 0, shape: node.shape.clone(), strides: buffer.strides.clone() };
-    let copy = Lazy::computed(buffer, node.dtype, node.shape.clone(), node.device);
-    write_part(&copy, &whole, node);
+    let device = buffer.storage.device();
+    let copy = Lazy::computed(buffer, node.dtype, node.shape.clone(), device);
+    write_part(&copy, &whole, node)?;
     Ok(copy)
 }
 
@@ -69,7 +72,7 @@ fn scatter<T: Copy>(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(
     let dense = dense_strides(&node.shape) == to.strides;
     let sources = broadcast_strides(values, from, &destinations.shape);
     let (to_start, at_start, from_start) =
-        (to.pointer().cast::<T>(), at.pointer().cast::<i64>(), from.pointer().cast::<T>());
+        (on_host(to)?.cast::<T>(), on_host(at)?.cast::<i64>(), on_host(from)?.cast::<T>());
     let mut outside = None;
     for_each_row(&destinations.shape, &at.strides, &sources, &mut |[at, from], length, [at_step, from_step]| {
         let (at, from) = (at_start.wrapping_offset(at), from_start.wrapping_offset(from));
@@ -93,33 +96,30 @@ fn scatter<T: Copy>(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(
 pub fn owners(shape: &Shape, destinations: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
     let count = shape.iter().product::<usize>();
     let bytes = count.checked_mul(8).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
-    let storage = backend.allocate(bytes)?;
+    let memory = Memory::new(backend, bytes)?;
     // SAFETY: the block has room for so many int64, is aligned, and belongs to nobody else yet.
     let owners = unsafe {
-        let start = storage.pointer().cast::<i64>();
+        let start = memory.start;
         for i in 0..count {
             start.add(i).write(-1);
         }
         std::slice::from_raw_parts_mut(start, count)
     };
     let Some(at) = destinations.buffer() else { return Err(Error::Internal("destinations are not computed".into())) };
+    let positions = on_host(at)?.cast::<i64>();
     let none: Strides = smallvec![0; destinations.shape.len()];
     let mut number = 0i64;
     for_each_row(&destinations.shape, &at.strides, &none, &mut |[row, _], length, [step, _]| {
         for i in 0..length as isize {
             // SAFETY: the row is inside the computed array of destinations, which is int64.
-            let position = unsafe { at.pointer().cast::<i64>().wrapping_offset(row + i * step).read() };
+            let position = unsafe { positions.wrapping_offset(row + i * step).read() };
             if let Some(owner) = usize::try_from(position).ok().and_then(|p| owners.get_mut(p)) {
                 *owner = number;
             }
             number += 1;
         }
     });
-    Ok(Lazy::computed(Buffer::dense(storage, shape), DType::I64, shape.clone(), destinations.device))
-}
-
-fn from_start(values: &Lazy) -> *const u8 {
-    values.buffer().map_or(std::ptr::null(), |buffer| buffer.pointer())
+    Ok(memory.array(shape.clone()))
 }
 
 /// Copies elements one by one, in order.

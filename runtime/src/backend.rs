@@ -89,6 +89,28 @@ pub trait Backend: Send + Sync {
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>, Error>;
     /// The stages of a compilation as text, in order: `("clif", ...)`, `("asm", ...)`.
     fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error>;
+    /// Bytes to its memory from the host's, complete when it returns.
+    ///
+    /// # Safety
+    /// Both ranges are allocated, and nobody writes to the first or uses the second meanwhile.
+    unsafe fn upload(&self, from: *const u8, to: *mut u8, bytes: usize) -> Result<(), Error> {
+        // SAFETY: the caller vouches for both; devices with memory of their own have methods of their own.
+        unsafe { from.copy_to_nonoverlapping(to, bytes) };
+        Ok(())
+    }
+    /// Bytes from its memory to the host's, complete when it returns.
+    ///
+    /// # Safety
+    /// As for [`Backend::upload`].
+    unsafe fn download(&self, from: *const u8, to: *mut u8, bytes: usize) -> Result<(), Error> {
+        // SAFETY: as above.
+        unsafe { from.copy_to_nonoverlapping(to, bytes) };
+        Ok(())
+    }
+    /// Where the host's code finds a byte of its memory; `None` where it has to download it. Launches before it are complete.
+    fn host_pointer(&self, pointer: *mut u8) -> Option<*mut u8> {
+        Some(pointer)
+    }
     /// Uninitialised memory, aligned to 64 bytes, from the pool. Zero bytes are fine.
     fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error>;
     /// Runs a kernel to its end. Where an `Inst::Position` was outside its extent that is [`Error::OutOfBounds`], in no words.

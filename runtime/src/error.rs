@@ -18,6 +18,10 @@ pub enum Error {
     OutOfBounds(String),
     /// A routine of linear algebra has no result for these values, in words (LinAlgError).
     LinearAlgebra(String),
+    /// Something that a device cannot do yet, in words (NotImplementedError).
+    Unsupported(String),
+    /// The device failed, or found that a kernel did what it must not, in words (RuntimeError).
+    Device(String),
     /// A mistake of ours, in words (RuntimeError).
     Internal(String),
 }
@@ -28,7 +32,9 @@ impl fmt::Display for Error {
             Error::OutOfMemory { bytes } => write!(f, "could not allocate {bytes} bytes"),
             Error::Interrupted => f.write_str("interrupted"),
             Error::OutOfBounds(message) => f.write_str(message),
-            Error::LinearAlgebra(message) => f.write_str(message),
+            Error::LinearAlgebra(message) | Error::Unsupported(message) | Error::Device(message) => {
+                f.write_str(message)
+            }
             Error::Internal(message) => write!(f, "internal error, please report it: {message}"),
         }
     }

@@ -19,22 +19,27 @@ use std::sync::Arc;
 /// `interrupted` is asked now and then; true ends with [`Error::Interrupted`].
 pub fn evaluate(roots: &[Arc<Lazy>], interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
     // The common case needs no list of its own: nothing is computed yet, all on one device.
-    if let Some(device) = roots.first().map(|r| r.device)
-        && roots.iter().all(|r| r.buffer().is_none() && r.device == device)
+    if let Some(device) = roots.first().map(|r| device_of(r))
+        && roots.iter().all(|r| r.buffer().is_none() && device_of(r) == device)
     {
         return evaluate_on(&**registry::backend(device)?, device, &crate::cache::PLANS, roots, interrupted);
     }
     let mut rest: SmallVec<[Arc<Lazy>; 4]> = roots.iter().filter(|root| root.buffer().is_none()).cloned().collect();
     while let Some(first) = rest.first() {
         // A graph lives on one device; roots of several devices are several graphs.
-        let device = first.device;
+        let device = device_of(first);
         let (here, elsewhere): (SmallVec<[_; 4]>, SmallVec<[_; 4]>) =
-            rest.into_iter().partition(|r| r.device == device);
+            rest.into_iter().partition(|r| device_of(r) == device);
         let backend = registry::backend(device)?;
         evaluate_on(&**backend, device, &crate::cache::PLANS, &here, interrupted)?;
         rest = elsewhere;
     }
     Ok(())
+}
+
+/// Numbers and indices that nobody has put anywhere are computed by the host.
+fn device_of(node: &Lazy) -> Device {
+    node.device.unwrap_or(Device::Cpu)
 }
 
 /// As [`evaluate`], on one device, with a back end and a cache of the caller's choice. No root has a buffer.
@@ -68,6 +73,7 @@ pub fn evaluate_on(
         .filter_map(|input| if input.dtype.is_complex() { unused.next() } else { input.buffer() })
         .collect();
     debug_assert_eq!(inputs.len(), values.inputs.len(), "inputs have buffers");
+    debug_assert!(inputs.iter().all(|input| input.storage.device() == device), "recording checks devices");
     let results = match plan.run(&values.symbols, &values.params, &inputs, backend, interrupted) {
         Err(Error::OutOfBounds(_)) => return Err(out_of_bounds(backend, device, plans, roots, interrupted)),
         results => results?,

@@ -18,3 +18,4 @@ pub mod registry;
 pub mod reserve;
 pub mod run;
 pub mod stages;
+pub mod transfer;

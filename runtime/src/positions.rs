@@ -1,9 +1,14 @@
 //! Positions in arrays that are computed: which index of an array is outside an axis, and where a mask is true. Both are
 //! needed at once, the one for errors at the call, the other for shapes that depend on the data, so they are loops here and
-//! no kernels. Host memory only.
+//! no kernels: on a device whose memory the host reaches.
 
-use crate::{backend::Backend, error::Error};
-use fusewire_ir::{dtype::DType, lazy::Lazy, shape::Shape, value::Buffer};
+use crate::{backend::Backend, error::Error, transfer::on_host};
+use fusewire_ir::{
+    dtype::DType,
+    lazy::Lazy,
+    shape::Shape,
+    value::{Buffer, Storage},
+};
 use smallvec::{SmallVec, smallvec};
 use std::sync::{
     Arc,
@@ -19,8 +24,10 @@ const PIECE: usize = 1 << 15;
 /// where it stands. The array has a buffer, of integers.
 pub fn first_outside(indices: &Lazy, extent: usize) -> Option<i64> {
     let buffer = indices.buffer()?;
+    // What cannot be seen from here is checked when the elements are computed.
+    let start = on_host(buffer).ok()?;
     let mut found = None;
-    for_each_row(&indices.shape, buffer, indices.dtype.size(), &mut |start, count, step| {
+    for_each_row(&indices.shape, start, &buffer.strides, indices.dtype.size(), &mut |start, count, step| {
         found = match indices.dtype {
             DType::I64 => outside::<i64>(start, count, step, extent),
             DType::I32 => outside::<i32>(start, count, step, extent),
@@ -30,7 +37,7 @@ pub fn first_outside(indices: &Lazy, extent: usize) -> Option<i64> {
             DType::U32 => outside::<u32>(start, count, step, extent),
             DType::U16 => outside::<u16>(start, count, step, extent),
             DType::U8 | DType::Bool => outside::<u8>(start, count, step, extent),
-            DType::F32 | DType::F64 | DType::C64 | DType::C128 => None,
+            DType::F16 | DType::BF16 | DType::F32 | DType::F64 | DType::C64 | DType::C128 => None,
         };
         found.is_none()
     });
@@ -58,14 +65,14 @@ fn outside<T: Copy + TryInto<i64>>(start: *const u8, count: usize, step: isize, 
 pub fn nonzero(mask: &Lazy, backend: &dyn Backend) -> Result<Vec<Arc<Lazy>>, Error> {
     let buffer = mask.buffer().filter(|_| mask.dtype == DType::Bool);
     let Some(buffer) = buffer else { return Err(Error::Internal("positions in what is no mask".into())) };
-    let pieces = Pieces::new(&mask.shape, &buffer.strides, buffer.pointer());
+    let pieces = Pieces::new(&mask.shape, &buffer.strides, on_host(buffer)?);
     let counts: Vec<AtomicUsize> = (0..pieces.count).map(|_| AtomicUsize::new(0)).collect();
     let elements = mask.shape.iter().product::<usize>() as u64;
     backend.spread(pieces.count as u64, elements, &|begin, end| {
-        for piece in begin as usize..end as usize {
+        for (piece, counted) in (begin as usize..).zip(&counts[begin as usize..end as usize]) {
             let mut count = 0;
             pieces.rows(piece, &mut |_, row| count += row.count());
-            counts[piece].store(count, Relaxed);
+            counted.store(count, Relaxed);
         }
     });
     let mut total = 0;
@@ -73,9 +80,9 @@ pub fn nonzero(mask: &Lazy, backend: &dyn Backend) -> Result<Vec<Arc<Lazy>>, Err
         total += count.swap(total, Relaxed);
     }
     let bytes = total.checked_mul(8).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
-    let columns = (0..mask.shape.len()).map(|_| backend.allocate(bytes)).collect::<Result<Vec<_>, _>>()?;
+    let columns = (0..mask.shape.len()).map(|_| Memory::new(backend, bytes)).collect::<Result<Vec<_>, _>>()?;
     let start_of = |piece: usize| counts.get(piece).map_or(total, |start| start.load(Relaxed));
-    let starts: SmallVec<[Column; 4]> = columns.iter().map(|column| Column(column.pointer().cast())).collect();
+    let starts: SmallVec<[Column; 4]> = columns.iter().map(|column| Column(column.start)).collect();
     backend.spread(pieces.count as u64, elements + bytes as u64 * columns.len() as u64, &|begin, end| {
         for piece in begin as usize..end as usize {
             let (start, length) = (start_of(piece), start_of(piece + 1) - start_of(piece));
@@ -98,8 +105,7 @@ pub fn nonzero(mask: &Lazy, backend: &dyn Backend) -> Result<Vec<Arc<Lazy>>, Err
         }
     });
     let shape: Shape = smallvec![total];
-    let array = |storage| Lazy::computed(Buffer::dense(storage, &shape), DType::I64, shape.clone(), mask.device);
-    Ok(columns.into_iter().map(array).collect())
+    Ok(columns.into_iter().map(|column| column.array(shape.clone())).collect())
 }
 
 /// Where positions along an axis are written.
@@ -126,7 +132,7 @@ unsafe impl Sync for Pieces<'_> {}
 impl<'a> Pieces<'a> {
     fn new(shape: &'a [usize], strides: &'a [isize], start: *const u8) -> Pieces<'a> {
         let length = shape.last().copied().unwrap_or(1);
-        let all: usize = if length == 0 { 0 } else { shape.iter().product::<usize>() / length };
+        let all: usize = shape.iter().rev().skip(1).product();
         let (in_a_row, rows) = (length.div_ceil(PIECE).max(1), (PIECE / length.max(1)).max(1));
         Pieces { shape, strides, start, count: all.div_ceil(rows) * in_a_row, in_a_row, rows }
     }
@@ -217,8 +223,9 @@ pub fn repeated(times: &Lazy, backend: &dyn Backend) -> Result<Option<Arc<Lazy>>
     let Some(buffer) = buffer else { return Err(Error::Internal("repetitions that are no integers".into())) };
     // SAFETY: the element is inside a computed buffer of int64.
     let read = |start: *const u8, at: isize| unsafe { start.cast::<i64>().wrapping_offset(at).read() };
+    let start = on_host(buffer)?;
     let (mut total, mut negative) = (0u64, false);
-    for_each_row(&times.shape, buffer, 8, &mut |start, length, step| {
+    for_each_row(&times.shape, start, &buffer.strides, 8, &mut |start, length, step| {
         for i in 0..length as isize {
             let count = read(start, i * step);
             negative |= count < 0;
@@ -230,9 +237,9 @@ pub fn repeated(times: &Lazy, backend: &dyn Backend) -> Result<Option<Arc<Lazy>>
         return Ok(None);
     }
     let bytes = usize::try_from(total).ok().and_then(|total| total.checked_mul(8));
-    let storage = backend.allocate(bytes.ok_or(Error::OutOfMemory { bytes: usize::MAX })?)?;
-    let (mut next, mut position) = (storage.pointer().cast::<i64>(), 0);
-    for_each_row(&times.shape, buffer, 8, &mut |start, length, step| {
+    let memory = Memory::new(backend, bytes.ok_or(Error::OutOfMemory { bytes: usize::MAX })?)?;
+    let (mut next, mut position) = (memory.start, 0);
+    for_each_row(&times.shape, start, &buffer.strides, 8, &mut |start, length, step| {
         for i in 0..length as isize {
             for _ in 0..read(start, i * step) {
                 // SAFETY: the block has room for as many positions as were counted. (Memory that others write to meanwhile could
@@ -246,8 +253,31 @@ pub fn repeated(times: &Lazy, backend: &dyn Backend) -> Result<Option<Arc<Lazy>>
         }
         true
     });
-    let shape: Shape = smallvec![total as usize];
-    Ok(Some(Lazy::computed(Buffer::dense(storage, &shape), DType::I64, shape, times.device)))
+    Ok(Some(memory.array(smallvec![total as usize])))
+}
+
+/// Memory for int64 that the host fills.
+pub(crate) struct Memory {
+    storage: Arc<dyn Storage>,
+    /// Where the host finds it.
+    pub start: *mut i64,
+}
+
+impl Memory {
+    pub(crate) fn new(backend: &dyn Backend, bytes: usize) -> Result<Memory, Error> {
+        let storage = backend.allocate(bytes)?;
+        let start = backend.host_pointer(storage.pointer()).map(<*mut u8>::cast);
+        let name = backend.name();
+        let start =
+            start.ok_or_else(|| Error::Unsupported(format!("the host cannot write to the memory of {name}")))?;
+        Ok(Memory { storage, start })
+    }
+
+    /// What was written, as a dense array.
+    pub(crate) fn array(self, shape: Shape) -> Arc<Lazy> {
+        let device = self.storage.device();
+        Lazy::computed(Buffer::dense(self.storage, &shape), DType::I64, shape, device)
+    }
 }
 
 /// The index of the next row: all axes but the last count.
@@ -262,18 +292,24 @@ fn advance(index: &mut [i64], shape: &[usize]) {
 }
 
 /// Calls `row` with the start, the length and the step of each row of an array, in order, until it says false.
-fn for_each_row(shape: &[usize], buffer: &Buffer, size: usize, row: &mut dyn FnMut(*const u8, usize, isize) -> bool) {
+fn for_each_row(
+    shape: &[usize],
+    start: *const u8,
+    strides: &[isize],
+    size: usize,
+    row: &mut dyn FnMut(*const u8, usize, isize) -> bool,
+) {
     if shape.contains(&0) {
         return;
     }
-    let (length, step) = match (shape.last(), buffer.strides.last()) {
+    let (length, step) = match (shape.last(), strides.last()) {
         (Some(&length), Some(&step)) => (length, step),
         _ => (1, 0),
     };
     let mut index: SmallVec<[i64; 4]> = smallvec![0; shape.len()];
     loop {
-        let outer = index.iter().zip(&buffer.strides).map(|(&i, &stride)| i as isize * stride).sum::<isize>();
-        if !row(buffer.pointer().wrapping_offset(outer * size as isize), length, step) {
+        let outer = index.iter().zip(strides).map(|(&i, &stride)| i as isize * stride).sum::<isize>();
+        if !row(start.wrapping_offset(outer * size as isize), length, step) {
             return;
         }
         advance(&mut index, shape);

@@ -8,10 +8,15 @@ import numpy as np
 
 import fusewire as xp
 
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"]
+DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+DTYPES += ["float16", "float32", "float64"]
 INTEGERS = DTYPES[1:9]
 FLOATS = DTYPES[9:]
 NUMBERS = DTYPES[1:]
+# What libraries compute with: linear algebra takes no float16.
+WIDE_FLOATS = FLOATS[1:]
+
+TOLERANCES = {"float16": 2e-3, "float32": 2e-5, "complex64": 2e-5}
 
 
 def sample(dtype: str, shape: tuple[int, ...] = (3, 5), seed: int = 0) -> np.ndarray[Any, Any]:
@@ -32,6 +37,13 @@ def sample(dtype: str, shape: tuple[int, ...] = (3, 5), seed: int = 0) -> np.nda
     }[dtype]
     values[: min(count, len(special))] = special[:count]
     return values.reshape(shape)
+
+
+def accumulated(name: str, a: np.ndarray[Any, Any], *args: Any, **options: Any) -> Any:
+    """NumPy's reduction, but of float16 in float32: along outer axes NumPy rounds each sum on the way."""
+    if a.dtype != np.float16:
+        return getattr(np, name)(a, *args, **options)
+    return np.asarray(getattr(np, name)(a.astype(np.float32), *args, **options)).astype(np.float16)
 
 
 def same(actual: Any, expected: Any, *, ulps: int = 0) -> None:
@@ -55,5 +67,5 @@ def close(actual: Any, expected: Any, *, rtol: float | None = None) -> None:
     expected = np.asarray(expected)
     assert actual.dtype == expected.dtype
     assert actual.shape == expected.shape
-    tolerance = rtol or (2e-5 if expected.dtype in {np.dtype("f4"), np.dtype("c8")} else 1e-12)
+    tolerance = rtol or TOLERANCES.get(expected.dtype.name, 1e-12)
     np.testing.assert_allclose(np.asarray(actual), expected, rtol=tolerance, atol=tolerance)

@@ -198,7 +198,8 @@ def test_buffer_protocol(dtype):
     assert view.format == memoryview(a).format
     np.testing.assert_array_equal(np.asarray(view), a)
     assert np.asarray(view).dtype is np.dtype(dtype)
-    if dtype != "bool":
+    # Python's own views know no float16.
+    if dtype not in {"bool", "float16"}:
         assert view.tolist() == a.tolist()
 
 
@@ -266,8 +267,6 @@ def test_dlpack_in_says_what_is_wrong():
         xp.from_dlpack([1, 2])
     with pytest.raises(ValueError, match="unknown device"):
         xp.from_dlpack(np.ones(2), device="tpu")
-    with pytest.raises(TypeError, match="float16"):
-        xp.from_dlpack(np.ones(2, np.float16))
     # An object elsewhere is asked to bring itself here.
     elsewhere = Producer(np.ones(2), device=(2, 0))
     same(xp.from_dlpack(elsewhere, device="cpu"), np.ones(2))

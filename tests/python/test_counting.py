@@ -66,3 +66,27 @@ def test_sets(dtype):
 def test_errors(call, error, match):
     with pytest.raises(error, match=match):
         call(xp.asarray([0, 1, 2]))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64"])
+def test_histograms_of_several_axes(dtype):
+    rng = np.random.default_rng(7)
+    a = rng.integers(0, 9, (50, 3)).astype(dtype)
+    weights = rng.uniform(size=50)
+    edges = [np.array([0.0, 2, 5, 8]), np.array([1.0, 2, 3]), np.array([0.0, 9])]
+    for options in (
+        {}, {"bins": 3}, {"bins": (2, 3, 4)}, {"bins": edges}, {"bins": 2, "range": [(0, 4), (1, 5), (2, 20)]},
+        {"bins": 3, "density": True}, {"bins": 3, "weights": weights},
+    ):  # fmt: skip
+        counts, bounds = np.histogramdd(a, **options)
+        ours, ours_bounds = xp.histogramdd(xp.asarray(a), **options)
+        close(ours, counts, rtol=1e-6)
+        for mine, numpys in zip(ours_bounds, bounds, strict=True):
+            np.testing.assert_allclose(np.asarray(mine), numpys)
+    for options in ({}, {"bins": [0, 2, 8]}, {"bins": (3, [0, 2, 8])}, {"bins": 4, "range": [(0, 4), (0, 8)]}):
+        expected = np.histogram2d(a[:, 0], a[:, 1], **options)
+        for mine, numpys in zip(xp.histogram2d(xp.asarray(a[:, 0]), a[:, 1], **options), expected, strict=True):
+            np.testing.assert_allclose(np.asarray(mine), numpys)
+    close(np.histogramdd((xp.asarray(a[:, 0]), xp.asarray(a[:, 1])), 3)[0], np.histogramdd((a[:, 0], a[:, 1]), 3)[0])
+    with pytest.raises(ValueError, match="3 axes"):
+        xp.histogramdd(xp.asarray(a), (2, 2))

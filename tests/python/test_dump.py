@@ -87,6 +87,8 @@ def test_a_file_of_text(tmp_path):
     file.write_text("graph @f(")
     assert dump_ir(file).returncode == 2
     assert f"{file}:1" in dump_ir(file).stderr
+    file.write_bytes(b"\xff\xfe")
+    assert f"{file}: 'utf-8'" in dump_ir(file).stderr
 
 
 def test_one_stage_is_the_next_calls_input():

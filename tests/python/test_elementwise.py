@@ -120,7 +120,8 @@ def shifted(name, a, b):
 @pytest.mark.parametrize("name", MATHS)
 def test_maths_functions(name, dtype):
     low, high = MATHS[name]
-    a = np.linspace(low, high, 513).astype(dtype)[1:-1]
+    with np.errstate(over="ignore"):
+        a = np.linspace(low, high, 513).astype(dtype)[1:-1]
     special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan], dtype)
     for values in (a, special):
         with np.errstate(all="ignore"):
@@ -138,8 +139,8 @@ def test_maths_functions(name, dtype):
 def test_maths_functions_of_two_operands(name, dtype):
     low, high = MATHS_BINARY[name]
     rng = np.random.default_rng(3)
-    a, b = rng.uniform(low, high, (2, 501)).astype(dtype)
     with np.errstate(all="ignore"):
+        a, b = rng.uniform(low, high, (2, 501)).astype(dtype)
         same(getattr(xp, name)(xp.asarray(a), xp.asarray(b)), getattr(np, name)(a, b), ulps=8)
         special = np.array([0.0, -0.0, 1, -1, 2, 0.5, -3, np.inf, -np.inf, np.nan], dtype)
         left, right = (g.ravel() for g in np.meshgrid(special, special))
@@ -168,11 +169,7 @@ def test_functions_of_floats_take_integers(name, dtype):
     a = np.array([0, 1, 3, 7], dtype)
     result = getattr(xp, name)(xp.asarray(a))
     expected = getattr(np, name)(a)
-    if expected.dtype == np.float16:
-        assert result.dtype == np.float32
-        np.testing.assert_allclose(np.asarray(result), expected, rtol=2e-3)
-    else:
-        close(result, expected)
+    close(result, expected)
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)

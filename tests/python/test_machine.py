@@ -358,7 +358,7 @@ def test_a_matrix_product_without_memory_for_its_workspace_is_memory_error():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 def test_libraries_without_memory_are_memory_error():
-    """Each routine in a child with little more memory than there is: it computes or says MemoryError, and never ends."""
+    """Each routine in a child with little memory left: it computes or says MemoryError."""
     result = run("""
         import os, resource
         import numpy as np

@@ -121,7 +121,8 @@ def test_rounding_to_decimals(decimals, dtype):
     a = np.array([0, 1, 5, 15, 25, 35, 149, 150, 250], dtype)
     if dtype in FLOATS:
         a = np.concatenate([a, -a / 8, a / 16, np.array([np.nan, np.inf], dtype)]).astype(dtype)
-    agree(lambda x: x.round(decimals), a)
+    with np.errstate(over="ignore"):
+        agree(lambda x: x.round(decimals), a)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -174,6 +175,25 @@ def test_more_methods(view, dtype):
     assert (flags.c_contiguous, flags["F_CONTIGUOUS"]) == (a.flags.c_contiguous, a.flags.f_contiguous)
     assert flags.forc == a.flags.forc
     assert (flags.writeable, flags.aligned) == (True, True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_flat(view, dtype):
+    a = view(sample(dtype)).copy()
+    x = xp.asarray(a.copy())
+    assert len(x.flat) == len(a.flat)
+    np.testing.assert_array_equal(np.asarray(x.flat), np.asarray(a.flat))
+    np.testing.assert_array_equal([v.item() for v in x.flat], list(a.flat))
+    close(x.flat[::2], a.flat[::2])
+    for key, value in [(slice(None, None, 2), 1), ([0, 2], [1, 0]), (slice(0), 1)]:
+        if a.size > 3:
+            x.flat[key] = value
+            a.flat[key] = value
+            close(x, a)
+    x.flat = 1
+    a.flat = 1
+    close(x, a)
 
 
 def test_memory_of_what_is_not_computed():

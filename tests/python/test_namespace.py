@@ -57,6 +57,8 @@ fmod(x1, x2, /)
 gradient(f, /, *varargs, axis=None, edge_order=1)
 heaviside(x1, x2, /)
 histogram(x, /, bins=10, range=None, *, density=False, weights=None)
+histogram2d(x, y, /, bins=10, range=None, density=False, weights=None)
+histogramdd(sample, /, bins=10, range=None, density=False, weights=None)
 hsplit(ary, indices_or_sections, /)
 hstack(tup, /)
 inner(a, b, /)
@@ -109,7 +111,7 @@ trapezoid(y, /, x=None, dx=1.0, axis=-1)
 tril_indices(n, k=0, m=None)
 triu_indices(n, k=0, m=None)
 union1d(a, b, /)
-unique(ar, /, return_index=False, return_inverse=False, return_counts=False)
+unique(ar, /, return_index=False, return_inverse=False, return_counts=False, *, equal_nan=True)
 unravel_index(indices, shape, /, order='C')
 unwrap(p, /, discont=None, axis=-1, *, period=6.283185307179586)
 vander(x, /, N=None, increasing=False)
@@ -171,8 +173,9 @@ def test_nothing_but_the_namespace_is_exported():
     public = {name for name in dir(xp) if not name.startswith("_")}
     standard = {line.partition("(")[0] for line in MAIN}
     dtypes = {"bool", "bool_", *(f"{k}{b}" for k in ("int", "uint") for b in (8, 16, 32, 64)), "float32", "float64"}
-    dtypes |= {"complex64", "complex128"}
+    dtypes |= {"float16", "complex64", "complex128"}
     own = {"Array", "compute", "debug", "fft", "linalg", "memory", "get_num_threads", "set_num_threads"}
+    own |= {"get_default_device", "set_default_device"}
     constants = {"e", "inf", "nan", "newaxis", "pi"}
     beyond = {line.partition("(")[0] for line in BEYOND}
     assert public == (standard - {"__array_namespace_info__"}) | beyond | dtypes | own | constants

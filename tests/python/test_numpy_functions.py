@@ -16,7 +16,7 @@ B = np.random.default_rng(0).standard_normal((4, 4))
 REFUSED = set(
     """
     apply_over_axes block busday_count busday_offset common_type datetime_as_string
-    diag_indices_from einsum_path geomspace histogram2d histogram_bin_edges histogramdd i0 insert is_busday ix_
+    diag_indices_from einsum_path geomspace histogram_bin_edges i0 insert is_busday ix_
     linspace logspace min_scalar_type packbits piecewise poly polyadd polyder polydiv polyfit polyint polymul polysub
     real_if_close roots sort_complex tril_indices_from trim_zeros triu_indices_from unpackbits
     """.split()
@@ -102,7 +102,9 @@ def agree(actual, expected):
         lambda a: np.extract(a > 3, a),
         lambda a: np.ravel_multi_index(((a % 3).astype(int), (a % 4).astype(int)), (3, 4)),
         lambda a: np.unique(a % 5, return_index=True, return_inverse=True, return_counts=True),
-        lambda a: np.unique(np.stack([a * np.nan, a])), lambda a: np.intersect1d(a, [3, 1, 9, 40]),
+        lambda a: np.unique(np.stack([a * np.nan, a])),
+        lambda a: np.unique(np.stack([a * np.nan, a]), equal_nan=False, return_counts=True),
+        lambda a: np.intersect1d(a, [3, 1, 9, 40]),
         lambda a: np.intersect1d(a % 4, [3, 1, 1], return_indices=True), lambda a: np.setxor1d(a % 4, [7, 1, 1]),
         lambda a: np.lexsort((a[0], a[1] % 2)), lambda a: np.angle(a - 5), lambda a: np.angle(a * 1j, deg=True),
         lambda a: np.sinc(a / 3), lambda a: np.fix(a - 6.5), lambda a: np.isposinf(a),

@@ -42,6 +42,7 @@ pub fn distance(a: Scalar, b: Scalar) -> u64 {
     // Bits as an ordered line: negative floats count downwards from zero.
     let line = |s: Scalar| {
         let (bits, sign) = match s.dtype() {
+            DType::F16 | DType::BF16 => (s.bits() as i64, 1i64 << 15),
             DType::F32 => (s.bits() as i64, 1i64 << 31),
             _ => (s.bits() as i64, i64::MIN),
         };
@@ -50,8 +51,12 @@ pub fn distance(a: Scalar, b: Scalar) -> u64 {
     (line(a) - line(b)).unsigned_abs() as u64
 }
 
-/// The first element at which two tensors are further apart than `ulps`, in words; `None` when they agree.
+/// The first element at which two tensors are further apart than `ulps`, in words; `None` when they agree. For floats of 16 bits
+/// their bits do, which is what graphs have behind the pass that widens them.
 pub fn disagreement(found: &Tensor, wanted: &Tensor, ulps: u64) -> Option<String> {
+    if wanted.dtype.is_half() && found.dtype == DType::U16 {
+        return disagreement(&found.seen_as(wanted.dtype), wanted, ulps);
+    }
     if found.dtype != wanted.dtype || found.array.shape() != wanted.array.shape() {
         return Some(format!(
             "found {} {:?}, wanted {} {:?}",

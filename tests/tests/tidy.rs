@@ -14,18 +14,20 @@ const EDGES: &[(&str, &[&str])] = &[
     ("runtime", &["ir", "lowering"]),
     ("jit-llvm", &["ir", "lowering"]),
     ("jit-cpu", &["ir", "lowering", "runtime", "jit-llvm"]),
+    ("jit-gpu", &["ir", "lowering", "runtime", "jit-llvm"]),
     ("dump-ir", &["ir", "lowering", "runtime", "jit-cpu"]),
-    ("frontend-py", &["ir", "lowering", "runtime", "jit-cpu", "dump-ir"]),
+    ("frontend-py", &["ir", "lowering", "runtime", "jit-cpu", "jit-gpu", "dump-ir"]),
     ("tests", &["ir", "lowering", "runtime", "jit-cpu", "dump-ir"]),
     ("benches", &["ir", "lowering", "runtime", "jit-cpu"]),
 ];
 
-/// Outside crates with the one folder that may know them.
+/// Outside crates with the folders that may know them: one each, but for LLVM's types, of which GPU kernels are made too.
 const SECRETS: &[(&str, &str)] = &[
     ("pyo3", "frontend-py"),
     ("numpy", "frontend-py"),
     ("cranelift", "jit-cpu"),
-    ("inkwell", "jit-llvm"),
+    ("inkwell", "jit-llvm jit-gpu"),
+    ("corosensei", "jit-gpu"),
     ("gemm", "jit-cpu"),
     ("faer", "jit-cpu"),
     ("rustfft", "jit-cpu"),
@@ -40,8 +42,11 @@ const OUTSIDE: &[&str] = &["std::env", "std::fs", "std::io", "std::net", "std::p
 const UNSAFE: &[&str] = &[
     "jit-cpu/",
     "jit-llvm/",
+    "jit-gpu/",
     "frontend-py/src/",
     "runtime/src/pool.rs",
+    "runtime/src/backend.rs",
+    "runtime/src/transfer.rs",
     "runtime/src/positions.rs",
     "runtime/src/assign.rs",
     "runtime/src/reserve.rs",
@@ -101,7 +106,10 @@ fn only_one_crate_knows_each_outside_world() {
         for dependency in dependencies(folder) {
             for (secret, keeper) in SECRETS {
                 let known = dependency == *secret || dependency.starts_with(&format!("{secret}-"));
-                assert!(!known || folder == keeper, "only {keeper} may depend on {dependency}, not {folder}");
+                assert!(
+                    !known || keeper.split(' ').any(|keeper| keeper == folder),
+                    "only {keeper} may depend on {dependency}, not {folder}"
+                );
             }
         }
     }

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, SupportsIndex, TypeAlias, final, overload
 import numpy as np
 import numpy.typing as npt
 
-from fusewire._methods import Flags
+from fusewire._methods import Flags, Flat
 from fusewire._results import UniqueAllResult, UniqueCountsResult, UniqueInverseResult
 
 _Bool: TypeAlias = builtins.bool
@@ -36,6 +36,14 @@ class _Engine:
     def set_memory_limit(size: int) -> None: ...
     @staticmethod
     def trim_memory() -> None: ...
+    @staticmethod
+    def devices() -> list[str]: ...
+    @staticmethod
+    def known_device(device: str | None = None, /) -> str: ...
+    @staticmethod
+    def get_default_device() -> str: ...
+    @staticmethod
+    def set_default_device(device: str, /) -> None: ...
     @staticmethod
     def get_num_threads() -> int: ...
     @staticmethod
@@ -145,6 +153,7 @@ __all__ = [
     'expm1',
     'eye',
     'flip',
+    'float16',
     'float32',
     'float64',
     'floor',
@@ -253,6 +262,7 @@ uint8: type[np.uint8]
 uint16: type[np.uint16]
 uint32: type[np.uint32]
 uint64: type[np.uint64]
+float16: type[np.float16]
 float32: type[np.float32]
 float64: type[np.float64]
 complex64: type[np.complex64]
@@ -384,7 +394,7 @@ class Array:
         """Running sums along an axis, of the flattened array without one."""
     @property
     def device(self) -> _Device:
-        """Where the array lives: `"cpu"`."""
+        """Where the array lives: `"cpu"`, `"cuda:0"` ..."""
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
         """The diagonals of the matrices along two axes, as the function ``diagonal``."""
     def dot(self, /, other: _Operand) -> Array:
@@ -397,6 +407,11 @@ class Array:
     @property
     def flags(self) -> Flags:
         """How the elements lie in memory: attributes ``c_contiguous``, ``f_contiguous``, ``writeable`` ..."""
+    @property
+    def flat(self) -> Flat:
+        """The elements one after another, to iterate over and to assign to: ``x.flat[::2] = 0``, ``x.flat = 1``."""
+    @flat.setter
+    def flat(self, value: _Operand, /) -> None: ...
     def flatten(self, order: Literal["C", "F", "A", "K"] = "C") -> Array:
         """All elements in one axis, in memory of their own; `order` as for `ravel`."""
     @property
@@ -465,7 +480,7 @@ class Array:
     def take(self, /, indices: _Operand, axis: int | None = None) -> Array:
         """The elements at these indices along an axis, as the function `take`; of the flattened array without one."""
     def to_device(self, device: _Device, /, *, stream: None = None) -> Self:
-        """The array on another device; there is one, so the array itself."""
+        """The array on another device: computed, and copied there. The array itself where it is there already."""
     def tobytes(self, /) -> bytes:
         """The elements' bytes in C order."""
     def tolist(self, /) -> Any:
@@ -567,7 +582,9 @@ def clip(x: _Operand, /, min: _Operand | None = None, max: _Operand | None = Non
 @overload
 def compute(array: Array, /) -> Array: ...
 @overload
-def compute(*arrays: Array) -> tuple[Array, ...]: ...
+def compute() -> tuple[()]: ...
+@overload
+def compute(array: Array, other: Array, /, *arrays: Array) -> tuple[Array, ...]: ...
 
 def concat(arrays: Array | Sequence[_Operand], /, *, axis: int | None = 0) -> Array:
     """Arrays one after another along an axis that they have; `axis=None` flattens them first."""

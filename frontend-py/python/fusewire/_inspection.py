@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fusewire._fusewire import Array
+from fusewire._fusewire import Array, engine
 
 _KINDS: dict[str, tuple[str, ...]] = {
     "bool": ("bool",),
@@ -52,7 +52,13 @@ class finfo(_Limits):  # noqa: N801 (the standard's name)
     dtype: np.dtype[Any]
 
     def __init__(self, type: Any, /) -> None:
-        self._info = np.finfo(_dtype_of(type))
+        dtype = _dtype_of(type)
+        if dtype.name == "bfloat16":
+            import ml_dtypes
+
+            self._info = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+        else:
+            self._info = np.finfo(dtype)
 
 
 class iinfo(_Limits):  # noqa: N801 (the standard's name)
@@ -74,12 +80,22 @@ def _dtype_of(type: Any) -> np.dtype[Any]:
     return np.dtype(type.dtype if isinstance(type, Array | np.ndarray | np.generic) else type)
 
 
+def kind(dtype: np.dtype[Any]) -> str:
+    """NumPy's letter for the kind of a dtype; that of floats for bfloat16 too, which NumPy takes for no number."""
+    return "f" if dtype.name == "bfloat16" else dtype.kind
+
+
 def isdtype(dtype: Any, kind: Any) -> bool:
     """Return whether a dtype is of a kind: a dtype, a name such as ``"real floating"``, or a tuple of these.
 
     Raises ValueError or TypeError for unknown kinds.
     """
-    return bool(np.isdtype(np.dtype(dtype), kind))
+    dtype = np.dtype(dtype)
+    if dtype.name != "bfloat16":
+        return bool(np.isdtype(dtype, kind))
+    # NumPy does not take it for a number.
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return any(bool(np.isdtype(np.float16, k)) if isinstance(k, str) else dtype == k for k in kinds)
 
 
 class __array_namespace_info__:  # noqa: N801 (the standard's name)
@@ -91,15 +107,15 @@ class __array_namespace_info__:  # noqa: N801 (the standard's name)
 
     def default_device(self) -> str:
         """Return the device of new arrays."""
-        return "cpu"
+        return engine.get_default_device()
 
     def devices(self) -> tuple[str, ...]:
         """Return all devices."""
-        return ("cpu",)
+        return tuple(engine.devices())
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, np.dtype[Any]]:
         """Return the dtypes of numbers without one."""
-        _check_device(device)
+        engine.known_device(device)
         names = {"real floating": "float64", "complex floating": "complex128", "integral": "int64", "indexing": "int64"}
         return {kind: np.dtype(name) for kind, name in names.items()}
 
@@ -107,16 +123,10 @@ class __array_namespace_info__:  # noqa: N801 (the standard's name)
         self, *, device: str | None = None, kind: str | tuple[str, ...] | None = None
     ) -> dict[str, np.dtype[Any]]:
         """Return the dtypes by name, all or those of the kinds asked for."""
-        _check_device(device)
+        engine.known_device(device)
         kinds = ("bool", "numeric") if kind is None else (kind,) if isinstance(kind, str) else kind
         unknown = [k for k in kinds if k not in _KINDS]
         if unknown:
             message = f"unknown kind {unknown[0]!r}; known are {', '.join(map(repr, _KINDS))}"
             raise ValueError(message)
         return {name: np.dtype(name) for k in kinds for name in _KINDS[k]}
-
-
-def _check_device(device: str | None) -> None:
-    if device not in {None, "cpu"}:
-        message = f"unknown device {device!r}; there is: cpu"
-        raise ValueError(message)

@@ -1,13 +1,17 @@
 """NumPy's methods of arrays that need no speed, put on ``Array`` when the package is imported.
 
 Of NumPy's arrays these attributes are missing, for they are about memory that an array which is not computed lacks, or
-that others would have to share: ``base byteswap ctypes data dump dumps flat getfield resize setfield setflags tofile
-view``. ``numpy.asarray(x)`` has them.
+that others would have to share: ``base byteswap ctypes data dump dumps getfield resize setfield setflags tofile view``.
+``numpy.asarray(x)`` has them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 import fusewire._fusewire as xp
 from fusewire import _beyond
@@ -36,6 +40,45 @@ class Flags(NamedTuple):
     def __getitem__(self, name: Any) -> Any:
         """Return the flag of that name, in capitals as NumPy has them, too."""
         return getattr(self, name.lower()) if isinstance(name, str) else tuple.__getitem__(self, name)
+
+
+class Flat:
+    """The elements of an array one after another, as ``x.flat``: assigning to them assigns to the array."""
+
+    def __init__(self, base: Array) -> None:
+        """Make it of an array."""
+        self.base = base
+
+    def __len__(self) -> int:
+        """Return how many elements there are."""
+        return self.base.size
+
+    def __iter__(self) -> Iterator[Array]:
+        """Iterate over the elements."""
+        return iter(xp.reshape(self.base, (-1,)))
+
+    def __getitem__(self, key: Any) -> Array:
+        """Return elements, by every index that an array of one axis takes."""
+        return xp.reshape(self.base, (-1,))[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Assign to elements; few values are repeated, as by ``put``."""
+        places = np.arange(self.base.size)[np.asarray(key) if isinstance(key, Array) else key]
+        put(self.base, places, value)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return the elements as NumPy's array."""
+        return xp.reshape(self.base, (-1,)).__array__(dtype, copy)
+
+
+def flat(self: Array) -> Flat:
+    """The elements one after another, to iterate over and to assign to: ``x.flat[::2] = 0``, ``x.flat = 1``."""
+    return Flat(self)
+
+
+def set_flat(self: Array, value: Any) -> None:
+    """Assign to all elements in a row."""
+    put(self, np.arange(self.size), value)
 
 
 def flags(self: Array) -> Flags:
@@ -126,3 +169,4 @@ def install() -> None:
         method.__qualname__ = f"Array.{method.__name__}"
         setattr(Array, method.__name__, method)
     Array.flags = property(flags)  # type: ignore[assignment]
+    Array.flat = property(flat, set_flat)  # type: ignore[assignment]

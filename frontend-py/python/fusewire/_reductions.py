@@ -10,6 +10,8 @@ from typing import Any
 
 import fusewire._fusewire as xp
 from fusewire._fusewire import Array
+from fusewire._halves import rounded_once
+from fusewire._inspection import kind
 from fusewire._out import stored
 
 _Axes = int | tuple[int, ...] | None
@@ -68,23 +70,18 @@ def mean(
     x = _floating(x, dtype)
     if where is None:
         return stored(xp.mean(x, axis=axis, keepdims=keepdims), out, "mean")
-    total = sum(x, axis, keepdims=keepdims, where=where)
-    return stored(total / _number(x, axis, keepdims, where), out, "mean")
+    return stored(_mean(x, axis, keepdims, where), out, "mean")
 
 
 def var(
     x: Any, axis: _Axes = None, dtype: Any = None, out: Any = None, correction: float = 0.0, keepdims: bool = False,
     where: Any = None, mean: Any = None,
 ) -> Array:  # fmt: skip
-    """Return the variance of the elements that count, from a mean that is known."""
+    """Return the variance of the elements that count, from a mean that is known; of complex numbers, too."""
     x = _floating(x, dtype)
-    if where is None and mean is None:
+    if where is None and mean is None and x.dtype.kind != "c":
         return stored(xp.var(x, axis=axis, correction=correction, keepdims=keepdims), out, "var")
-    centre = _mean(x, axis, keepdims=True, where=where) if mean is None else xp.asarray(mean)
-    distances = xp.abs(x - centre)
-    squares = sum(distances * distances, axis, keepdims=keepdims, where=where)
-    freedom = xp.maximum(_number(x, axis, keepdims, where) - correction, xp.zeros((), dtype=squares.dtype))
-    return stored(squares / xp.astype(freedom, squares.dtype, copy=False), out, "var")
+    return stored(_var(x, axis, correction, keepdims, where, mean), out, "var")
 
 
 def std(
@@ -92,16 +89,33 @@ def std(
     where: Any = None, mean: Any = None,
 ) -> Array:  # fmt: skip
     """Return the square root of the variance."""
-    return stored(xp.sqrt(var(x, axis, dtype, None, correction, keepdims, where, mean)), out, "std")
+    return stored(_std(_floating(x, dtype), axis, correction, keepdims, where, mean), out, "std")
 
 
-# `var` has an argument of this name.
-_mean = mean
+@rounded_once
+def _mean(x: Array, axis: _Axes, keepdims: bool, where: Any) -> Array:
+    return sum(x, axis, keepdims=keepdims, where=where) / _number(x, axis, keepdims, where)
+
+
+@rounded_once
+def _var(x: Array, axis: _Axes, correction: float, keepdims: bool, where: Any, mean: Any) -> Array:
+    centre = _mean(x, axis, True, where) if mean is None else xp.asarray(mean)
+    distances = xp.abs(x - centre)
+    squares = sum(distances * distances, axis, keepdims=keepdims, where=where)
+    freedom = xp.maximum(_number(x, axis, keepdims, where) - correction, xp.zeros((), dtype=squares.dtype))
+    return squares / xp.astype(freedom, squares.dtype, copy=False)
+
+
+@rounded_once
+def _std(x: Array, axis: _Axes, correction: float, keepdims: bool, where: Any, mean: Any) -> Array:
+    if where is None and mean is None:
+        return xp.std(x, axis=axis, correction=correction, keepdims=keepdims)
+    return xp.sqrt(_var(x, axis, correction, keepdims, where, mean))
 
 
 def _floating(x: Any, dtype: Any) -> Array:
     x = xp.asarray(x)
-    wanted = dtype if dtype is not None else x.dtype if x.dtype.kind in "fc" else xp.float64
+    wanted = dtype if dtype is not None else x.dtype if kind(x.dtype) in "fc" else xp.float64
     return xp.astype(x, wanted, copy=False)
 
 

@@ -53,8 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.file.suffix == ".py":
             run(options.file, options.arguments, stage, printer)
         else:
-            read = sys.stdin.read() if options.file == Path("-") else options.file.read_text()
-            text = engine.dump_text(read, str(options.file), stage, options.format)
+            text = engine.dump_text(content(options.file), str(options.file), stage, options.format)
             printer.write(text, "")
     except BrokenPipeError:
         # Whoever reads has seen enough; nothing is left to flush when Python ends.
@@ -71,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class DumpError(Exception):
-    """A stage or format that does not exist."""
+    """A stage or format that does not exist, or a file that is no text."""
 
 
 def run(file: Path, arguments: list[str], stage: str, printer: Printer) -> None:
@@ -105,6 +104,16 @@ def where(file: Path) -> str:
     """Say which line of the file is running."""
     lines = [frame.lineno for frame in traceback.extract_stack() if Path(frame.filename) == file]
     return f"computed at {file}:{lines[-1]}" if lines else f"computed by {file}"
+
+
+def content(path: Path) -> str:
+    """Return the text of a file, or of standard input for ``-``. Raises DumpError for what is no text."""
+    read = sys.stdin.buffer.read() if path == Path("-") else path.read_bytes()
+    try:
+        return read.decode()
+    except UnicodeDecodeError as error:
+        message = f"{path}: {error}"
+        raise DumpError(message) from None
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from numpy.exceptions import AxisError
 
 import fusewire._fusewire as xp
 from fusewire._fusewire import Array, routines
+from fusewire._inspection import kind
 
 if TYPE_CHECKING:
     from fusewire._fusewire import _Device, _DType, _Operand
@@ -220,7 +221,7 @@ def _pairs(
 
 def _frequencies(name: str, steps: Array, n: int, d: float, dtype: Any) -> Array:
     dtype = np.dtype(np.float64 if dtype is None else dtype)
-    if dtype.kind != "f":
+    if kind(dtype) != "f":
         message = f"{name}: dtype must be a real floating-point dtype, not {dtype}"
         raise ValueError(message)
     return xp.astype(xp.astype(steps, np.dtype(np.float64)) / (n * d), dtype)

@@ -17,6 +17,8 @@ from numpy.exceptions import AxisError
 
 import fusewire._fusewire as xp
 from fusewire._fusewire import Array, matmul, matrix_transpose, routines, tensordot, vecdot
+from fusewire._halves import rounded_once
+from fusewire._inspection import kind
 from fusewire._out import stored
 
 if TYPE_CHECKING:
@@ -187,6 +189,7 @@ def inv(x: _Operand, /) -> Array:
     return routines.inv(x)
 
 
+@rounded_once
 def matrix_norm(x: _Operand, /, *, keepdims: bool = False, ord: float | Literal["fro", "nuc"] | None = "fro") -> Array:
     """Return the norms of matrices: Frobenius, nuclear, the largest (``-``: least) sum of columns (1) or rows (inf), or
     the largest (least) singular value (2).
@@ -321,6 +324,7 @@ def trace(x: _Operand, /, *, offset: int = 0, dtype: _DType | None = None) -> Ar
     return xp.sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)
 
 
+@rounded_once
 def vector_norm(
     x: _Operand, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False, ord: float = 2
 ) -> Array:
@@ -372,7 +376,9 @@ def lstsq(a: _Operand, b: _Operand, rcond: float | None = None) -> tuple[Array, 
     if matrix.ndim != 2 or right.ndim not in {1, 2} or matrix.shape[0] != right.shape[0]:
         message = f"lstsq: shapes {matrix.shape} and {right.shape} are no matrix and right-hand sides of as many rows"
         raise ValueError(message)
-    dtype = xp.result_type(matrix, right, *([] if {matrix.dtype.kind, right.dtype.kind} & {"f", "c"} else [xp.float64]))
+    dtype = xp.result_type(
+        matrix, right, *([] if {kind(matrix.dtype), kind(right.dtype)} & {"f", "c"} else [xp.float64])
+    )
     matrix, right = xp.astype(matrix, dtype, copy=False), xp.astype(right, dtype, copy=False)
     columns = right[:, None] if right.ndim == 1 else right
     u, s, vh = routines.svd(matrix, False)
@@ -495,7 +501,7 @@ def _array(x: Any) -> Array:
 
 
 def _floating(x: Array) -> Array:
-    return x if x.dtype.kind in "fc" else xp.astype(x, np.dtype(np.float64))
+    return x if kind(x.dtype) in "fc" else xp.astype(x, np.dtype(np.float64))
 
 
 def _matrices(x: Any, name: str) -> Array:

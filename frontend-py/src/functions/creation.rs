@@ -1,8 +1,9 @@
 //! Creation: `asarray`, and arrays made of nothing.
 
 use crate::{
-    array::{Array, check_device},
+    array::Array,
     convert::{IntegerArgument, ShapeArgument, array, is_numpy_scalar, python_number, type_name},
+    device::{self, DeviceArgument, chosen},
     dtype::{self, DTypeArgument},
     errors,
     evaluate::{recorded, recorded_tuple},
@@ -31,11 +32,10 @@ use std::sync::Arc;
 pub fn asarray<'py>(
     obj: &Bound<'py, PyAny>,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'py, PyAny>>,
+    device: Option<DeviceArgument>,
     copy: Option<bool>,
 ) -> PyResult<Bound<'py, Array>> {
     let py = obj.py();
-    check_device(device)?;
     let dtype = dtype.map(|d| d.0);
     let policy = match copy {
         None => Copy::IfNeeded,
@@ -43,7 +43,7 @@ pub fn asarray<'py>(
         Some(false) => Copy::Never,
     };
     if let Ok(array) = obj.cast_exact::<Array>() {
-        return convert(array, dtype, policy);
+        return convert(array, dtype, policy, device);
     }
     let forbidden = |what: &str| {
         Err(PyValueError::new_err(format!("copy=False, but an array can only be made of {what} by copying")))
@@ -53,7 +53,7 @@ pub fn asarray<'py>(
             return forbidden("a Python number");
         }
         let dtype = dtype.unwrap_or(default_dtype(number));
-        return Bound::new(py, recorded(py, build::full(Shape::new(), number, dtype))?);
+        return Bound::new(py, created(py, build::full(Shape::new(), number, dtype), device)?);
     }
     let node = if let Ok(array) = obj.cast::<PyUntypedArray>() {
         from_numpy(array, dtype, policy)?
@@ -64,7 +64,7 @@ pub fn asarray<'py>(
         if holds_arrays(obj, MOST_DIMENSIONS) {
             stacked(obj, dtype, MOST_DIMENSIONS)?
         } else {
-            let descriptor = dtype.map(|d| dtype::to_python(py, d));
+            let descriptor = dtype.map(|d| dtype::to_python(py, d)).transpose()?;
             from_numpy(&through_numpy(obj, descriptor.as_ref())?, dtype, Copy::IfNeeded)?
         }
     } else {
@@ -74,12 +74,35 @@ pub fn asarray<'py>(
         }
         from_numpy(&through_numpy(obj, None)?, dtype, policy)?
     };
-    Bound::new(py, Array::new(node))
+    if policy == Copy::Never && chosen(device) != device::of(&node) {
+        return forbidden(&format!("what is not on {} already", chosen(device)));
+    }
+    Bound::new(py, Array::new(device::moved(py, node, chosen(device))?))
 }
 
-/// An array of ours in another dtype or memory.
-fn convert<'py>(array: &Bound<'py, Array>, dtype: Option<DType>, policy: Copy) -> PyResult<Bound<'py, Array>> {
+/// What a call makes of nothing: on the device that it names, else on the default one.
+fn created(py: Python<'_>, result: Recorded<Arc<Lazy>>, device: Option<DeviceArgument>) -> PyResult<Array> {
+    let Some(device) = device else { return recorded(py, result) };
+    let node = result.map_err(errors::recording)?;
+    recorded(py, Ok(device::moved(py, node, device.0)?))
+}
+
+/// An array of ours in another dtype or memory, or on another device.
+fn convert<'py>(
+    array: &Bound<'py, Array>,
+    dtype: Option<DType>,
+    policy: Copy,
+    device: Option<DeviceArgument>,
+) -> PyResult<Bound<'py, Array>> {
     let node = &array.get().node();
+    if let Some(DeviceArgument(device)) = device.filter(|device| device.0 != device::of(node)) {
+        if policy == Copy::Never {
+            let here = device::of(node);
+            let message = format!("copy=False, but a copy is needed to move an array from {here} to {device}");
+            return Err(PyValueError::new_err(message));
+        }
+        return convert(&device::moved_array(array, device)?, dtype, Copy::IfNeeded, None);
+    }
     match dtype.filter(|&d| d != node.dtype) {
         Some(other) if policy == Copy::Never => Err(PyValueError::new_err(format!(
             "copy=False, but a copy is needed to make {} of {}",
@@ -140,23 +163,25 @@ fn default_dtype(number: Weak) -> DType {
 #[pyo3(signature = (x, /, *, device=None, copy=None))]
 pub fn from_dlpack<'py>(
     x: &Bound<'py, PyAny>,
-    device: Option<&Bound<'py, PyAny>>,
+    device: Option<DeviceArgument>,
     copy: Option<bool>,
 ) -> PyResult<Bound<'py, Array>> {
     let py = x.py();
-    check_device(device)?;
     if let Ok(array) = x.cast_exact::<Array>() {
-        return convert(array, None, if copy == Some(true) { Copy::Always } else { Copy::IfNeeded });
+        let policy = if copy == Some(true) { Copy::Always } else { Copy::IfNeeded };
+        return convert(array, None, policy, device);
     }
     if !x.hasattr(intern!(py, "__dlpack__"))? {
         return Err(PyTypeError::new_err(format!("from_dlpack: {} has no __dlpack__", type_name(x))));
     }
     let options = PyDict::new(py);
-    options.set_item(intern!(py, "device"), device)?;
+    // NumPy takes what another device has to the host, if it is told so.
+    options.set_item(intern!(py, "device"), device.map(|_| "cpu"))?;
     options.set_item(intern!(py, "copy"), copy)?;
     let array = crate::dtype::numpy_module(py)?.call_method(intern!(py, "from_dlpack"), (x,), Some(&options))?;
     let policy = if copy == Some(false) { Copy::Never } else { Copy::IfNeeded };
-    Bound::new(py, Array::new(from_numpy(array.cast::<PyUntypedArray>()?, None, policy)?))
+    let node = from_numpy(array.cast::<PyUntypedArray>()?, None, policy)?;
+    Bound::new(py, Array::new(device::moved(py, node, chosen(device))?))
 }
 
 /// A Python number, or the value of a 0-d array or NumPy scalar.
@@ -181,16 +206,15 @@ pub fn arange(
     stop: Option<&Bound<'_, PyAny>>,
     step: Option<&Bound<'_, PyAny>>,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'_, PyAny>>,
+    device: Option<DeviceArgument>,
 ) -> PyResult<Array> {
-    check_device(device)?;
     let first = number(start, "arange")?;
     let step = step.map_or(Ok(Weak::Int(1)), |step| number(step, "arange"))?;
     let (first, stop) = match stop {
         Some(stop) => (first, number(stop, "arange")?),
         None => (Weak::Int(0), first),
     };
-    recorded(start.py(), build::arange(first, stop, step, dtype.map(|d| d.0)))
+    created(start.py(), build::arange(first, stop, step, dtype.map(|d| d.0)), device)
 }
 
 /// `num` evenly spaced numbers from `start` to `stop`, which is the last one with `endpoint`.
@@ -204,13 +228,12 @@ pub fn linspace(
     stop: &Bound<'_, PyAny>,
     num: i64,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'_, PyAny>>,
+    device: Option<DeviceArgument>,
     endpoint: bool,
 ) -> PyResult<Array> {
-    check_device(device)?;
     let count = usize::try_from(num).map_err(|_| PyValueError::new_err(format!("linspace: num={num} is negative")))?;
     let (first, last) = (number(start, "linspace")?, number(stop, "linspace")?);
-    recorded(start.py(), build::linspace(first, last, count, dtype.map(|d| d.0), endpoint))
+    created(start.py(), build::linspace(first, last, count, dtype.map(|d| d.0), endpoint), device)
 }
 
 /// An array of zeros, float64 unless `dtype` says otherwise. (Memory that is not set cannot be told from zeros.)
@@ -222,7 +245,7 @@ pub fn empty(
     py: Python<'_>,
     shape: ShapeArgument,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'_, PyAny>>,
+    device: Option<DeviceArgument>,
 ) -> PyResult<Array> {
     zeros(py, shape, dtype, device)
 }
@@ -236,10 +259,9 @@ pub fn zeros(
     py: Python<'_>,
     shape: ShapeArgument,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'_, PyAny>>,
+    device: Option<DeviceArgument>,
 ) -> PyResult<Array> {
-    check_device(device)?;
-    recorded(py, build::zeros(shape.0, dtype.map_or(DType::F64, |d| d.0)))
+    created(py, build::zeros(shape.0, dtype.map_or(DType::F64, |d| d.0)), device)
 }
 
 /// An array of ones, float64 unless `dtype` says otherwise.
@@ -251,10 +273,9 @@ pub fn ones(
     py: Python<'_>,
     shape: ShapeArgument,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'_, PyAny>>,
+    device: Option<DeviceArgument>,
 ) -> PyResult<Array> {
-    check_device(device)?;
-    recorded(py, build::ones(shape.0, dtype.map_or(DType::F64, |d| d.0)))
+    created(py, build::ones(shape.0, dtype.map_or(DType::F64, |d| d.0)), device)
 }
 
 /// An array whose elements are all one value, by default of the value's dtype.
@@ -267,10 +288,14 @@ pub fn full(
     shape: ShapeArgument,
     fill_value: &Bound<'_, PyAny>,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'_, PyAny>>,
+    device: Option<DeviceArgument>,
 ) -> PyResult<Array> {
-    check_device(device)?;
-    recorded(fill_value.py(), filled(shape.0, fill_value, dtype.map(|d| d.0), "full")?)
+    created(fill_value.py(), filled(shape.0, fill_value, dtype.map(|d| d.0), "full")?, device)
+}
+
+/// Arrays like others are where those are.
+fn beside(like: &Lazy, device: Option<DeviceArgument>) -> DeviceArgument {
+    device.unwrap_or(DeviceArgument(device::of(like)))
 }
 
 fn filled(
@@ -293,7 +318,7 @@ fn filled(
 pub fn empty_like(
     x: &Bound<'_, PyAny>,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'_, PyAny>>,
+    device: Option<DeviceArgument>,
 ) -> PyResult<Array> {
     zeros_like(x, dtype, device)
 }
@@ -304,11 +329,10 @@ pub fn empty_like(
 pub fn zeros_like(
     x: &Bound<'_, PyAny>,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'_, PyAny>>,
+    device: Option<DeviceArgument>,
 ) -> PyResult<Array> {
-    check_device(device)?;
     let like = array(x, "zeros_like")?;
-    recorded(x.py(), build::zeros(like.shape.clone(), dtype.map_or(like.dtype, |d| d.0)))
+    created(x.py(), build::zeros(like.shape.clone(), dtype.map_or(like.dtype, |d| d.0)), Some(beside(&like, device)))
 }
 
 /// Ones in the shape and, unless `dtype` says otherwise, the dtype of `x`.
@@ -317,11 +341,10 @@ pub fn zeros_like(
 pub fn ones_like(
     x: &Bound<'_, PyAny>,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'_, PyAny>>,
+    device: Option<DeviceArgument>,
 ) -> PyResult<Array> {
-    check_device(device)?;
     let like = array(x, "ones_like")?;
-    recorded(x.py(), build::ones(like.shape.clone(), dtype.map_or(like.dtype, |d| d.0)))
+    created(x.py(), build::ones(like.shape.clone(), dtype.map_or(like.dtype, |d| d.0)), Some(beside(&like, device)))
 }
 
 /// One value in the shape and, unless `dtype` says otherwise, the dtype of `x`.
@@ -333,12 +356,12 @@ pub fn full_like(
     x: &Bound<'_, PyAny>,
     fill_value: &Bound<'_, PyAny>,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'_, PyAny>>,
+    device: Option<DeviceArgument>,
 ) -> PyResult<Array> {
-    check_device(device)?;
     let like = array(x, "full_like")?;
     let dtype = dtype.map_or(like.dtype, |d| d.0);
-    recorded(x.py(), filled(like.shape.clone(), fill_value, Some(dtype), "full_like")?)
+    let filled = filled(like.shape.clone(), fill_value, Some(dtype), "full_like")?;
+    created(x.py(), filled, Some(beside(&like, device)))
 }
 
 /// Ones on diagonal `k`, zeros elsewhere; float64 unless `dtype` says otherwise.
@@ -352,12 +375,11 @@ pub fn eye(
     n_cols: Option<i64>,
     k: IntegerArgument,
     dtype: Option<DTypeArgument>,
-    device: Option<&Bound<'_, PyAny>>,
+    device: Option<DeviceArgument>,
 ) -> PyResult<Array> {
-    check_device(device)?;
     let extent = |n: i64| usize::try_from(n).map_err(|_| PyValueError::new_err(format!("eye: negative extent {n}")));
     let (rows, columns) = (extent(n_rows)?, extent(n_cols.unwrap_or(n_rows))?);
-    recorded(py, build::eye(rows, columns, k.0, dtype.map_or(DType::F64, |d| d.0)))
+    created(py, build::eye(rows, columns, k.0, dtype.map_or(DType::F64, |d| d.0)), device)
 }
 
 /// The lower triangles of a stack of matrices: elements above diagonal `k` become 0.

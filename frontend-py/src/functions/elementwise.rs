@@ -97,7 +97,7 @@ impl ElementwiseFunction {
                 Domain::Numeric => ("numbers", "TypeError for other dtypes; "),
                 Domain::Integer | Domain::FloatBits => ("integers", "TypeError for other dtypes; "),
                 Domain::Bitwise => ("booleans and integers", "TypeError for other dtypes; "),
-                Domain::Float => ("floats", "TypeError for other dtypes; "),
+                Domain::Float | Domain::WideFloat => ("floats", "TypeError for other dtypes; "),
             },
         };
         let result = match row.outcome {

@@ -3,7 +3,7 @@
 use crate::{
     array::Array,
     convert::{argument, array, try_index},
-    errors,
+    device, errors,
     evaluate::{evaluate, recorded, recorded_tuple},
     export::element,
     keys::{self, first_outside},
@@ -128,7 +128,7 @@ pub fn repeat(x: &Bound<'_, PyAny>, repeats: &Bound<'_, PyAny>, axis: Option<i64
         return recorded(py, build::repeat(&node, times, axis));
     }
     evaluate(py, slice::from_ref(&repeats))?;
-    let backend = registry::backend(repeats.device).map_err(errors::computing)?;
+    let backend = registry::backend(device::of(&repeats)).map_err(errors::computing)?;
     let positions = positions::repeated(&repeats, &**backend).map_err(errors::computing)?.ok_or_else(negative)?;
     recorded(py, build::repeat_each(&node, &positions, repeats.shape[0], axis))
 }

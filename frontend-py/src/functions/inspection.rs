@@ -1,8 +1,9 @@
 //! Data types and what is known without computing: `astype`, `result_type`, `can_cast`.
 
 use crate::{
-    array::{Array, check_device},
+    array::Array,
     convert::{array, operand},
+    device::{DeviceArgument, moved},
     dtype::{DTypeArgument, parse, to_python},
     evaluate::recorded,
 };
@@ -17,6 +18,7 @@ use pyo3::{
     prelude::*,
     types::{PyTuple, PyType},
 };
+use std::sync::Arc;
 
 /// The array converted to a dtype. Floats are truncated to integers; what does not fit gives NumPy's results.
 ///
@@ -27,12 +29,12 @@ pub fn astype<'py>(
     x: &Bound<'py, PyAny>,
     dtype: DTypeArgument,
     copy: bool,
-    device: Option<&Bound<'py, PyAny>>,
+    device: Option<DeviceArgument>,
 ) -> PyResult<Bound<'py, Array>> {
-    check_device(device)?;
     let node = array(x, "astype")?;
+    let node = device.map_or_else(|| Ok(node.clone()), |device| moved(x.py(), node.clone(), device.0))?;
     match x.cast_exact::<Array>() {
-        Ok(own) if !copy && node.dtype == dtype.0 => Ok(own.clone()),
+        Ok(own) if !copy && node.dtype == dtype.0 && Arc::ptr_eq(&node, &own.get().node()) => Ok(own.clone()),
         _ => Bound::new(x.py(), recorded(x.py(), build::astype(&node, dtype.0))?),
     }
 }
@@ -54,7 +56,7 @@ pub fn result_type<'py>(arrays_and_dtypes: &Bound<'py, PyTuple>) -> PyResult<Bou
         }
     }
     let dtype = promoted(dtypes, scalars).ok_or_else(|| PyValueError::new_err("result_type: nothing to promote"))?;
-    Ok(to_python(py, dtype))
+    to_python(py, dtype)
 }
 
 /// Does promotion lead from one dtype (or an array's) to another?

@@ -4,7 +4,7 @@
 use crate::{
     array::Array,
     convert::{argument, array},
-    errors,
+    device, errors,
     evaluate::{evaluate, recorded},
     export::element,
     keys,
@@ -36,7 +36,7 @@ fn picked(py: Python<'_>, x: &Arc<Lazy>, positions: &Arc<Lazy>) -> PyResult<Arra
 fn inverse(py: Python<'_>, x: &Arc<Lazy>, ordered: &Ordered) -> PyResult<Array> {
     let Ordered { order, begins, .. } = ordered;
     evaluate(py, slice::from_ref(order))?;
-    let backend = registry::backend(x.device).map_err(errors::computing)?;
+    let backend = registry::backend(device::of(x)).map_err(errors::computing)?;
     let flat: Shape = smallvec![order.shape[0]];
     let places = owners(&flat, order, &**backend).map_err(errors::computing)?;
     recorded(py, build::inverse(begins, &places, &x.shape))

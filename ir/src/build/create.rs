@@ -104,8 +104,12 @@ fn integer_range(first: i128, second: i128, length: usize, dtype: DType) -> Reco
     cast(&shifted, dtype)
 }
 
-/// As [`integer_range`].
+/// As [`integer_range`]; halves are counted in float32.
 fn float_range(first: f64, second: f64, length: usize, dtype: DType) -> Recorded<Arc<Lazy>> {
+    if dtype.is_half() {
+        let [first, second] = [first, second].map(|bound| Scalar::from_f64(dtype, bound).as_f64());
+        return cast(&float_range(first, second, length, DType::F32)?, dtype);
+    }
     let step = match dtype {
         DType::F32 => f64::from(second as f32 - first as f32),
         _ => second - first,

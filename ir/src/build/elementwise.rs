@@ -4,7 +4,7 @@ use super::{Arguments, Operand, common_shape, complex, constant, number, record}
 use crate::{
     dtype::{DType, Kind},
     error::{RecordError, Recorded},
-    lazy::{Device, Lazy, Operands},
+    lazy::{Lazy, Operands},
     node::Op,
     ops::{Promotion, ScalarOp},
     promote::{Weak, common_of, float_for, integer_range, result_type},
@@ -101,25 +101,12 @@ pub(super) fn mapped(op: ScalarOp, inputs: Operands) -> Recorded<Arc<Lazy>> {
             shape
         }
     };
-    same_device(op.row().name, &inputs)?;
     record(Op::Map(op), inputs, dtype, shape)
 }
 
 /// `op` on two nodes of one dtype.
 pub(super) fn map2(op: ScalarOp, a: &Arc<Lazy>, b: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     mapped(op, smallvec::smallvec![a.clone(), b.clone()])
-}
-
-fn same_device(name: &str, inputs: &[Arc<Lazy>]) -> Recorded<()> {
-    // Scalars recorded on the way have no device of their own.
-    let mut devices = inputs.iter().filter(|i| !i.shape.is_empty()).map(|i| i.device);
-    let first: Option<Device> = devices.next();
-    match devices.find(|&d| Some(d) != first) {
-        None => Ok(()),
-        Some(other) => {
-            Err(RecordError::dtype(format!("{name}: arrays on {first:?} and {other:?}; move one with to_device")))
-        }
-    }
 }
 
 /// NumPy's result_type of the operands.

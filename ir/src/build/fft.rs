@@ -42,5 +42,8 @@ fn check(name: &str, x: &Arc<Lazy>, along: i64) -> Recorded<()> {
 }
 
 fn floating(dtype: DType) -> DType {
+    if dtype.is_half() {
+        return DType::F32;
+    }
     if dtype.is_float() || dtype.is_complex() { dtype } else { DType::F64 }
 }

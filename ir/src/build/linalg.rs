@@ -58,7 +58,7 @@ pub fn inv(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
 /// The solution of `a @ x = b`; `b` is a vector if it has one axis, otherwise matrices that broadcast with those of `a`.
 pub fn solve(a: &Arc<Lazy>, b: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     let (matrices, a_dtype) = square(a, "solve")?;
-    let dtype = common(a_dtype, floating(b.dtype));
+    let dtype = common(a_dtype, floating(b.dtype, "solve")?);
     let double = common(dtype, DType::F64);
     let (matrices, b) = (cast(&matrices, double)?, cast(b, double)?);
     let mismatch =
@@ -152,9 +152,15 @@ fn several(what: Linear, x: Arc<Lazy>, dtype: DType) -> Recorded<Several> {
     results.iter().enumerate().map(rounded).collect()
 }
 
-/// The dtype of results.
-fn floating(dtype: DType) -> DType {
-    if dtype.is_float() || dtype.is_complex() { dtype } else { DType::F64 }
+/// The dtype of results. As in NumPy, matrices of 16-bit floats are refused (TypeError).
+fn floating(dtype: DType, name: &str) -> Recorded<DType> {
+    match dtype {
+        half if half.is_half() => {
+            Err(RecordError::dtype(format!("{name}: dtype not supported: {}; convert to float32", dtype.numpy_name())))
+        }
+        dtype if dtype.is_float() || dtype.is_complex() => Ok(dtype),
+        _ => Ok(DType::F64),
+    }
 }
 
 /// The conjugate transposes.
@@ -168,7 +174,8 @@ fn matrices(x: &Arc<Lazy>, name: &str) -> Recorded<(Arc<Lazy>, DType)> {
     if x.shape.len() < 2 {
         return Err(RecordError::value(format!("{name}: needs at least 2 dimensions, got shape {}", tuple(&x.shape))));
     }
-    Ok((cast(x, common(floating(x.dtype), DType::F64))?, floating(x.dtype)))
+    let dtype = floating(x.dtype, name)?;
+    Ok((cast(x, common(dtype, DType::F64))?, dtype))
 }
 
 fn square(x: &Arc<Lazy>, name: &str) -> Recorded<(Arc<Lazy>, DType)> {

@@ -3,6 +3,7 @@
 
 use super::{Axis, Operand, axis, common_shape, elementwise, expanded, manipulate, record, reshaped, sum, tuple};
 use crate::{
+    dtype::DType,
     error::{RecordError, Recorded},
     infer,
     lazy::Lazy,
@@ -82,7 +83,7 @@ fn dot(left: &Arc<Lazy>, right: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     } else if m == 1 {
         summed(matrix_transpose(left)?, right.clone(), -2, true)
     } else if k == 1 {
-        elementwise(S::Multiply, &[left, right].map(|x| Operand::Array(x.clone())))
+        elementwise(S::Multiply, [left, right].map(|x| Operand::Array(x.clone())))
     } else if left.dtype.is_float() || left.dtype.is_complex() {
         record(Op::Dot, smallvec![left.clone(), right.clone()], left.dtype, shape)
     } else {
@@ -121,6 +122,11 @@ pub fn vecdot(a: &Arc<Lazy>, b: &Arc<Lazy>, along: i64) -> Recorded<Arc<Lazy>> {
         )));
     }
     let dtype = a.dtype;
+    if dtype.is_half() {
+        // Rounded once, as other products are.
+        let [a, b] = [super::cast(&a, DType::F32)?, super::cast(&b, DType::F32)?];
+        return super::cast(&vecdot(&a, &b, along)?, dtype);
+    }
     let a = if dtype.is_complex() { elementwise(S::Conj, &[Operand::Array(a)])? } else { a };
     let products = elementwise(S::Multiply, &[Operand::Array(a), Operand::Array(b)])?;
     sum(&products, &Axis::List(smallvec![from_end]), Some(dtype), false)

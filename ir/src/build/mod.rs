@@ -101,8 +101,21 @@ impl From<&[Operand]> for Arguments {
 
 /// A node after the last checks that concern every node.
 fn record(op: Op<LazyForm>, inputs: Operands, dtype: DType, shape: Shape) -> Recorded<Arc<Lazy>> {
-    let device = inputs.first().map_or(Device::Cpu, |i| i.device);
+    let device = common_device(&op, &inputs)?;
     Ok(Lazy::recorded(op, inputs, dtype, shape, device))
+}
+
+/// Where all operands live that live anywhere.
+fn common_device(op: &Op<LazyForm>, inputs: &[Arc<Lazy>]) -> Recorded<Option<Device>> {
+    let mut devices = inputs.iter().filter_map(|input| input.device);
+    let Some(first) = devices.next() else { return Ok(None) };
+    match devices.find(|&device| device != first) {
+        None => Ok(Some(first)),
+        Some(other) => Err(RecordError::dtype(format!(
+            "{}: arrays on {first} and {other}; move one of them with to_device",
+            op.public_name()
+        ))),
+    }
 }
 
 /// NumPy's limit, so that every array can become one of NumPy's.

@@ -142,40 +142,46 @@ fn mean_kept(x: &Arc<Lazy>, axes: &Axes) -> Recorded<Arc<Lazy>> {
     elementwise(S::Divide, &[Operand::Array(total), number(count(x, axes) as f64)])
 }
 
-fn to_float(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
-    cast(x, if x.dtype.is_float() || x.dtype.is_complex() { x.dtype } else { DType::F64 })
+/// The operand in the float or complex dtype that statistics are computed in, and the dtype of their results. Means of halves are
+/// rounded once, at the end.
+fn to_float(x: &Arc<Lazy>) -> Recorded<(Arc<Lazy>, DType)> {
+    let dtype = if x.dtype.is_float() || x.dtype.is_complex() { x.dtype } else { DType::F64 };
+    Ok((cast(x, if dtype.is_half() { DType::F32 } else { dtype })?, dtype))
 }
 
 /// Arithmetic mean; NaN over no elements.
 pub fn mean(x: &Arc<Lazy>, along: &Axis, keepdims: bool) -> Recorded<Arc<Lazy>> {
     let axes = resolved(along, x.shape.len(), "mean")?;
-    finish(&mean_kept(&to_float(x)?, &axes)?, &axes, keepdims)
+    let (x, dtype) = to_float(x)?;
+    finish(&cast(&mean_kept(&x, &axes)?, dtype)?, &axes, keepdims)
 }
 
 /// Mean squared distance from the mean, over `n - correction`.
 pub fn var(x: &Arc<Lazy>, along: &Axis, correction: f64, keepdims: bool) -> Recorded<Arc<Lazy>> {
     let axes = resolved(along, x.shape.len(), "var")?;
-    finish(&var_kept(x, &axes, correction, "var")?, &axes, keepdims)
+    let (variance, dtype) = var_kept(x, &axes, correction, "var")?;
+    finish(&cast(&variance, dtype)?, &axes, keepdims)
 }
 
-fn var_kept(x: &Arc<Lazy>, axes: &Axes, correction: f64, name: &str) -> Recorded<Arc<Lazy>> {
+/// The variance with its axes kept, and the dtype that it is to be rounded to.
+fn var_kept(x: &Arc<Lazy>, axes: &Axes, correction: f64, name: &str) -> Recorded<(Arc<Lazy>, DType)> {
     if x.dtype.is_complex() {
         return Err(RecordError::dtype(format!("{name}: dtype not supported: {}", x.dtype.numpy_name())));
     }
-    let x = to_float(x)?;
+    let (x, dtype) = to_float(x)?;
     let centre = mean_kept(&x, axes)?;
     let distance = elementwise(S::Subtract, &[Operand::Array(x.clone()), Operand::Array(centre)])?;
     let squared = elementwise(S::Multiply, &[Operand::Array(distance.clone()), Operand::Array(distance)])?;
     let total = reduced(S::Add, &squared, axes)?;
     let divisor = (count(&x, axes) as f64 - correction).max(0.0);
-    elementwise(S::Divide, &[Operand::Array(total), number(divisor)])
+    Ok((elementwise(S::Divide, &[Operand::Array(total), number(divisor)])?, dtype))
 }
 
 /// Square root of [`var`].
 pub fn std(x: &Arc<Lazy>, along: &Axis, correction: f64, keepdims: bool) -> Recorded<Arc<Lazy>> {
     let axes = resolved(along, x.shape.len(), "std")?;
-    let variance = var_kept(x, &axes, correction, "std")?;
-    finish(&elementwise(S::Sqrt, &[Operand::Array(variance)])?, &axes, keepdims)
+    let (variance, dtype) = var_kept(x, &axes, correction, "std")?;
+    finish(&cast(&elementwise(S::Sqrt, &[Operand::Array(variance)])?, dtype)?, &axes, keepdims)
 }
 
 /// The first position of the extremum: the smallest index among the elements equal to it (or NaN, which wins).

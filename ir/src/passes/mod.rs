@@ -5,3 +5,4 @@ pub mod expand_composites;
 pub mod hoist_views;
 pub mod simplify;
 pub mod split_complex;
+pub mod widen_halves;

@@ -59,7 +59,7 @@ pub(super) fn divide_by_one(g: &mut Graph, id: NodeId) -> Rewritten {
 pub(super) fn divide_by_power_of_two(g: &mut Graph, id: NodeId) -> Rewritten {
     let [a, b] = binary(g, id, S::Divide)?;
     let divisor = constant_of(g, b)?;
-    if !divisor.dtype().is_float() {
+    if !divisor.dtype().is_float() || divisor.dtype().is_half() {
         return None;
     }
     // Exact when the mantissa is 1.0 and both exponents are normal.
@@ -257,7 +257,7 @@ pub(super) fn merge_constants(g: &mut Graph, id: NodeId) -> Rewritten {
     let outer = constant_of(g, operands[1])?;
     let [x, inner] = binary(g, operands[0], op)?;
     let inner = constant_of(g, inner)?;
-    let merged = constant_like(g, id, (row.reference)(&[inner, outer]));
+    let merged = constant_like(g, id, r::evaluate(op, &[inner, outer]));
     Some(g.map(op, &[x, merged]))
 }
 
@@ -370,7 +370,7 @@ pub(super) fn fold_map(g: &mut Graph, id: NodeId) -> Rewritten {
     for &operand in operands.iter() {
         arguments.push(constant_of(g, operand)?);
     }
-    splat(g, id, (op.row().reference)(&arguments))
+    splat(g, id, r::evaluate(op, &arguments))
 }
 
 fn choice(g: &Graph, id: NodeId) -> Option<[NodeId; 3]> {

@@ -20,6 +20,7 @@ pub mod print;
 
 use crate::{
     dtype::{DType, Kind},
+    half,
     scalar::Scalar,
     shape::SymId,
 };
@@ -61,6 +62,8 @@ pub fn literal(value: Scalar) -> String {
             }
         }
         Kind::Float if dtype == DType::F32 => format!("{:?}", value.as_f32()),
+        // The shortest decimal of the float32 reads back as the same half, though a shorter one may.
+        Kind::Float if dtype.is_half() => format!("{:?}", value.as_f64() as f32),
         Kind::Float => format!("{:?}", value.as_f64()),
         Kind::Complex => unreachable!("no scalar is complex"),
     }
@@ -95,6 +98,7 @@ pub fn scalar_of_literal(dtype: DType, text: &str) -> Option<Scalar> {
             }
             match dtype {
                 DType::F32 => text.parse().ok().map(Scalar::f32),
+                DType::F16 | DType::BF16 => text.parse().ok().map(|value| Scalar::from_f64(dtype, value)),
                 _ => text.parse().ok().map(Scalar::f64),
             }
         }
@@ -105,6 +109,7 @@ pub fn scalar_of_literal(dtype: DType, text: &str) -> Option<Scalar> {
 /// The quiet NaN with sign and payload 0.
 fn default_nan(dtype: DType) -> Scalar {
     match dtype {
+        DType::F16 | DType::BF16 => Scalar::from_bits(dtype, half::format(dtype).nan().into()),
         DType::F32 => Scalar::from_bits(dtype, 0x7fc0_0000),
         _ => Scalar::from_bits(dtype, 0x7ff8_0000_0000_0000),
     }
@@ -121,7 +126,7 @@ mod tests {
             let scalar = Scalar::from_bits(DType::F32, bits);
             assert_eq!(scalar_of_literal(DType::F32, &literal(scalar)), Some(scalar), "{}", literal(scalar));
         }
-        for dtype in DType::REAL {
+        for dtype in DType::IN_KERNELS.into_iter().chain([DType::F16, DType::BF16]) {
             for i in 0..200u64 {
                 let scalar = Scalar::from_bits(dtype, i.wrapping_mul(0x9e37_79b9_7f4a_7c15));
                 assert_eq!(scalar_of_literal(dtype, &literal(scalar)), Some(scalar), "{}", literal(scalar));

@@ -35,7 +35,7 @@ pub(super) fn scalar_type(dtype: DType) -> Type {
         DType::I64 | DType::U64 => types::I64,
         DType::F32 => types::F32,
         DType::F64 => types::F64,
-        DType::C64 | DType::C128 => unreachable!("kernels are verified to have real types"),
+        DType::F16 | DType::BF16 | DType::C64 | DType::C128 => unreachable!("kernels are verified to have none"),
     }
 }
 

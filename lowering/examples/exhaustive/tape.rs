@@ -114,9 +114,7 @@ fn filled(value: Scalar) -> Column {
         DType::U64 => Column::U64(vec![value.bits(); BLOCK]),
         DType::F32 => Column::F32(vec![value.as_f32(); BLOCK]),
         DType::F64 => Column::F64(vec![value.as_f64(); BLOCK]),
-        DType::I8 | DType::I16 | DType::U8 | DType::U16 | DType::C64 | DType::C128 => {
-            panic!("no expansion uses {}", value.dtype())
-        }
+        other => panic!("no expansion uses {other}"),
     }
 }
 

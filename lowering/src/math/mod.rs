@@ -1,4 +1,4 @@
-//! The maths expansions: each maths op of the op table, on floats, and the division of integers, in terms of primitive ops,
+//! The maths expansions: each maths op of the op table, on floats, what 16-bit floats need, and the division of integers, in terms of primitive ops,
 //! written once and used by every back end, so that vectors, GPU threads and interpreters run the same polynomials and give the same bits.
 //!
 //! Not a library of numbers: nothing here computes, it builds code through [`Emit`]. Every expansion is branch-free,
@@ -13,6 +13,7 @@
 mod division;
 mod evaluator;
 mod exp;
+mod half;
 mod hyperbolic;
 mod inverse_trig;
 mod log;
@@ -26,7 +27,7 @@ pub use evaluator::Evaluator;
 use fusewire_ir::{
     dtype::DType,
     emit::{Emit, V},
-    ops::{Class, ScalarOp as S},
+    ops::{Class, Outcome, ScalarOp as S},
 };
 
 /// What expansions build with.
@@ -34,7 +35,8 @@ type B<'a> = dyn Emit + 'a;
 
 /// Is the op on operands of this dtype expanded?
 pub fn expands(op: S, dtype: DType) -> bool {
-    (matches!(op.row().class, Class::Maths) && dtype.is_float()) || division::expands(op, dtype)
+    let float = dtype.is_float() || op.row().outcome == Outcome::FromBits;
+    (matches!(op.row().class, Class::Maths) && float) || division::expands(op, dtype)
 }
 
 /// Builds the expansion of an op that is expanded.
@@ -66,6 +68,12 @@ pub fn expand(op: S, b: &mut dyn Emit, operands: &[V]) -> V {
         S::Atanh => hyperbolic::atanh(b, x),
         S::Hypot => pow::hypot(b, x, operands[1]),
         S::Pow => pow::pow(b, x, operands[1]),
+        S::RoundToFloat16 => half::round(b, x, DType::F16),
+        S::RoundToBfloat16 => half::round(b, x, DType::BF16),
+        S::Float16Bits => half::to_bits(b, x, DType::F16),
+        S::Bfloat16Bits => half::to_bits(b, x, DType::BF16),
+        S::Float16FromBits => half::from_bits(b, x, DType::F16),
+        S::Bfloat16FromBits => half::from_bits(b, x, DType::BF16),
         S::Divide => division::quotient(b, x, operands[1]),
         S::TruncatedRemainder => division::remainder(b, x, operands[1]),
         // Which ops are maths is the op table's to say. The op sweep finds a row of that class that has no arm here.

@@ -42,11 +42,11 @@ fn error_f64(got: Scalar, wanted: u64, lacks: f64) -> f64 {
     ((magnitude(got.bits()) - magnitude(wanted)) as f64 - lacks).abs()
 }
 
-/// Trigonometric functions have theirs in `trig_accuracy.rs`.
+/// Trigonometric functions have theirs in `trig_accuracy.rs`; what is exact is compared with its reference in `half.rs`.
 #[test]
 fn every_maths_op_has_exact_results_to_compare_with() {
     let trigonometric = [S::Sin, S::Cos, S::Tan, S::Asin, S::Acos, S::Atan, S::Atan2];
-    for row in OPS.iter().filter(|row| matches!(row.class, Class::Maths)) {
+    for row in OPS.iter().filter(|row| matches!(row.class, Class::Maths) && row.ulps > 0) {
         let known = trigonometric.contains(&row.op) || FILES.iter().any(|&(op, _)| op == row.op);
         assert!(known, "{} has no results in testdata/", row.name);
     }

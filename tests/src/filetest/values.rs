@@ -138,8 +138,12 @@ pub fn random_scalar(random: &mut Rng, dtype: DType) -> Scalar {
     match dtype.kind() {
         Kind::Bool => Scalar::bool(edge),
         Kind::Float if edge => {
-            let tiny = if dtype == DType::F32 { f32::MIN_POSITIVE as f64 } else { f64::MIN_POSITIVE };
-            let huge = if dtype == DType::F32 { f32::MAX as f64 } else { f64::MAX };
+            let (tiny, huge) = match dtype {
+                DType::F16 => (2f64.powi(-14), 65504.0),
+                DType::BF16 => (f32::MIN_POSITIVE.into(), 2f64.powi(128) - 2f64.powi(120)),
+                DType::F32 => (f32::MIN_POSITIVE.into(), f32::MAX.into()),
+                _ => (f64::MIN_POSITIVE, f64::MAX),
+            };
             let edges = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, tiny, tiny / 4.0, huge, f64::INFINITY, f64::NAN];
             let magnitude = edges[random.usize(0..edges.len())];
             Scalar::from_f64(dtype, if random.bool() { -magnitude } else { magnitude })
@@ -210,8 +214,11 @@ pub fn agree_lowered(graph: &Graph, program: &Program, settings: &Settings<'_>) 
 
 /// Are floats as close as another order of summation allows: some units in the last place of the largest element?
 fn close(found: &Tensor, expected: &Tensor) -> bool {
+    let found = &if expected.dtype.is_half() { found.seen_as(expected.dtype) } else { found.clone() };
     let largest = |t: &Tensor| t.array.iter().map(|e| e.as_f64().abs()).filter(|e| e.is_finite()).fold(0.0, f64::max);
     let tolerance = match expected.dtype {
+        DType::F16 => 1e-2 * largest(expected),
+        DType::BF16 => 1e-1 * largest(expected),
         DType::F32 => 1e-5 * largest(expected),
         DType::F64 => 1e-13 * largest(expected),
         _ => return false,

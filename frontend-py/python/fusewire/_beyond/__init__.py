@@ -36,6 +36,8 @@ from fusewire._beyond.close import (
 from fusewire._beyond.counting import (
     bincount,
     histogram,
+    histogram2d,
+    histogramdd,
 )
 from fusewire._beyond.einsum import (
     einsum,
@@ -169,6 +171,8 @@ __all__ = [
     "gradient",
     "heaviside",
     "histogram",
+    "histogram2d",
+    "histogramdd",
     "hsplit",
     "hstack",
     "inner",

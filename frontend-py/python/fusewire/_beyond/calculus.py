@@ -11,6 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 import fusewire._fusewire as xp
 from fusewire._fusewire import Array
+from fusewire._inspection import kind
 
 _Axes = int | tuple[int, ...] | None
 
@@ -42,7 +43,7 @@ def average(
         order = sorted(range(len(axes)), key=lambda place: axes[place])
         each = xp.permute_dims(each, tuple(order))
         each = xp.reshape(each, tuple(extent if place in axes else 1 for place, extent in enumerate(x.shape)))
-    dtype = xp.result_type(x, each, *([] if {x.dtype.kind, each.dtype.kind} & {"f", "c"} else [xp.float64]))
+    dtype = xp.result_type(x, each, *([] if {kind(x.dtype), kind(each.dtype)} & {"f", "c"} else [xp.float64]))
     each = xp.astype(xp.broadcast_to(each, x.shape), dtype, copy=False)
     total = xp.sum(each, axis=axis, keepdims=keepdims)
     mean = xp.sum(xp.astype(x, dtype, copy=False) * each, axis=axis, keepdims=keepdims) / total
@@ -89,7 +90,7 @@ def gradient(f: Any, /, *varargs: Any, axis: _Axes = None, edge_order: int = 1) 
     of ``f`` for floats, else float64. Raises ValueError for axes with too few samples and places that do not fit.
     """
     x = xp.asarray(f)
-    x = x if x.dtype.kind in "fc" else xp.astype(x, xp.float64)
+    x = x if kind(x.dtype) in "fc" else xp.astype(x, xp.float64)
     axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
     distances = varargs * len(axes) if len(varargs) == 1 and np.ndim(varargs[0]) == 0 else varargs or (1.0,) * len(axes)
     if len(distances) != len(axes):
@@ -114,7 +115,7 @@ def _slopes(x: Array, axis: int, places: Any, edge_order: int) -> Array:
         if places.shape != (extent,):
             message = f"gradient: {places.shape} places for {extent} samples"
             raise ValueError(message)
-        steps = xp.diff(places if places.dtype.kind == "f" else xp.astype(places, xp.float64))
+        steps = xp.diff(places if kind(places.dtype) == "f" else xp.astype(places, xp.float64))
         before, after = steps[:-1], steps[1:]
         low, high = -after / (before * (before + after)), before / (after * (before + after))
         middle = low * x[..., :-2] + (after - before) / (before * after) * x[..., 1:-1] + high * x[..., 2:]
@@ -208,7 +209,7 @@ def unwrap(
     """
     x = xp.asarray(p)
     integral = x.dtype.kind in "iu" and isinstance(period, int)
-    x = x if integral or x.dtype.kind == "f" else xp.astype(x, xp.float64)
+    x = x if integral or kind(x.dtype) == "f" else xp.astype(x, xp.float64)
     axis = normalize_axis_index(axis, x.ndim)
     x = xp.moveaxis(x, axis, -1)
     steps = xp.diff(x, axis=-1)

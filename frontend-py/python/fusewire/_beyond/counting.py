@@ -1,4 +1,4 @@
-"""Counting: ``histogram``, ``bincount``."""
+"""Counting: ``histogram`` of one axis and of several, ``bincount``."""
 
 from __future__ import annotations
 
@@ -35,6 +35,59 @@ def histogram(
     if density:
         counts = counts / (edges[1:] - edges[:-1]) / xp.sum(counts)
     return counts, edges
+
+
+def histogramdd(
+    sample: Any, /, bins: Any = 10, range: Any = None, density: bool = False, weights: Any = None
+) -> tuple[Array, list[Array]]:
+    """Return how many points are in each box of a grid, and the edges of the boxes along each axis. Computes.
+
+    Points are the rows of a matrix, or a vector of coordinates for each axis. ``bins`` and ``range`` are as for
+    ``histogram``, one for all axes or one for each. Dtype: float64. Raises ValueError for what does not fit.
+    """
+    points = (
+        xp.asarray(sample)
+        if not isinstance(sample, list | tuple)
+        else xp.stack([xp.asarray(x) for x in sample], axis=1)
+    )
+    points = xp.reshape(points, (-1, 1)) if points.ndim == 1 else points
+    axes = points.shape[1]
+    parts = (bins,) * axes if isinstance(bins, int | np.integer) else tuple(bins)
+    limits = (None,) * axes if range is None else tuple(range)
+    if not len(parts) == len(limits) == axes:
+        message = f"histogramdd: {len(parts)} bins and {len(limits)} ranges for {axes} axes"
+        raise ValueError(message)
+    edges = [_edges(points[:, axis], parts[axis], limits[axis]) for axis in np.arange(axes)]
+    shape = tuple(edge.size - 1 for edge in edges)
+    place, inside = xp.zeros(points.shape[0], dtype=xp.int64), xp.ones(points.shape[0], dtype=xp.bool)
+    for axis, edge in enumerate(edges):
+        along = points[:, axis]
+        # The last bin holds its right edge.
+        number = xp.where(along == edge[-1], shape[axis] - 1, xp.searchsorted(edge, along, side="right") - 1)
+        inside &= (number >= 0) & (number < shape[axis])
+        place = place * shape[axis] + number
+    each = xp.ones(points.shape[0]) if weights is None else xp.asarray(weights)
+    counts = bincount(place[inside], xp.astype(each[inside], xp.float64), int(np.prod(shape)))
+    counts = xp.reshape(counts, shape)
+    if density:
+        for axis, edge in enumerate(edges):
+            widths = xp.reshape(xp.diff(edge), tuple(-1 if axis == other else 1 for other in np.arange(axes)))
+            counts = counts / widths
+        counts = counts * (1.0 / xp.sum(each[inside]))
+    return counts, edges
+
+
+def histogram2d(
+    x: Any, y: Any, /, bins: Any = 10, range: Any = None, density: bool = False, weights: Any = None
+) -> tuple[Array, Array, Array]:
+    """Return how many points are in each box of a grid, and the edges of the boxes along both axes. Computes.
+
+    ``bins`` is a number, a pair of those that ``histogram`` takes, or the edges for both. The rest as ``histogramdd``.
+    """
+    if not isinstance(bins, int | np.integer) and len(bins) not in {1, 2}:
+        bins = (bins, bins)
+    counts, (first, second) = histogramdd([x, y], bins, range, density, weights)
+    return counts, first, second
 
 
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 
 import fusewire._fusewire as xp
 from fusewire._fusewire import Array
+from fusewire._inspection import kind
 
 _INF = math.inf
 
@@ -91,7 +92,7 @@ def fmin(x1: Any, x2: Any, /) -> Array:
 def fmod(x1: Any, x2: Any, /) -> Array:
     """Return the remainders of a division that is rounded towards 0, with the sign of ``x1``. Dtypes are promoted."""
     x1, x2 = _pair(x1, x2)
-    if xp.result_type(x1, x2).kind == "f":
+    if kind(xp.result_type(x1, x2)) == "f":
         # Of positive numbers it is the remainder of a division that is rounded down, which is exact.
         return xp.copysign(xp.remainder(xp.abs(x1), xp.abs(x2)), x1)
     below = xp.remainder(x1, x2)
@@ -102,7 +103,7 @@ def heaviside(x1: Any, x2: Any, /) -> Array:
     """Return 0 for negative elements of ``x1``, 1 for positive ones and that of ``x2`` for 0, as floats."""
     x1, x2 = _pair(x1, x2)
     dtype = xp.result_type(x1, x2)
-    x1, x2 = (xp.astype(x, dtype if dtype.kind == "f" else xp.float64, copy=False) for x in (x1, x2))
+    x1, x2 = (xp.astype(x, dtype if kind(dtype) == "f" else xp.float64, copy=False) for x in (x1, x2))
     return xp.where(x1 == 0, x2, xp.where(xp.isnan(x1), x1, xp.astype(x1 > 0, x1.dtype)))
 
 
@@ -154,7 +155,7 @@ def sinc(x: Any, /) -> Array:
 
 def _floating(x: Any) -> Array:
     x = xp.asarray(x)
-    return x if x.dtype.kind in "fc" else xp.astype(x, xp.float64)
+    return x if kind(x.dtype) in "fc" else xp.astype(x, xp.float64)
 
 
 def _real(name: str, x: Any) -> Array:

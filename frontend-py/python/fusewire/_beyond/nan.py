@@ -8,6 +8,7 @@ from typing import Any
 import fusewire._fusewire as xp
 from fusewire import _reductions
 from fusewire._fusewire import Array
+from fusewire._halves import rounded_once
 from fusewire._inspection import finfo, isdtype
 
 _Axes = int | tuple[int, ...] | None
@@ -44,6 +45,7 @@ def nancumprod(x: Any, /, axis: int | None = None, *, dtype: Any = None) -> Arra
     return _filled(x, 1.0).cumprod(axis, dtype)
 
 
+@rounded_once
 def nanmean(
     x: Any, /, axis: _Axes = None, *, dtype: Any = None, keepdims: bool = False, where: Any = None
 ) -> Array:  # fmt: skip
@@ -55,6 +57,7 @@ def nanmean(
     return total / xp.astype(_count(x, axis, keepdims, where), xp.real(total).dtype, copy=False)
 
 
+@rounded_once
 def nanvar(
     x: Any, /, axis: _Axes = None, *, dtype: Any = None, correction: float = 0.0, ddof: float | None = None,
     keepdims: bool = False, where: Any = None, mean: Any = None,
@@ -76,6 +79,7 @@ def nanvar(
     return xp.where(freedom > 0, squares / freedom, _NAN)
 
 
+@rounded_once
 def nanstd(
     x: Any, /, axis: _Axes = None, *, dtype: Any = None, correction: float = 0.0, ddof: float | None = None,
     keepdims: bool = False, where: Any = None, mean: Any = None,

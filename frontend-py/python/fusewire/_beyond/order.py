@@ -12,6 +12,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 import fusewire._fusewire as xp
 from fusewire._beyond.nan import _Axes, _inexact
 from fusewire._fusewire import Array
+from fusewire._halves import rounded_once
 
 _NAN = float("nan")
 # Where the quantile q of n ordered elements stands: at n * q + a + q * (1 - a - b) - 1.
@@ -27,6 +28,7 @@ _PICKING = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest")
 _METHODS = ("linear", *_PLOTTING, "averaged_inverted_cdf", "midpoint", *_PICKING)
 
 
+@rounded_once
 def median(x: Any, /, axis: _Axes = None, *, keepdims: bool = False) -> Array:
     """Return the element in the middle of the order, or the mean of the two there; NaN where there is one.
 
@@ -41,6 +43,7 @@ def median(x: Any, /, axis: _Axes = None, *, keepdims: bool = False) -> Array:
     return xp.reshape(_unless_nan(middle, ordered), shape)
 
 
+@rounded_once
 def quantile(
     x: Any, /, q: Any, axis: _Axes = None, *, method: str = "linear", keepdims: bool = False, weights: Any = None
 ) -> Array:
@@ -58,6 +61,7 @@ def quantile(
     return _quantiles("quantile", x, q, axis, method, keepdims, weights, skip=False)
 
 
+@rounded_once
 def percentile(
     x: Any, /, q: Any, axis: _Axes = None, *, method: str = "linear", keepdims: bool = False, weights: Any = None
 ) -> Array:
@@ -71,6 +75,7 @@ def nanmedian(x: Any, /, axis: _Axes = None, *, keepdims: bool = False) -> Array
     return nanquantile(x, 0.5, axis, keepdims=keepdims) if _inexact(x) else median(x, axis, keepdims=keepdims)
 
 
+@rounded_once
 def nanquantile(
     x: Any, /, q: Any, axis: _Axes = None, *, method: str = "linear", keepdims: bool = False, weights: Any = None
 ) -> Array:
@@ -78,6 +83,7 @@ def nanquantile(
     return _quantiles("nanquantile", x, q, axis, method, keepdims, weights, skip=True)
 
 
+@rounded_once
 def nanpercentile(
     x: Any, /, q: Any, axis: _Axes = None, *, method: str = "linear", keepdims: bool = False, weights: Any = None
 ) -> Array:

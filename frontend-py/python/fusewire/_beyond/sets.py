@@ -52,18 +52,26 @@ def setxor1d(ar1: Any, ar2: Any, /, assume_unique: bool = False) -> Array:
 
 
 def unique(
-    ar: Any, /, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False
+    ar: Any,
+    /,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    *,
+    equal_nan: bool = True,
 ) -> Array | tuple[Array, ...]:
     """Return the different elements in order, and where asked for, their first positions in the flattened array, the
     position of each element among them, in the shape of the array, and how often each comes.
 
-    NaN is one element, as for NumPy; the standard's ``unique_values`` keeps each.
+    NaN is one element unless ``equal_nan`` is false; the standard's ``unique_values`` keeps each.
     """
     x = xp.asarray(ar)
     flat = xp.reshape(x, (-1,))
     order = xp.argsort(flat)
     ordered = xp.take(flat, order)
-    differs = (ordered[1:] != ordered[:-1]) & ~(xp.isnan(ordered[1:]) & xp.isnan(ordered[:-1]))
+    differs = ordered[1:] != ordered[:-1]
+    if equal_nan:
+        differs = differs & ~(xp.isnan(ordered[1:]) & xp.isnan(ordered[:-1]))
     first = xp.concat([xp.ones(min(flat.shape[0], 1), dtype=xp.bool), differs])
     starts = xp.nonzero(first)[0]
     results = [xp.take(ordered, starts)]

@@ -57,7 +57,7 @@ fn sort_words<W: Sorted>(threads: &Threads, call: &LibraryCall<'_>, descending: 
                 None => W::sort_keys(to, &order, long, stop),
             }
             if !stop.load(Relaxed) {
-                settle(rows.row(number), to, &order);
+                settle(&|| rows.row(number), to, &order);
             }
         }
     })
@@ -65,33 +65,39 @@ fn sort_words<W: Sorted>(threads: &Threads, call: &LibraryCall<'_>, descending: 
 
 /// Brings what has no order of its own, and stands where its keys belong, to where it belongs: NaN behind the numbers, and
 /// as it comes in the operand, like zeros of both signs.
-fn settle<W: Word>(from: Row<W>, to: &mut [W], order: &Order<W>) {
+fn settle<W: Word>(from: &dyn Fn() -> Row<W>, to: &mut [W], order: &Order<W>) {
     let Some((first_zero, second_zero)) = order.zeros() else { return };
     let (first, last) = order.numbers().into_inner();
-    let length = to.len();
-    let numbers = to.partition_point(|&e| order.key(e) < first)..to.partition_point(|&e| order.key(e) <= last);
-    let (some, all) = (numbers.len(), numbers.len() == length);
-    if !all {
-        let leading = to[..numbers.start].iter().chain(&to[numbers.end..]);
-        let mut bits = leading.copied();
-        let one = bits.next().filter(|&one| bits.all(|other| other == one));
-        to.copy_within(numbers, 0);
-        match one {
-            Some(nan) => to[some..].fill(nan),
-            None => {
-                let unordered = from.elements().filter(|&e| !order.numbers().contains(&order.key(e)));
-                to[some..].iter_mut().zip(unordered).for_each(|(to, nan)| *to = nan);
-            }
+    let ends = to.first().zip(to.last());
+    let nans = ends.is_some_and(|(least, greatest)| order.key(*least) < first || order.key(*greatest) > last);
+    let numbers = if nans { bring_nans_behind(from, to, order) } else { to.len() };
+    let numbers = &mut to[..numbers];
+    let start = numbers.partition_point(|&e| order.key(e) < first_zero);
+    if numbers.get(start).is_some_and(|&e| order.key(e) == first_zero) {
+        let count = numbers[start..].partition_point(|&e| order.key(e) <= second_zero);
+        if order.key(numbers[start + count - 1]) == second_zero {
+            let zeros = from().elements().filter(|&e| [first_zero, second_zero].contains(&order.key(e)));
+            numbers[start..start + count].iter_mut().zip(zeros).for_each(|(to, zero)| *to = zero);
         }
     }
-    let numbers = &mut to[..some];
-    let start = numbers.partition_point(|&e| order.key(e) < first_zero);
-    let middle = numbers.partition_point(|&e| order.key(e) < second_zero);
-    let end = numbers.partition_point(|&e| order.key(e) <= second_zero);
-    if start < middle && middle < end {
-        let zeros = from.elements().filter(|&e| [first_zero, second_zero].contains(&order.key(e)));
-        numbers[start..end].iter_mut().zip(zeros).for_each(|(to, zero)| *to = zero);
+}
+
+/// Returns how many numbers there are.
+fn bring_nans_behind<W: Word>(from: &dyn Fn() -> Row<W>, to: &mut [W], order: &Order<W>) -> usize {
+    let (first, last) = order.numbers().into_inner();
+    let numbers = to.partition_point(|&e| order.key(e) < first)..to.partition_point(|&e| order.key(e) <= last);
+    let count = numbers.len();
+    let mut nans = to[..numbers.start].iter().chain(&to[numbers.end..]).copied();
+    let one = nans.next().filter(|&one| nans.all(|other| other == one));
+    to.copy_within(numbers, 0);
+    match one {
+        Some(nan) => to[count..].fill(nan),
+        None => {
+            let unordered = from().elements().filter(|&e| !order.numbers().contains(&order.key(e)));
+            to[count..].iter_mut().zip(unordered).for_each(|(to, nan)| *to = nan);
+        }
     }
+    count
 }
 
 #[cfg(test)]

@@ -1,0 +1,93 @@
+//! Devices as Python names them: which there are, which one arrays of nothing go to, and moving arrays.
+//!
+//! Nothing moves but where this file is called: `device=` arguments, `to_device`, and the values of NumPy arrays and lists on
+//! their way to the default device. Values leave for the host where Python needs them there (`float(x)`, `numpy.asarray(x)`).
+
+use crate::{array::Array, errors, evaluate::computed};
+use fusewire_ir::lazy::{Device, Lazy};
+use fusewire_runtime::{registry, transfer};
+use parking_lot::RwLock;
+use pyo3::{exceptions::PyValueError, prelude::*};
+use std::sync::Arc;
+
+/// Where arrays go that are made of no array.
+static DEFAULT: RwLock<Device> = RwLock::new(Device::Cpu);
+
+/// A `device=` argument: the name of a device that there is.
+#[derive(Clone, Copy)]
+pub struct DeviceArgument(pub Device);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for DeviceArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<DeviceArgument> {
+        let name = object.extract::<&str>().ok();
+        let device = name.and_then(Device::parse).filter(|&device| registry::devices().any(|known| known == device));
+        device.map(DeviceArgument).ok_or_else(|| {
+            let known: Vec<String> = registry::devices().map(|device| device.to_string()).collect();
+            let shown = object.repr().map_or_else(|_| "an object".to_owned(), |repr| repr.to_string());
+            PyValueError::new_err(format!("unknown device {shown}; there is: {}", known.join(", ")))
+        })
+    }
+}
+
+/// The device that an argument names, or the default one.
+pub fn chosen(argument: Option<DeviceArgument>) -> Device {
+    argument.map_or_else(default_device, |argument| argument.0)
+}
+
+/// Where arrays go that are made of no array.
+pub fn default_device() -> Device {
+    *DEFAULT.read()
+}
+
+/// Where a node is. Users hold none that is nowhere.
+pub fn of(node: &Lazy) -> Device {
+    node.device.unwrap_or_else(default_device)
+}
+
+/// The node on a device; computed first where it has to move.
+pub fn moved(py: Python<'_>, node: Arc<Lazy>, device: Device) -> PyResult<Arc<Lazy>> {
+    let node = node.placed(device);
+    if of(&node) == device {
+        return Ok(node);
+    }
+    computed(py, &node)?;
+    py.detach(|| transfer::to_device(&node, device)).map_err(errors::computing)
+}
+
+/// The array itself where it is on the device, else one of the same values there.
+pub fn moved_array<'py>(array: &Bound<'py, Array>, device: Device) -> PyResult<Bound<'py, Array>> {
+    let (py, node) = (array.py(), array.get().node());
+    if of(&node) == device {
+        return Ok(array.clone());
+    }
+    Bound::new(py, Array::new(moved(py, node, device)?))
+}
+
+/// The names of all devices.
+#[pyfunction]
+pub fn devices() -> Vec<String> {
+    registry::devices().map(|device| device.to_string()).collect()
+}
+
+/// The device of new arrays: of NumPy arrays, lists and numbers, and of what `zeros`, `arange` and the like make, where no
+/// `device=` says otherwise.
+#[pyfunction]
+pub fn get_default_device() -> String {
+    default_device().to_string()
+}
+
+/// Sets the device of new arrays. Raises ValueError for a device that is not there.
+#[pyfunction]
+#[pyo3(signature = (device, /))]
+pub fn set_default_device(device: DeviceArgument) {
+    *DEFAULT.write() = device.0;
+}
+
+/// The name of a device that is there, or of the default one.
+#[pyfunction]
+#[pyo3(signature = (device=None, /))]
+pub fn known_device(device: Option<DeviceArgument>) -> String {
+    chosen(device).to_string()
+}

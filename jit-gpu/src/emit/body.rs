@@ -1,0 +1,243 @@
+//! Statements, values and loops. Folds of loops are `fold.rs`.
+
+use super::{Emitter, Mode, fold::Serial};
+use crate::schedule::{THREADS, exchanges};
+use fusewire_ir::dtype::DType;
+use fusewire_jit_llvm::instructions::{Emitted, Value};
+use fusewire_jit_llvm::ops::needs_function;
+use fusewire_lowering::kernel::{Affine, BufferId, Coefficient, Inst, Loop, LoopKind, Range, Scan, Stmt, ValueId};
+use inkwell::{
+    IntPredicate,
+    values::{IntValue, PointerValue},
+};
+
+impl<'c> Emitter<'_, 'c> {
+    /// Statements one after another. Where the block goes through them together and one writes what another reads, all threads
+    /// wait before (for those that still read what was there) and after.
+    pub(super) fn block(&mut self, statements: &[Stmt]) -> Emitted<()> {
+        for statement in statements {
+            let waits = self.mode == Mode::Together && exchanges(self.schedule, statement);
+            // A loop that the block goes through together waits inside.
+            let waits = waits && !self.goes_together(statement);
+            if waits {
+                self.machine.barrier(self.i)?;
+            }
+            self.statement(statement)?;
+            if waits {
+                self.machine.barrier(self.i)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn goes_together(&self, statement: &Stmt) -> bool {
+        matches!(statement, Stmt::Loop(Loop { kind: LoopKind::Serial, .. }))
+    }
+
+    fn statement(&mut self, statement: &Stmt) -> Emitted<()> {
+        match statement {
+            Stmt::Let(id) => self.define(*id),
+            Stmt::Store { buffer, at, value } => match self.mode {
+                Mode::Alone => self.store_element(*buffer, at, *value),
+                Mode::Together => {
+                    let first = self.thread_below(1)?;
+                    self.when(first, |e| e.store_element(*buffer, at, *value))
+                }
+            },
+            Stmt::Loop(inner) => match (inner.kind, self.mode) {
+                (LoopKind::Serial, _) => self.serial_loop(inner),
+                (LoopKind::Vector { lanes }, Mode::Together) => self.dealt_loop(inner, lanes.into()),
+                (LoopKind::Vector { .. }, Mode::Alone) => unreachable!("vector loops do not nest"),
+            },
+        }
+    }
+
+    /// Iterations one after another.
+    fn serial_loop(&mut self, inner: &Loop) -> Emitted<()> {
+        let i = self.i;
+        let (begin, end) = self.bounds(inner.range)?;
+        let folds = Serial::begin(self, inner)?;
+        let carried = folds.carried(self, inner);
+        let after = i.counted_loop(begin, end, i.index(1), &carried, |iteration, carried| {
+            let (accumulators, running) = carried.split_at(inner.reductions.len());
+            self.vars[inner.var.0 as usize] = Some(iteration);
+            self.body_with_scans(inner, running)?;
+            let step = i.builder.build_int_sub(iteration, begin, "")?;
+            let mut next = folds.step(self, inner, accumulators, step)?;
+            next.extend(inner.scans.iter().map(|scan| self.value(scan.running)));
+            Ok(next)
+        })?;
+        let count = i.builder.build_int_sub(end, begin, "")?;
+        let results = folds.finish(self, inner, &after[..inner.reductions.len()], count)?;
+        for (reduction, result) in inner.reductions.iter().zip(results) {
+            self.values[reduction.result.0 as usize] = Some(result);
+        }
+        Ok(())
+    }
+
+    /// The body of an iteration. A running fold goes on right behind the statement that its value comes from; at the beginning,
+    /// where that is outside of the loop.
+    fn body_with_scans(&mut self, inner: &Loop, running: &[Value<'c>]) -> Emitted<()> {
+        let sources: Vec<Option<usize>> = inner.scans.iter().map(|scan| source(inner, scan.value)).collect();
+        for place in std::iter::once(None).chain((0..inner.body.len()).map(Some)) {
+            if let Some(number) = place {
+                self.block(&inner.body[number..=number])?;
+            }
+            for ((scan, &old), _) in
+                inner.scans.iter().zip(running).zip(&sources).filter(|(_, source)| **source == place)
+            {
+                self.run_on(scan, old)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_on(&mut self, scan: &Scan, old: Value<'c>) -> Emitted<()> {
+        let (dtype, value) = (self.dtype(scan.value), self.value(scan.value));
+        self.values[scan.running.0 as usize] = Some(self.i.op(scan.op, dtype, &[old, value])?);
+        Ok(())
+    }
+
+    /// The iterations of a vector loop, each by a thread of the block.
+    fn dealt_loop(&mut self, inner: &Loop, lanes: u32) -> Emitted<()> {
+        let i = self.i;
+        let (begin, end) = self.bounds(inner.range)?;
+        self.mode = Mode::Alone;
+        if inner.reductions.is_empty() {
+            let first = i.builder.build_int_add(begin, self.thread, "")?;
+            i.counted_loop(first, end, i.index(THREADS.into()), &[], |iteration, _| {
+                self.iteration(inner, iteration)?;
+                Ok(Vec::new())
+            })?;
+        } else {
+            self.dealt_folds(inner, lanes, begin, end)?;
+        }
+        self.mode = Mode::Together;
+        Ok(())
+    }
+
+    /// The body for an iteration.
+    pub(super) fn iteration(&mut self, inner: &Loop, iteration: IntValue<'c>) -> Emitted<()> {
+        self.vars[inner.var.0 as usize] = Some(iteration);
+        self.block(&inner.body)
+    }
+
+    /// The first iteration and the one behind the last.
+    fn bounds(&self, range: Range) -> Emitted<(IntValue<'c>, IntValue<'c>)> {
+        let i = self.i;
+        match range {
+            Range::Full(extent) => Ok((i.index(0), self.int(extent))),
+            Range::Tile { extent, tile, size } => {
+                let size = i.index(size.into());
+                let begin = i.builder.build_int_mul(self.var(tile), size, "")?;
+                let full = i.builder.build_int_add(begin, size, "")?;
+                let end = i.intrinsic("smin", &[full.into(), self.int(extent).into()])?;
+                Ok((begin, end.into_int_value()))
+            }
+        }
+    }
+
+    fn var(&self, var: fusewire_lowering::kernel::VarId) -> IntValue<'c> {
+        self.vars[var.0 as usize].expect("variables are used inside their loops")
+    }
+
+    pub(super) fn value(&self, id: ValueId) -> Value<'c> {
+        self.values[id.0 as usize].expect("values are defined before use")
+    }
+
+    pub(super) fn dtype(&self, id: ValueId) -> DType {
+        self.kernel.values[id.0 as usize].dtype
+    }
+
+    fn define(&mut self, id: ValueId) -> Emitted<()> {
+        let i = self.i;
+        let value = &self.kernel.values[id.0 as usize];
+        let result = match &value.inst {
+            Inst::Const(constant) => i.constant(*constant),
+            Inst::Param(param) => self.params[param.0 as usize],
+            Inst::Index(at) => self.affine(at)?.into(),
+            Inst::Load { buffer, at } => {
+                let place = self.element(*buffer, at)?;
+                self.load(value.dtype, place)?
+            }
+            Inst::Position { index, extent } => self.position(self.value(*index), self.int(*extent))?,
+            Inst::Gather { buffer, at, positions, strides } => {
+                let mut index = self.affine(at)?;
+                for (&position, &stride) in positions.iter().zip(strides) {
+                    let part = self.times(self.value(position).into_int_value(), stride)?;
+                    index = i.builder.build_int_add(index, part, "")?;
+                }
+                let place = i.element(value.dtype, self.buffers[buffer.0 as usize], index)?;
+                self.load(value.dtype, place)?
+            }
+            Inst::Op(op, operands) => {
+                // Of a choice, the first operand is the condition.
+                let dtype = self.dtype(operands[operands.len() - 1]);
+                let operands: Vec<Value<'c>> = operands.iter().map(|&operand| self.value(operand)).collect();
+                match needs_function(*op, dtype) {
+                    true => self.native(*op, dtype, &operands)?,
+                    false => i.op(*op, dtype, &operands)?,
+                }
+            }
+            Inst::Cast(operand) => i.cast(self.value(*operand), self.dtype(*operand), value.dtype)?,
+            Inst::Reduced | Inst::Running => unreachable!("loops define what they fold"),
+        };
+        self.values[id.0 as usize] = Some(result);
+        Ok(())
+    }
+
+    /// A position in an extent; 0 and a fault where there is none.
+    fn position(&mut self, index: Value<'c>, extent: IntValue<'c>) -> Emitted<Value<'c>> {
+        let i = self.i;
+        let negative = i.compare(IntPredicate::SLT, index, i.index(0).into())?;
+        let from_end = i.builder.build_int_add(index.into_int_value(), extent, "")?;
+        let position = i.select(negative, from_end.into(), index)?;
+        let outside = i.compare(IntPredicate::UGE, position, extent.into())?;
+        let fault = self.fault;
+        self.when(outside, |e| e.store(DType::I32, fault, e.i.number(DType::I32, 1)))?;
+        i.select(outside, i.index(0).into(), position)
+    }
+
+    fn store_element(&mut self, buffer: BufferId, at: &Affine, value: ValueId) -> Emitted<()> {
+        let place = self.element(buffer, at)?;
+        self.store(self.dtype(value), place, self.value(value))
+    }
+
+    fn element(&self, buffer: BufferId, at: &Affine) -> Emitted<PointerValue<'c>> {
+        let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
+        self.i.element(dtype, self.buffers[buffer.0 as usize], self.affine(at)?)
+    }
+
+    fn affine(&self, at: &Affine) -> Emitted<IntValue<'c>> {
+        let i = self.i;
+        let mut sum = at.offset.map_or(i.index(0), |offset| self.int(offset));
+        for &(var, coefficient) in &at.terms {
+            let term = self.times(self.var(var), coefficient)?;
+            sum = i.builder.build_int_add(sum, term, "")?;
+        }
+        Ok(sum)
+    }
+
+    fn times(&self, x: IntValue<'c>, coefficient: Coefficient) -> Emitted<IntValue<'c>> {
+        match coefficient {
+            Coefficient::Const(1) => Ok(x),
+            Coefficient::Const(factor) => self.i.builder.build_int_mul(x, self.i.index(factor), ""),
+            Coefficient::Int(int) => self.i.builder.build_int_mul(x, self.int(int), ""),
+        }
+    }
+}
+
+/// The statement of a loop behind which a value is known: its own, or that of the running fold that it is. None: outside.
+fn source(inner: &Loop, id: ValueId) -> Option<usize> {
+    let own = inner.body.iter().position(|statement| defines(statement, id));
+    own.or_else(|| inner.scans.iter().find(|scan| scan.running == id).and_then(|scan| source(inner, scan.value)))
+}
+
+/// Is this value a statement's?
+fn defines(statement: &Stmt, id: ValueId) -> bool {
+    match statement {
+        Stmt::Let(defined) => *defined == id,
+        Stmt::Store { .. } => false,
+        Stmt::Loop(inner) => inner.reductions.iter().any(|reduction| reduction.result == id),
+    }
+}
