@@ -37,6 +37,9 @@ const COMPILING_VALUE: u64 = 200 << 10;
 /// A phase is hot when it has run so many times as long as compiling it takes.
 const WORTH: u64 = 1;
 
+/// Bytes of the compiling thread's stack.
+const STACK: usize = 32 << 20;
+
 /// Phases that wait to be compiled, at most. What comes later stays as it is.
 const WAITING: usize = 256;
 
@@ -127,7 +130,8 @@ pub(crate) fn order(kernel: Weak<Parts>, phase: usize) {
     book.waiting.push_back((kernel, phase));
     if !book.working {
         wait_at_exit();
-        let thread = std::thread::Builder::new().name("fusewire-llvm".into());
+        // LLVM recurses over what depends on what.
+        let thread = std::thread::Builder::new().name("fusewire-llvm".into()).stack_size(STACK);
         book.working = thread.spawn(|| orders.work()).is_ok();
     }
 }

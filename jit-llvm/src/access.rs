@@ -13,6 +13,9 @@ use inkwell::{
     values::{AsValueRef, BasicValue, CallSiteValue, IntValue, PointerValue, VectorValue},
 };
 
+/// Bytes that a strided load of neighbours may span: longer shuffles cost LLVM more than gathering costs the machine.
+const SPREAD: usize = 256;
+
 /// How an access moves from one lane to the next.
 #[derive(Clone, Copy, Debug)]
 pub enum Step<'c> {
@@ -83,7 +86,9 @@ impl<'c> Instructions<'c> {
                 let forward = self.load_aligned(kind.into(), dtype, lowest)?.into_vector_value();
                 self.shuffle(forward, None, (0..lanes).rev())?.into()
             }
-            (Step::Const(step @ 2..=4), None) => self.load_spread(dtype, pointer, step as u32, lanes)?.into(),
+            (Step::Const(step @ 2..=4), None) if lanes as usize * step as usize * dtype.size() <= SPREAD => {
+                self.load_spread(dtype, pointer, step as u32, lanes)?.into()
+            }
             (step, mask) => {
                 let pointers = self.lane_pointers(dtype, pointer, step, lanes)?;
                 return self.gather(dtype, pointers, mask);

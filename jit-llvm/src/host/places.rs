@@ -8,7 +8,10 @@ use crate::{
 };
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
 use fusewire_lowering::kernel::{Affine, BufferId, Coefficient, ValueId, VarId};
-use inkwell::values::{IntValue, PointerValue};
+use inkwell::{
+    IntPredicate,
+    values::{IntValue, PointerValue},
+};
 use smallvec::SmallVec;
 
 impl<'c> Emitter<'_, 'c> {
@@ -53,27 +56,20 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// Elements whose distance is known when the kernel runs. Most often they are neighbours all the same, as in a part of
-    /// a larger array's rows, or few elements apart, as a picture's colours; that is asked each time, which costs next to nothing.
+    /// a larger array's rows; that is asked each time, which costs next to nothing.
     fn load_strided(&mut self, dtype: DType, address: PointerValue<'c>, step: IntValue<'c>) -> Emitted<Value<'c>> {
         let to = self.to;
-        let known = if self.there.is_none() { 1..=4 } else { 1..=1 };
-        let (far, join) = (to.block("far"), to.block("loaded"));
-        let cases: Vec<_> = known.map(|known| (known, to.block("near"))).collect();
-        let places: Vec<_> = cases.iter().map(|&(known, block)| (to.index(known), block)).collect();
-        to.builder.build_switch(step, far, &places)?;
-        let mut loaded = Vec::new();
-        for (known, block) in cases {
-            to.switch_to(block);
-            let value = to.load_lanes(dtype, address, Step::Const(known), self.lanes, self.mask())?;
-            loaded.push((value, to.here()));
-            to.jump(join)?;
-        }
+        let neighbours = to.builder.build_int_compare(IntPredicate::EQ, step, to.index(1), "")?;
+        let (near, far, join) = (to.block("near"), to.block("far"), to.block("loaded"));
+        to.branch(neighbours.into(), near, far)?;
+        to.switch_to(near);
+        let together = to.load_lanes(dtype, address, Step::Const(1), self.lanes, self.mask())?;
+        to.jump(join)?;
         to.switch_to(far);
         let apart = to.load_lanes(dtype, address, Step::Run(step), self.lanes, self.mask())?;
-        loaded.push((apart, to.here()));
         to.jump(join)?;
         to.switch_to(join);
-        Ok(to.phi(&loaded)?.as_basic_value())
+        Ok(to.phi(&[(together, near), (apart, far)])?.as_basic_value())
     }
 
     /// Writes an element, or one a lane.
