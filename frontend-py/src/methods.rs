@@ -224,6 +224,7 @@ impl Array {
 
     /// The variance, as the function `var`; `ddof` is NumPy's name of `correction`, `mean` the mean where it is known.
     #[pyo3(signature = (axis=None, dtype=None, out=None, ddof=None, keepdims=false, r#where=None, mean=None, correction=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are NumPy's and the standard's")]
     fn var<'py>(
         slf: &Bound<'py, Self>,
         axis: Object<'_, 'py>,
@@ -244,6 +245,7 @@ impl Array {
 
     /// The standard deviation, as the function `std`; `ddof` is NumPy's name of `correction`, `mean` the mean where it is known.
     #[pyo3(signature = (axis=None, dtype=None, out=None, ddof=None, keepdims=false, r#where=None, mean=None, correction=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are NumPy's and the standard's")]
     fn std<'py>(
         slf: &Bound<'py, Self>,
         axis: Object<'_, 'py>,

@@ -33,7 +33,7 @@ fn rows<T: Number>(threads: &Threads, call: &LibraryCall<'_>) -> Result<(), Erro
             })
         }
         Routine::Rfft => {
-            let plan = T::plans().from_real(length)?;
+            let plan = T::plans().of_reals(length)?;
             each(threads, call, &|from: Row<T>, to: &mut [Complex<T>]| {
                 let (mut row, mut scratch) = (zeros(length)?, zeros(plan.get_scratch_len())?);
                 row.iter_mut().zip(from.elements()).for_each(|(to, from)| *to = from);

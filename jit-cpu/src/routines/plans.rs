@@ -42,7 +42,7 @@ type Kept<P> = Mutex<Vec<(usize, Arc<P>)>>;
 pub(super) struct Plans<T: FftNum> {
     forward: Kept<dyn Fft<T>>,
     inverse: Kept<dyn Fft<T>>,
-    from_real: Kept<dyn RealToComplex<T>>,
+    of_reals: Kept<dyn RealToComplex<T>>,
     to_real: Kept<dyn ComplexToReal<T>>,
 }
 
@@ -51,7 +51,7 @@ impl<T: FftNum> Plans<T> {
         Plans {
             forward: Mutex::new(Vec::new()),
             inverse: Mutex::new(Vec::new()),
-            from_real: Mutex::new(Vec::new()),
+            of_reals: Mutex::new(Vec::new()),
             to_real: Mutex::new(Vec::new()),
         }
     }
@@ -66,8 +66,8 @@ impl<T: FftNum> Plans<T> {
     }
 
     /// The plan of a transform of real numbers to half of a spectrum.
-    pub(super) fn from_real(&self, length: usize) -> Result<Arc<dyn RealToComplex<T>>, Error> {
-        plan::<T, _>(&self.from_real, length, || RealFftPlanner::new().plan_fft_forward(length))
+    pub(super) fn of_reals(&self, length: usize) -> Result<Arc<dyn RealToComplex<T>>, Error> {
+        plan::<T, _>(&self.of_reals, length, || RealFftPlanner::new().plan_fft_forward(length))
     }
 
     /// The plan of the way back.

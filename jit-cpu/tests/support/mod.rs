@@ -84,7 +84,7 @@ pub fn agree(kernel: &Kernel, inputs: &[TypedBuffer], symbols: &[i64], params: &
     let params: Vec<u64> = params.iter().map(|p| p.bits()).collect();
     let mut runs = vec![(1, 0, Tier::Cranelift), (3, 1 << 40, Tier::Cranelift)];
     KERNELS.set(KERNELS.get() + 1);
-    if KERNELS.get() % LLVM_EVERY.get() == 0 {
+    if KERNELS.get().is_multiple_of(LLVM_EVERY.get()) {
         runs.push((1, 0, Tier::Llvm));
     }
     for (threads, bytes, tier) in runs {

@@ -240,7 +240,7 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// Folds of which some cascade. `pieces` (a multiple of `lanes`) blocks of steps are folded at a time, each by a thread.
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "they are what a fold consists of")]
     fn dealt_cascade(
         &mut self,
         inner: &Loop,
@@ -364,7 +364,7 @@ impl<'c> Emitter<'_, 'c> {
 
     /// Folds `pieces` blocks of steps from iteration `first` on, those that there are, into shared memory. `full`: they are all
     /// there. Folds that do not cascade go on in the thread's accumulators.
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "they are what a fold consists of")]
     fn fold_pieces(
         &mut self,
         inner: &Loop,
