@@ -21,7 +21,7 @@ demo: build  ## The main job on real data, against NumPy; pictures go to demo-ou
 
 test: test-rust test-python  ## Every test, Rust and Python.
 
-test-rust: tools
+test-rust: $(READY)
 	cargo test --workspace
 	FUSEWIRE_TEST_TIER=llvm cargo test --package fusewire-tests --test sweep --test fuzz_runtime
 

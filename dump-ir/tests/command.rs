@@ -116,7 +116,8 @@ fn mistakes_in_a_text_are_named_with_their_place() {
 fn mistakes_in_the_options_are_named() {
     assert!(refused(&["--stage", "captued", "-"], SOFTMAX).contains("unknown stage `captued`; known are captured"));
     assert!(
-        refused(&["--after", "fly", "-"], SOFTMAX).contains("unknown pass `fly`; known are split-complex, simplify")
+        refused(&["--after", "fly", "-"], SOFTMAX)
+            .contains("unknown pass `fly`; known are split-complex, widen-halves, simplify")
     );
     assert!(refused(&["--after", "simplify:9", "-"], SOFTMAX).contains("simplify:9"));
     assert!(refused(&["--stage", "asm", "--format", "svg", "-"], SOFTMAX).contains("has no picture"));

@@ -68,19 +68,20 @@ struct Filling {
 }
 
 impl Memory {
-    /// Addresses for a module.
+    /// Addresses for a module, below 2^31: LLVM's just-in-time code is not position-independent, and has the addresses of its tables
+    /// in 32 bits.
     pub fn reserve() -> Result<Memory, String> {
-        Memory::addresses(RESERVED)
+        Memory::addresses(RESERVED, libc::MAP_32BIT)
     }
 
     /// Is there room for compiling? LLVM ends the process when it finds no memory.
     pub fn has_room() -> bool {
-        Memory::addresses(ROOM).is_ok()
+        Memory::addresses(ROOM, 0).is_ok()
     }
 
     /// So many addresses without memory.
-    fn addresses(length: usize) -> Result<Memory, String> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    fn addresses(length: usize, place: i32) -> Result<Memory, String> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | place;
         // SAFETY: a new mapping wherever the system likes.
         let start = unsafe { libc::mmap(null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
         let start = if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast::<u8>()) };

@@ -75,8 +75,6 @@ impl Machine {
         add(context.create_string_attribute("target-features", &self.features));
         // Frames may be larger than a guard page: the stacks of cascading sums lie there.
         add(context.create_string_attribute("probe-stack", "inline-asm"));
-        // Tables of addresses among the constants are not put right when the code is loaded.
-        add(context.create_string_attribute("no-jump-tables", "true"));
         let unwinds = inkwell::attributes::Attribute::get_named_enum_kind_id("nounwind");
         add(context.create_enum_attribute(unwinds, 0));
     }
