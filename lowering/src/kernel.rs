@@ -280,21 +280,6 @@ pub struct Scan {
     pub running: ValueId,
 }
 
-impl Loop {
-    /// Does the loop only find out whether all or any of its iterations are true? It may then end as soon as that is decided:
-    /// what it leaves out stores nothing and has no fault.
-    pub fn may_end_early(&self, kernel: &Kernel) -> bool {
-        let decides =
-            |r: &Reduction| kernel.dtype(r.value) == DType::Bool && matches!(r.op, ScalarOp::And | ScalarOp::Or);
-        let harmless =
-            |stmt: &Stmt| matches!(stmt, Stmt::Let(id) if !matches!(kernel.value(*id).inst, Inst::Position { .. }));
-        !self.reductions.is_empty()
-            && self.scans.is_empty()
-            && self.reductions.iter().all(decides)
-            && self.body.iter().all(harmless)
-    }
-}
-
 /// Steps of a lane that float sums and products fold in order before blocks combine pairwise: as many as in NumPy, whose blocks
 /// of 128 elements have 8 accumulators.
 pub const CASCADE_BLOCK: u32 = 16;

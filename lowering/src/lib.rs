@@ -7,6 +7,7 @@ pub mod canonical;
 pub mod interp;
 pub mod ints;
 pub mod kernel;
+pub mod loop_facts;
 pub mod lower;
 pub mod math;
 pub mod pass;

@@ -113,7 +113,7 @@ impl Emitter<'_> {
         self.lanes = lanes;
         self.vector_var = Some(inner.var);
         let outside = self.hoist(inner);
-        if self.can_escape(inner) {
+        if inner.reductions.is_empty() && inner.may_give_up_lanes(self.kernel) {
             self.escaping_loop(inner, lanes, [begin, tail, end]);
             self.vector_var = None;
             self.hoisted = outside;

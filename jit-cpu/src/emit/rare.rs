@@ -20,24 +20,6 @@ pub(super) struct Escape {
 }
 
 impl Emitter<'_> {
-    /// May the lanes of this loop be given up when an argument is huge? Nothing may be stored before that is known.
-    pub(super) fn can_escape(&self, inner: &Loop) -> bool {
-        let mut stored = false;
-        let mut huge = false;
-        for statement in &inner.body {
-            match statement {
-                Stmt::Let(id) => match self.kernel.values[id.0 as usize].inst {
-                    Inst::Op(ScalarOp::HugeTrigRemainder | ScalarOp::HugeTrigQuadrant, _) if stored => return false,
-                    Inst::Op(ScalarOp::HugeTrigRemainder | ScalarOp::HugeTrigQuadrant, _) => huge = true,
-                    _ => {}
-                },
-                Stmt::Store { .. } => stored = true,
-                Stmt::Loop(_) => return false,
-            }
-        }
-        huge && inner.reductions.is_empty() && inner.scans.is_empty()
-    }
-
     /// The iterations `begin..tail` in groups of lanes and `tail..end` one by one, as well as the groups that are given up.
     pub(super) fn escaping_loop(&mut self, inner: &Loop, lanes: u32, [begin, tail, end]: [Value; 3]) {
         let [group, given_up, single, done, rest, exit] = std::array::from_fn(|_| self.b.create_block());

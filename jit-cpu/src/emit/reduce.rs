@@ -85,15 +85,9 @@ impl Emitter<'_> {
         folded
     }
 
-    /// A range of at most one block of steps has nothing to cascade: its one block is the result, bit for bit.
     fn fold_of(&self, inner: &Loop, reduction: &Reduction) -> Fold {
-        let lanes = match inner.kind {
-            LoopKind::Serial => 1,
-            LoopKind::Vector { lanes } => u32::from(lanes),
-        };
-        let one_block = matches!(inner.range, Range::Tile { size, .. } if size <= CASCADE_BLOCK * lanes);
         let dtype = self.dtype(reduction.value);
-        Fold { op: reduction.op, dtype, cascades: Reduction::cascades(reduction.op, dtype) && !one_block }
+        Fold { op: reduction.op, dtype, cascades: inner.cascades(self.kernel, reduction) }
     }
 
     /// The unit of a fold in every lane.

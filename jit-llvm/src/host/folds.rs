@@ -4,13 +4,16 @@
 //! What that order leaves open is used: blocks of a cascade are folded side by side, so that sums wait for memory and not for
 //! each other, and combined as the cascade would; integers and extrema, whose order shows in no bit, are combined as a tree.
 
-use super::{emit::Emitter, loops::Weight};
+use super::emit::Emitter;
 use crate::{
     access::Step,
     instructions::{Emitted, Value, lanes},
 };
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
-use fusewire_lowering::kernel::{CASCADE_BLOCK, Loop, LoopKind, Range, Reduction, Stmt, ValueId};
+use fusewire_lowering::{
+    kernel::{CASCADE_BLOCK, Loop, Reduction, Stmt, ValueId},
+    loop_facts::Weight,
+};
 use inkwell::{
     IntPredicate,
     values::{BasicValue, IntValue, PointerValue},
@@ -72,21 +75,14 @@ impl<'c> Emitter<'_, 'c> {
         Ok(folded)
     }
 
-    /// A range of at most one block of steps has nothing to cascade: its one block is the result, bit for bit.
     fn fold_of(&self, inner: &Loop, reduction: &Reduction) -> Fold {
-        let lanes = match inner.kind {
-            LoopKind::Serial => 1,
-            LoopKind::Vector { lanes } => u32::from(lanes),
-        };
-        let one_block = matches!(inner.range, Range::Tile { size, .. } if size <= CASCADE_BLOCK * lanes);
         let dtype = self.dtype(reduction.value);
-        Fold { op: reduction.op, dtype, cascades: Reduction::cascades(reduction.op, dtype) && !one_block }
+        Fold { op: reduction.op, dtype, cascades: inner.cascades(self.kernel, reduction) }
     }
 
     /// How many iterations (or blocks of a cascade) go side by side: long bodies have enough to do in one.
     fn copies(&self, inner: &Loop) -> u32 {
-        let mut weight = Weight::default();
-        weight.block(self, &inner.body);
+        let weight = Weight::of(self.kernel, &inner.body);
         let nested = inner.body.iter().any(|statement| matches!(statement, Stmt::Loop(_)));
         match weight.values {
             _ if nested => 1,

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::instructions::Emitted;
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
-use fusewire_lowering::kernel::{Inst, Loop, Range, Stmt};
+use fusewire_lowering::{
+    kernel::{Loop, Range},
+    loop_facts::Weight,
+};
 use inkwell::{
     IntPredicate,
     values::{BasicValue, IntValue},
@@ -67,7 +70,7 @@ impl<'c> Emitter<'_, 'c> {
         let (begin, end) = self.bounds(inner.range)?;
         self.lanes = lanes;
         self.vector_var = Some(inner.var);
-        if free && self.can_escape(inner) {
+        if free && inner.may_give_up_lanes(self.kernel) {
             self.escaping_loop(inner, begin, end)?;
         } else {
             let count = to.builder.build_int_sub(end, begin, "")?;
@@ -88,8 +91,7 @@ impl<'c> Emitter<'_, 'c> {
 
     /// How many lanes a loop gets that may have any number: vectors of the machine, two of each value where values are few.
     fn free_lanes(&self, inner: &Loop, lanes: u32) -> u32 {
-        let mut weight = Weight::default();
-        weight.block(self, &inner.body);
+        let weight = Weight::of(self.kernel, &inner.body);
         let vectors = if weight.values <= 12 { 2 } else { 1 };
         (vectors * self.machine.vector_bytes() / weight.widest.max(1) as u32).clamp(2, 128).max(lanes.min(16))
     }
@@ -162,24 +164,6 @@ impl<'c> Emitter<'_, 'c> {
         self.vars[inner.var.0 as usize] = None;
     }
 
-    /// May the lanes of this loop be given up when an argument is huge? Nothing may be stored before that is known.
-    fn can_escape(&self, inner: &Loop) -> bool {
-        let mut stored = false;
-        let mut huge = false;
-        for statement in &inner.body {
-            match statement {
-                Stmt::Let(id) => match self.kernel.values[id.0 as usize].inst {
-                    Inst::Op(ScalarOp::HugeTrigRemainder | ScalarOp::HugeTrigQuadrant, _) if stored => return false,
-                    Inst::Op(ScalarOp::HugeTrigRemainder | ScalarOp::HugeTrigQuadrant, _) => huge = true,
-                    _ => {}
-                },
-                Stmt::Store { .. } => stored = true,
-                Stmt::Loop(_) => return false,
-            }
-        }
-        huge && inner.scans.is_empty()
-    }
-
     /// The iterations in vectors, and those given up or at the end in vectors of which only a part may be there.
     fn escaping_loop(&mut self, inner: &Loop, begin: IntValue<'c>, end: IntValue<'c>) -> Emitted<()> {
         let to = self.to;
@@ -230,34 +214,5 @@ impl<'c> Emitter<'_, 'c> {
         reached.add_incoming(&[(&next as &dyn BasicValue<'c>, last)]);
         to.switch_to(exit);
         Ok(())
-    }
-}
-
-/// How much a body keeps in registers.
-#[derive(Default)]
-pub(super) struct Weight {
-    /// Values that are computed.
-    pub values: usize,
-    /// Bytes of the widest element.
-    pub widest: usize,
-}
-
-impl Weight {
-    pub fn block(&mut self, e: &Emitter<'_, '_>, statements: &[Stmt]) {
-        for statement in statements {
-            match statement {
-                Stmt::Let(id) => {
-                    let value = &e.kernel.values[id.0 as usize];
-                    if !matches!(value.inst, Inst::Const(_) | Inst::Param(_)) {
-                        self.values += 1;
-                        if value.dtype != DType::Bool {
-                            self.widest = self.widest.max(value.dtype.size());
-                        }
-                    }
-                }
-                Stmt::Store { .. } => {}
-                Stmt::Loop(inner) => self.block(e, &inner.body),
-            }
-        }
     }
 }
