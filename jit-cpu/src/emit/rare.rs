@@ -9,7 +9,7 @@ use super::{
 };
 use cranelift::prelude::*;
 use fusewire_ir::{dtype::DType, ops::ScalarOp, scalar::Scalar};
-use fusewire_lowering::kernel::{Inst, Loop, Stmt};
+use fusewire_lowering::kernel::Loop;
 
 /// How the lanes of the iteration that is being emitted are given up.
 pub(super) struct Escape {

@@ -8,7 +8,7 @@ use super::{
 use crate::vector;
 use cranelift::{codegen::ir::StackSlot, prelude::*};
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
-use fusewire_lowering::kernel::{CASCADE_BLOCK, Loop, LoopKind, Range, Reduction, Stmt};
+use fusewire_lowering::kernel::{CASCADE_BLOCK, Loop, Reduction, Stmt};
 
 /// Entries of the stack of blocks: enough for 2^53 steps.
 const LEVELS: u32 = 48;
