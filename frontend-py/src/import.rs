@@ -1,7 +1,11 @@
 //! NumPy arrays as lazy nodes: without a copy wherever the layout allows, else through one NumPy copy.
 
-use crate::dtype::{Layout, layout, supported, to_python};
+use crate::{
+    dtype::{Layout, layout, supported, to_python},
+    errors,
+};
 use fusewire_ir::{
+    build,
     dtype::DType,
     lazy::{Device, Lazy},
     shape::Shape,
@@ -62,7 +66,7 @@ pub enum Copy {
     Never,
 }
 
-/// A NumPy array as a computed node, of another dtype if asked for.
+/// A NumPy array as a node, of another dtype if asked for.
 ///
 /// Fails with TypeError for dtypes that are not ours, ValueError when a copy is needed and forbidden.
 pub fn from_numpy(array: &Bound<'_, PyUntypedArray>, dtype: Option<DType>, copy: Copy) -> PyResult<Arc<Lazy>> {
@@ -97,6 +101,11 @@ pub fn from_numpy(array: &Bound<'_, PyUntypedArray>, dtype: Option<DType>, copy:
             array.dtype(),
             array.strides()
         )));
+    }
+    let own = matches!(found, Layout::Native(own) | Layout::Swapped(own) if own == target);
+    if target == DType::BF16 && !own {
+        // What NumPy calls for the conversion goes through float32 and rounds twice.
+        return build::astype(&from_numpy(array, None, Copy::Always)?, target).map_err(errors::recording);
     }
     let py = array.py();
     let options = PyDict::new(py);

@@ -456,3 +456,10 @@ except TypeError as error:
     assert "not supported" in str(error) or "cannot become" in str(error)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_arrays_of_numpy_become_bfloat16_in_one_rounding():
+    a = np.array([1 + 2**-8 + 2**-40, -(1 + 2**-8 - 2**-40), np.inf, 0.0])
+    x = xp.asarray(a, dtype=xp.bfloat16)
+    a[:] = 0
+    assert [float(value) for value in x] == [1 + 2**-7, -1.0, np.inf, 0.0]
