@@ -29,6 +29,8 @@ pub static GRAPHS_CAPTURED: Counter = Counter::new();
 pub static PLAN_HITS: Counter = Counter::new();
 /// Captured graphs that were planned anew.
 pub static PLAN_MISSES: Counter = Counter::new();
+/// Captured graphs that were computed one op after another, without a plan of their own.
+pub static GRAPHS_OP_BY_OP: Counter = Counter::new();
 /// Plans that the cache let go of to stay inside its bounds.
 pub static PLAN_EVICTIONS: Counter = Counter::new();
 /// Kernels that a back end compiled.
@@ -51,6 +53,7 @@ pub const COUNTERS: &[(&str, &Counter)] = &[
     ("graphs_captured", &GRAPHS_CAPTURED),
     ("plan_hits", &PLAN_HITS),
     ("plan_misses", &PLAN_MISSES),
+    ("graphs_op_by_op", &GRAPHS_OP_BY_OP),
     ("plan_evictions", &PLAN_EVICTIONS),
     ("kernels_compiled", &KERNELS_COMPILED),
     ("kernels_reused", &KERNELS_REUSED),

@@ -11,6 +11,7 @@ mod fork;
 mod in_place;
 mod int_table;
 pub mod interpreter;
+pub mod op_by_op;
 pub mod plan;
 pub mod pool;
 pub mod positions;

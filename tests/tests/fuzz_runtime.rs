@@ -1,11 +1,12 @@
 //! Random programs through the runtime with the interpreter back end: plans, lifetimes, reuse in place and caches change no
 //! bit. `FUSEWIRE_FUZZ_SECONDS` and `FUSEWIRE_FUZZ_SEED` as in `fuzz.rs`.
 
+use fusewire_jit_cpu::CpuBackend;
 use fusewire_runtime::{
-    cache::{Limits, PlanCache},
+    cache::{LIMITS, Limits, PlanCache},
     interpreter::Interpreter,
 };
-use fusewire_tests::through_runtime::check;
+use fusewire_tests::through_runtime::{check, check_op_by_op};
 use std::time::{Duration, Instant};
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -27,4 +28,21 @@ fn computed_arrays_have_the_interpreters_bits() {
     }
     println!("{programs} programs");
     assert!(programs > 100, "only {programs} programs in the time given");
+}
+
+#[test]
+fn programs_have_the_same_bits_op_by_op() {
+    let end = Instant::now() + Duration::from_secs(setting("FUSEWIRE_FUZZ_SECONDS", 10));
+    let start = setting("FUSEWIRE_FUZZ_SEED", 0);
+    let (backend, plans) = (CpuBackend::default(), PlanCache::new(LIMITS));
+    let (mut programs, mut by_op) = (0, 0);
+    while Instant::now() < end {
+        match check_op_by_op(&backend, &plans, start + programs) {
+            Err(problem) => panic!("{problem}"),
+            Ok(without_compiling) => by_op += u64::from(without_compiling),
+        }
+        programs += 1;
+    }
+    println!("{programs} programs, {by_op} op by op");
+    assert!(by_op > 20, "only {by_op} programs of {programs} op by op in the time given");
 }

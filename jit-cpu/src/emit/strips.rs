@@ -3,7 +3,10 @@
 //! part of the meaning: they stay as they are, but in memory, and each strip folds into its own.
 
 use super::Emitter;
-use fusewire_lowering::{kernel::Loop, loop_facts::Weight};
+use fusewire_lowering::{
+    kernel::{Loop, Reduction},
+    loop_facts::Weight,
+};
 
 impl Emitter<'_> {
     /// How many lanes of a vector loop to run at a time.
@@ -15,6 +18,9 @@ impl Emitter<'_> {
             9..=64 => 4,
             _ => 2,
         };
-        lanes.min(vectors * 16 / weight.widest.max(1) as u32)
+        let strip = lanes.min(vectors * 16 / weight.widest.max(1) as u32);
+        // The lanes of sums do not depend on how many registers the rest of the body needs, so that is met here.
+        let sums = |r: &Reduction| Reduction::cascades(r.op, self.dtype(r.value));
+        if inner.reductions.iter().any(sums) { strip.min(inner.fitting_lanes(self.kernel)) } else { strip }
     }
 }
