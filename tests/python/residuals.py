@@ -1,5 +1,6 @@
-"""What factorisations and solutions leave of matrices, beside NumPy's: ``python tests/python/residuals.py`` prints the table
-of docs/accuracy.md."""
+"""What factorisations and solutions leave of matrices, beside NumPy's.
+
+``python tests/python/residuals.py`` prints the table of docs/accuracy.md."""
 
 from __future__ import annotations
 
@@ -56,8 +57,10 @@ def backward_errors(namespace, a, b):
 
 
 def mean_ratios(sizes):
-    """For each routine the ratios to NumPy's of mean residuals, by ``(class, n)``; ``sizes`` are pairs of n and how many matrices
-    of each class. Single residuals of a few units in the last place are luck, so means are compared."""
+    """For each routine the ratios to NumPy's of mean residuals, by ``(class, n)``.
+
+    ``sizes`` are pairs of n and how many matrices of each class. Single residuals of a few units in the last place are
+    luck, so means are compared."""
     ratios = {}
     for n, repetitions in sizes:
         sums = {}
