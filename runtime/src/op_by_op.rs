@@ -38,12 +38,10 @@ impl FirstRun {
         [("auto", FirstRun::Auto), ("compiled", FirstRun::Compiled), ("op-by-op", FirstRun::OpByOp)];
 }
 
-/// What compiling the plan of one op takes, in us.
-const ALONE: u64 = 100;
-
-/// What compiling a whole structure takes, in us: so much, and so much more for each op.
-const WHOLE: u64 = 90;
-const WHOLE_OP: u64 = 35;
+/// What compiling takes, in us: so much, so much more for each op, and so much again for a maths function or a reduction.
+const COMPILE: u64 = 90;
+const COMPILE_OP: u64 = 20;
+const COMPILE_LONG: u64 = 150;
 
 /// What an op by itself takes longer than as a part of a kernel, in ns: its launch, and its result going through memory.
 const LAUNCH: u64 = 500;
@@ -68,7 +66,7 @@ pub(crate) fn steps_of(captured: &Capture<'_>, device: Device, plans: &PlanCache
         return None;
     }
     let steps = captured.steps().filter(|steps| steps.ops > 1)?;
-    let whole = WHOLE + WHOLE_OP * steps.ops as u64;
+    let whole = COMPILE + COMPILE_OP * steps.ops as u64 + COMPILE_LONG * steps.long as u64;
     let beyond = (LAUNCH * steps.ops as u64 + steps.bytes as u64 / BYTES_OF_A_NANOSECOND) / 1000;
     if mode == FirstRun::Auto && plans.note(captured.hash, beyond) + beyond > whole {
         return None;
@@ -76,10 +74,10 @@ pub(crate) fn steps_of(captured: &Capture<'_>, device: Device, plans: &PlanCache
     let mut list: Vec<Step> = Vec::with_capacity(steps.len());
     let mut missing: FxHashSet<u64> = FxHashSet::default();
     let mut cost = 0;
-    captured.for_each_step(&steps, &mut |step| {
+    captured.for_each_step(&steps, &mut |step, long| {
         let plan = plans.find(device, step.hash, &step.key);
         if plan.is_none() && missing.insert(step.hash) {
-            cost += ALONE / (1 + plans.note(step.hash, 1));
+            cost += (COMPILE + COMPILE_OP + COMPILE_LONG * u64::from(long)) / (1 + plans.note(step.hash, 1));
         }
         list.push(Step { plan, values: std::mem::take(&mut step.values) });
     });

@@ -8,16 +8,19 @@
 use super::{Capture, Captured};
 use crate::{
     node::{LazyForm, Op, View},
+    ops::Class,
     value::byte_count,
 };
 use smallvec::SmallVec;
 
 /// What a captured graph is made of.
 pub struct Steps {
-    /// The numbers of the nodes that are steps.
-    nodes: Vec<u32>,
+    /// The numbers of the nodes that are steps, and whether their kernels are long.
+    nodes: Vec<(u32, bool)>,
     /// How many of them are ops; the others are views that somebody wants.
     pub ops: usize,
+    /// How many of those have long kernels.
+    pub long: usize,
     /// The bytes of all results.
     pub bytes: usize,
 }
@@ -33,7 +36,7 @@ impl Steps {
 impl<'a> Capture<'a> {
     /// The graph as steps. `None` where fusing might change bits.
     pub fn steps(&self) -> Option<Steps> {
-        let mut steps = Steps { nodes: Vec::with_capacity(self.nodes.len()), ops: 0, bytes: 0 };
+        let mut steps = Steps { nodes: Vec::with_capacity(self.nodes.len()), ops: 0, long: 0, bytes: 0 };
         for (id, node) in (0u32..).zip(&self.nodes) {
             let Some(op) = node.expression.map(|e| &e.op) else { continue };
             if self.is_made_of_constants(node) || self.is_stored_otherwise(node) {
@@ -43,17 +46,20 @@ impl<'a> Capture<'a> {
                 continue;
             }
             steps.ops += usize::from(!is_free(op));
+            let long = has_long_kernel(op);
+            steps.long += usize::from(long);
             let bytes = byte_count(&node.lazy.shape, node.lazy.dtype.size());
             steps.bytes = steps.bytes.saturating_add(bytes.unwrap_or(usize::MAX));
-            steps.nodes.push(id);
+            steps.nodes.push((id, long));
         }
         self.sums_stay_in_order().then_some(steps)
     }
 
-    /// Shows each step as a graph whose operands are inputs, those that are not computed yet as dense arrays.
-    pub fn for_each_step(&self, steps: &Steps, visit: &mut dyn FnMut(&mut Capture<'a>)) {
+    /// Shows each step as a graph whose operands are inputs, those that are not computed yet as dense arrays; and whether its kernel is
+    /// long.
+    pub fn for_each_step(&self, steps: &Steps, visit: &mut dyn FnMut(&mut Capture<'a>, bool)) {
         let mut step = Capture::default();
-        for &id in &steps.nodes {
+        for &(id, long) in &steps.nodes {
             step.forget();
             let node = &self.nodes[id as usize];
             let operands: SmallVec<[u32; 8]> = self.operands(node).iter().map(|&o| step.meet(self, o)).collect();
@@ -61,7 +67,7 @@ impl<'a> Capture<'a> {
             step.roots.push(root);
             step.values.outputs.push(node.lazy.clone());
             step.encode();
-            visit(&mut step);
+            visit(&mut step, long);
         }
     }
 
@@ -145,5 +151,18 @@ fn is_free(op: &Op<LazyForm>) -> bool {
         | Op::Gather
         | Op::Dot
         | Op::Call(_) => false,
+    }
+}
+
+/// Does compiling the op take several times as long as compiling an addition?
+fn has_long_kernel(op: &Op<LazyForm>) -> bool {
+    match op {
+        Op::Map(op) => match op.row().class {
+            Class::Maths | Class::Composite(_) | Class::Parts => true,
+            Class::Primitive => false,
+        },
+        Op::Reduce { .. } | Op::Scan { .. } => true,
+        Op::View(_) | Op::Const(_) | Op::Param(_) | Op::Iota { .. } | Op::Input(()) => false,
+        Op::Cast | Op::Concat { .. } | Op::Gather | Op::Dot | Op::Call(_) => false,
     }
 }
