@@ -36,6 +36,7 @@ impl Plan {
         backend: &dyn Backend,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Results, Error> {
+        backend.begin(inputs)?;
         let mut run = Run::new(self, symbols, params, inputs, backend, interrupted);
         let mut chains = self.chains.iter().peekable();
         let mut number = 0;
@@ -51,6 +52,7 @@ impl Plan {
             run.step(step)?;
             number += 1;
         }
+        backend.end(interrupted)?;
         self.results.iter().map(|view| run.result(view)).collect()
     }
 }
