@@ -63,6 +63,7 @@ figures: build  ## The figures of benches/README.md.
 bench: build  ## Every workload beside the peers, which are installed first; tables, JSON and plots.
 	-grep -v '^#' benches/requirements.txt | xargs -n 1 $(BIN)/pip install -q
 	$(BIN)/python benches/python/compare.py --write local
+	$(BIN)/python benches/python/report.py local
 
 # The requirements decide whether the environment is new, not its age.
 $(READY): requirements-dev.txt | tools

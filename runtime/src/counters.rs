@@ -41,6 +41,8 @@ pub static KERNELS_REUSED: Counter = Counter::new();
 pub static KERNEL_LAUNCHES: Counter = Counter::new();
 /// Matrix products and other library routines called.
 pub static LIBRARY_CALLS: Counter = Counter::new();
+/// Steps of plans that ran together, block by block of rows; each run counts once.
+pub static BLOCK_RUNS: Counter = Counter::new();
 /// Bytes asked of the host pool.
 pub static BYTES_ALLOCATED: Counter = Counter::new();
 /// Bytes of the arrays that launches and library calls read and wrote; an estimate of memory traffic.
@@ -59,6 +61,7 @@ pub const COUNTERS: &[(&str, &Counter)] = &[
     ("kernels_reused", &KERNELS_REUSED),
     ("kernel_launches", &KERNEL_LAUNCHES),
     ("library_calls", &LIBRARY_CALLS),
+    ("block_runs", &BLOCK_RUNS),
     ("bytes_allocated", &BYTES_ALLOCATED),
     ("bytes_moved", &BYTES_MOVED),
     ("buffers_reused_in_place", &BUFFERS_REUSED_IN_PLACE),

@@ -2,7 +2,9 @@
 
 pub mod assign;
 pub mod backend;
+mod blocks;
 pub mod cache;
+mod chain;
 pub mod compile;
 pub mod counters;
 pub mod error;
@@ -18,5 +20,6 @@ pub mod positions;
 pub mod registry;
 pub mod reserve;
 pub mod run;
+mod run_blocks;
 pub mod stages;
 pub mod transfer;

@@ -1,9 +1,12 @@
 //! Random programs through the runtime with the interpreter back end: plans, lifetimes, reuse in place and caches change no
-//! bit. `FUSEWIRE_FUZZ_SECONDS` and `FUSEWIRE_FUZZ_SEED` as in `fuzz.rs`.
+//! bit. And with the CPU's in blocks of a few rows: neither do blocks. `FUSEWIRE_FUZZ_SECONDS` and `FUSEWIRE_FUZZ_SEED` as in
+//! `fuzz.rs`.
 
 use fusewire_jit_cpu::CpuBackend;
 use fusewire_runtime::{
+    backend::Backend,
     cache::{LIMITS, Limits, PlanCache},
+    counters,
     interpreter::Interpreter,
 };
 use fusewire_tests::through_runtime::{check, check_op_by_op};
@@ -15,13 +18,24 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn computed_arrays_have_the_interpreters_bits() {
+    fuzz(&Interpreter);
+}
+
+#[test]
+fn blocks_of_a_few_rows_have_the_interpreters_bits() {
+    let before = counters::BLOCK_RUNS.get();
+    fuzz(&CpuBackend::new(Some(3)).with_blocks(64));
+    assert!(counters::BLOCK_RUNS.get() > before + 20, "hardly anything ran in blocks");
+}
+
+fn fuzz(backend: &dyn Backend) {
     let end = Instant::now() + Duration::from_secs(setting("FUSEWIRE_FUZZ_SECONDS", 10));
     let start = setting("FUSEWIRE_FUZZ_SEED", 0);
     // Small, so that plans are evicted all the time.
     let plans = PlanCache::new(Limits { plans: 20, bytes: 1 << 20 });
     let mut programs = 0;
     while Instant::now() < end {
-        if let Err(problem) = check(&Interpreter, &plans, start + programs) {
+        if let Err(problem) = check(backend, &plans, start + programs) {
             panic!("{problem}");
         }
         programs += 1;
