@@ -29,6 +29,19 @@ pub type Extern = (String, usize);
 const PASSES: &str = "function(early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm<allowspeculation>),\
                       gvn<no-pre;no-load-pre;no-split-backedge-load-pre>,instsimplify)";
 
+/// Makes LLVM's x86 known to it; again does nothing.
+fn initialise() {
+    let config = InitializationConfig {
+        asm_parser: false,
+        asm_printer: true,
+        base: true,
+        disassembler: false,
+        info: true,
+        machine_code: true,
+    };
+    Target::initialize_x86(&config);
+}
+
 impl Machine {
     /// This machine, when it has what the emitted code needs: x86-64 with AVX2 and FMA, without which LLVM calls functions for
     /// single instructions.
@@ -38,15 +51,7 @@ impl Machine {
             if !cfg!(target_arch = "x86_64") {
                 return None;
             }
-            let config = InitializationConfig {
-                asm_parser: false,
-                asm_printer: true,
-                base: true,
-                disassembler: false,
-                info: true,
-                machine_code: true,
-            };
-            Target::initialize_x86(&config);
+            initialise();
             let machine = Machine {
                 triple: TargetMachine::get_default_triple().as_str().to_string_lossy().into_owned(),
                 cpu: TargetMachine::get_host_cpu_name().to_string(),
@@ -55,6 +60,12 @@ impl Machine {
             machine.has("avx2").then_some(machine).filter(|machine| machine.has("fma"))
         })
         .as_ref()
+    }
+
+    /// A processor by LLVM's name with features such as `+avx2`, to see code for; this machine may be another one.
+    pub fn named(cpu: &str, features: &str) -> Machine {
+        initialise();
+        Machine { triple: "x86_64-unknown-linux-gnu".into(), cpu: cpu.into(), features: features.into() }
     }
 
     /// Does it have the instructions of this name?
