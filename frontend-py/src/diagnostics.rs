@@ -24,7 +24,7 @@ fn cpu() -> &'static Arc<CpuBackend> {
 pub fn start() {
     registry::register(Device::Cpu, cpu().clone());
     if std::env::var_os("FUSEWIRE_SIMT").is_some_and(|value| value == "1") {
-        registry::register(Device::Simt, Arc::new(SimtBackend::default()));
+        registry::register(Device::Simt, Arc::new(SimtBackend::new(cpu().clone())));
     }
 }
 

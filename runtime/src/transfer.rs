@@ -25,8 +25,11 @@ pub fn to_device(node: &Arc<Lazy>, device: Device) -> Result<Arc<Lazy>, Error> {
         upload(&**to, pointer, &span)?
     } else {
         let storage = host.allocate(span.bytes)?;
-        // SAFETY: the span lies inside the array's storage, and the new block has as many bytes and belongs to nobody else.
-        unsafe { from.download(pointer, storage.pointer(), span.bytes)? };
+        // A view of nothing may begin anywhere.
+        if span.bytes > 0 {
+            // SAFETY: the span lies inside the array's storage, and the new block has as many bytes and belongs to nobody else.
+            unsafe { from.download(pointer, storage.pointer(), span.bytes)? };
+        }
         if device == Device::Cpu { storage } else { upload(&**to, storage.pointer(), &span)? }
     };
     let buffer = Buffer { storage: moved, offset: span.before as usize, strides: buffer.strides.clone() };
@@ -48,9 +51,11 @@ pub(crate) fn on_host(buffer: &Buffer) -> Result<*mut u8, Error> {
 
 fn upload(to: &dyn Backend, pointer: *const u8, span: &Span) -> Result<Arc<dyn Storage>, Error> {
     let storage = to.allocate(span.bytes)?;
-    // SAFETY: the span lies inside the storage of a computed array, and the new block has as many bytes and belongs to nobody
-    // else.
-    unsafe { to.upload(pointer, storage.pointer(), span.bytes)? };
+    if span.bytes > 0 {
+        // SAFETY: the span lies inside the storage of a computed array, and the new block has as many bytes and belongs to
+        // nobody else.
+        unsafe { to.upload(pointer, storage.pointer(), span.bytes)? };
+    }
     Ok(storage)
 }
 

@@ -1,8 +1,8 @@
 //! The emulator as a back end: the device `simt`.
 //!
 //! Kernels are what a GPU would run, compiled for this machine, and reach the emulated device's memory only. Matrix products and
-//! the routines of libraries, which on a GPU are those of NVIDIA's libraries, are computed by the host side of the emulator, with
-//! the interpreter's own loops, in the device's memory.
+//! the routines of libraries, which on a GPU are those of NVIDIA's libraries, are computed by another back end, one of the host's,
+//! in the device's memory.
 
 mod code;
 mod machine;
@@ -14,7 +14,6 @@ use fusewire_lowering::kernel::{IntId, Kernel, Role};
 use fusewire_runtime::{
     backend::{ArrayView, Backend, Executable, Launch, LibraryCall, Matrix, MatrixProduct},
     error::Error,
-    interpreter::Interpreter,
 };
 use machine::Function;
 use memory::{Memory, Reach};
@@ -30,9 +29,10 @@ use crate::{
 };
 
 /// The emulated device.
-#[derive(Debug, Default)]
 pub struct SimtBackend {
     memory: Arc<Memory>,
+    /// What stands in for the libraries of a GPU.
+    libraries: Arc<dyn Backend>,
 }
 
 /// Blocks that a launch has at most; items beyond are theirs too, by turns.
@@ -146,7 +146,7 @@ impl Backend for SimtBackend {
         };
         let batch = product.batch.iter().map(|[left, right, to]| Ok([here(*left)?, here(*right)?, here(*to)?]));
         let batch = batch.collect::<Result<Vec<_>, Error>>()?;
-        Interpreter.matrix_product(&MatrixProduct { batch: &batch, ..*product })
+        self.libraries.matrix_product(&MatrixProduct { batch: &batch, ..*product })
     }
 
     fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {
@@ -157,7 +157,7 @@ impl Backend for SimtBackend {
         let moved = call.operands.iter().zip(pointers).map(|(view, pointer)| ArrayView { pointer, ..*view });
         let operands: Vec<ArrayView<'_>> = moved.collect();
         let destination = ArrayView { pointer: here(&call.destination)?, ..call.destination };
-        Interpreter.call(&LibraryCall { operands: &operands, destination, ..*call })
+        self.libraries.call(&LibraryCall { operands: &operands, destination, ..*call })
     }
 }
 
@@ -166,6 +166,11 @@ fn outside() -> Error {
 }
 
 impl SimtBackend {
+    /// A device of its own memory, whose products and routines are those of a back end that works in the host's memory.
+    pub fn new(libraries: Arc<dyn Backend>) -> SimtBackend {
+        SimtBackend { memory: Arc::default(), libraries }
+    }
+
     /// Where the host finds an element; everything around it counts as written from now on, as the host's loops may do.
     fn element_on_host(&self, pointer: *mut u8) -> Result<*mut u8, Error> {
         self.memory.element_on_host(pointer.addr() as u64).ok_or_else(outside)
