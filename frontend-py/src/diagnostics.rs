@@ -9,7 +9,7 @@ use fusewire_ir::{
     promote::Weak,
 };
 use fusewire_jit_cpu::CpuBackend;
-use fusewire_jit_gpu::simt::SimtBackend;
+use fusewire_jit_gpu::simt::{Emulator, SimtBackend};
 use fusewire_runtime::{counters, evaluate::evaluate, pool, registry};
 use pyo3::{exceptions::PyValueError, prelude::*};
 use std::sync::{Arc, OnceLock};
@@ -24,7 +24,7 @@ fn cpu() -> &'static Arc<CpuBackend> {
 pub fn start() {
     registry::register(Device::Cpu, cpu().clone());
     if std::env::var_os("FUSEWIRE_SIMT").is_some_and(|value| value == "1") {
-        registry::register(Device::Simt, Arc::new(SimtBackend::new(cpu().clone())));
+        registry::register(Device::Simt, Arc::new(SimtBackend::new(Emulator::default().with_libraries(cpu().clone()))));
     }
 }
 

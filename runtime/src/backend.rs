@@ -1,7 +1,14 @@
 //! What a device must offer. One implementation per JIT; no method per op. Plans, caches and pools above it are shared.
 
-use crate::error::Error;
-use fusewire_ir::{dtype::DType, routine::Routine, value::Storage};
+use crate::{
+    error::Error,
+    pool::{Host, Memory},
+};
+use fusewire_ir::{
+    dtype::DType,
+    routine::Routine,
+    value::{Buffer, Storage},
+};
 use fusewire_lowering::kernel::Kernel;
 use std::{any::Any, sync::Arc};
 
@@ -82,14 +89,48 @@ pub struct LibraryCall<'a> {
 }
 
 /// A device's back end.
-pub trait Backend: Send + Sync {
+pub trait Backend: Any + Send + Sync {
     /// For texts and errors: `cpu`.
     fn name(&self) -> &'static str;
     /// Compiles a kernel.
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>, Error>;
     /// The stages of a compilation as text, in order: `("clif", ...)`, `("asm", ...)`.
     fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error>;
-    /// Bytes to its memory from the host's, complete when it returns.
+    /// The memory that [`Backend::allocate`] gives.
+    fn memory(&self) -> &dyn Memory {
+        &Host
+    }
+    /// The calling thread is going to use these arrays, which other threads may have computed: what it asks for from now on
+    /// comes after that. Where work is done when it is asked for there is nothing to do.
+    fn begin(&self, inputs: &[&Buffer]) -> Result<(), Error> {
+        let _ = inputs;
+        Ok(())
+    }
+    /// The calling thread has asked for all that belongs together; from now on the device may be at it.
+    fn end(&self, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+        let _ = interrupted;
+        Ok(())
+    }
+    /// Waits until all that was asked for is complete.
+    fn synchronise(&self) -> Result<(), Error> {
+        Ok(())
+    }
+    /// Bytes to its memory from that of another device, which [`Backend::begin`] was told of; false where there is no way but
+    /// through the host.
+    ///
+    /// # Safety
+    /// As for [`Backend::upload`].
+    unsafe fn copy_from(
+        &self,
+        other: &(dyn Backend + 'static),
+        from: *const u8,
+        to: *mut u8,
+        bytes: usize,
+    ) -> Result<bool, Error> {
+        let _ = (other, from, to, bytes);
+        Ok(false)
+    }
+    /// Bytes to its memory from the host's; those may change when it returns.
     ///
     /// # Safety
     /// Both ranges are allocated, and nobody writes to the first or uses the second meanwhile.
@@ -113,15 +154,15 @@ pub trait Backend: Send + Sync {
     }
     /// Uninitialised memory, aligned to 64 bytes, from the pool. Zero bytes are fine.
     fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error>;
-    /// Runs a kernel to its end. Where an `Inst::Position` was outside its extent that is [`Error::OutOfBounds`], in no words.
+    /// Runs a kernel, for those who are told of its results by this back end. Where an `Inst::Position` was outside its extent that is [`Error::OutOfBounds`], in no words.
     fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error>;
-    /// Runs a batch of matrix products to its end.
+    /// Runs a batch of matrix products.
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error>;
     /// Calls `run(begin, end)` for parts of so many items, each once, on as many threads as the bytes that they move are worth.
     fn spread(&self, items: u64, bytes: u64, run: &(dyn Fn(u64, u64) + Sync)) {
         let _ = bytes;
         run(0, items);
     }
-    /// Runs a routine to its end. [`Error::LinearAlgebra`] where the operands' values have no result.
+    /// Runs a routine. [`Error::LinearAlgebra`] where the operands' values have no result.
     fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error>;
 }

@@ -38,6 +38,54 @@ pub struct Figures {
     pub limit: usize,
 }
 
+/// Memory that is kept for reuse, as those see it who look after it.
+pub trait Memory {
+    /// The figures of the moment.
+    fn figures(&self) -> Figures;
+    /// Lets `peak` start again from what is in use now.
+    fn reset_peak(&self);
+    /// Gives free blocks back.
+    fn trim(&self) -> Result<(), Error>;
+    /// Bounds what is kept, at once and from now on.
+    fn set_limit(&self, bytes: usize) -> Result<(), Error>;
+    /// Bounds what is in use and kept together, where the memory is a device's own.
+    fn set_budget(&self, bytes: usize) -> Result<(), Error>;
+    /// Bytes that nobody has taken yet, and bytes altogether, where the memory is a device's own.
+    fn of_device(&self) -> Result<Option<(usize, usize)>, Error>;
+}
+
+/// The host's.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Host;
+
+impl Memory for Host {
+    fn figures(&self) -> Figures {
+        figures()
+    }
+    fn reset_peak(&self) {
+        reset_peak();
+    }
+    fn trim(&self) -> Result<(), Error> {
+        trim();
+        Ok(())
+    }
+    fn set_limit(&self, bytes: usize) -> Result<(), Error> {
+        set_limit(bytes);
+        Ok(())
+    }
+    fn set_budget(&self, _bytes: usize) -> Result<(), Error> {
+        Err(Error::Unsupported("the host's memory has no budget; set_limit bounds what is kept for reuse".into()))
+    }
+    fn of_device(&self) -> Result<Option<(usize, usize)>, Error> {
+        Ok(None)
+    }
+}
+
+/// How large a block is that has room for so many bytes; `None` where none has.
+pub fn block_size(bytes: usize) -> Option<usize> {
+    Class::of(bytes).map(Class::size)
+}
+
 /// Uninitialised memory for `bytes` bytes (0 is fine).
 pub fn allocate(bytes: usize) -> Result<Arc<dyn Storage>, Error> {
     let class = Class::of(bytes).ok_or(Error::OutOfMemory { bytes })?;

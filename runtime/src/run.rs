@@ -34,6 +34,7 @@ impl Plan {
         backend: &dyn Backend,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Results, Error> {
+        backend.begin(inputs)?;
         let mut run = Run::new(self, symbols, params, inputs, backend, interrupted);
         for (number, step) in self.steps.iter().enumerate() {
             if number > 0 && interrupted() {
@@ -54,6 +55,7 @@ impl Plan {
                 run.arrays[array.0 as usize] = Live::default();
             }
         }
+        backend.end(interrupted)?;
         self.results.iter().map(|view| run.result(view)).collect()
     }
 }

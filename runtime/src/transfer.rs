@@ -11,7 +11,8 @@ use fusewire_ir::{
 };
 use std::sync::Arc;
 
-/// The array, which is computed, on a device; itself if it is there. From one GPU to another elements go through the host.
+/// The array, which is computed, on a device; itself if it is there. From one GPU to another elements go directly where the two
+/// reach each other, else through the host.
 pub fn to_device(node: &Arc<Lazy>, device: Device) -> Result<Arc<Lazy>, Error> {
     let Some(buffer) = node.buffer() else { return Err(Error::Internal("a transfer of what is not computed".into())) };
     let here = buffer.storage.device();
@@ -21,8 +22,13 @@ pub fn to_device(node: &Arc<Lazy>, device: Device) -> Result<Arc<Lazy>, Error> {
     let (from, to, host) = (registry::backend(here)?, registry::backend(device)?, registry::backend(Device::Cpu)?);
     let span = Span::of(node, buffer);
     let pointer = buffer.pointer().wrapping_offset(-span.before);
+    from.begin(&[buffer])?;
     let moved = if here == Device::Cpu {
         upload(&**to, pointer, &span)?
+    } else if device != Device::Cpu
+        && let Some(storage) = directly(&**from, &**to, pointer, &span)?
+    {
+        storage
     } else {
         let storage = host.allocate(span.bytes)?;
         // A view of nothing may begin anywhere.
@@ -37,9 +43,10 @@ pub fn to_device(node: &Arc<Lazy>, device: Device) -> Result<Arc<Lazy>, Error> {
 }
 
 /// Where the host's code finds element `[0, 0, ...]` of a computed array.
-pub(crate) fn on_host(buffer: &Buffer) -> Result<*mut u8, Error> {
+pub(crate) fn on_host(node: &Lazy, buffer: &Buffer) -> Result<*mut u8, Error> {
     let device = buffer.storage.device();
-    if device == Device::Cpu {
+    // A view of nothing may begin anywhere, and nobody looks.
+    if device == Device::Cpu || node.shape.contains(&0) {
         return Ok(buffer.pointer());
     }
     registry::backend(device)?.host_pointer(buffer.pointer()).ok_or_else(|| {
@@ -47,6 +54,19 @@ pub(crate) fn on_host(buffer: &Buffer) -> Result<*mut u8, Error> {
             "{device} has no kernels yet that find which elements of an array are meant; move it with to_device(\"cpu\")"
         ))
     })
+}
+
+/// From one GPU's memory to another's; `None` where there is no such way.
+fn directly(
+    from: &(dyn Backend + 'static),
+    to: &dyn Backend,
+    pointer: *const u8,
+    span: &Span,
+) -> Result<Option<Arc<dyn Storage>>, Error> {
+    let storage = to.allocate(span.bytes)?;
+    // SAFETY: as for `upload`.
+    let copied = unsafe { to.copy_from(from, pointer, storage.pointer(), span.bytes)? };
+    Ok(copied.then_some(storage))
 }
 
 fn upload(to: &dyn Backend, pointer: *const u8, span: &Span) -> Result<Arc<dyn Storage>, Error> {

@@ -6,7 +6,7 @@
 use fusewire_ir::lazy::Device;
 use fusewire_jit_cpu::{CpuBackend, Tier};
 use fusewire_jit_gpu::simt::SimtBackend;
-use fusewire_runtime::{interpreter::Interpreter, registry};
+use fusewire_runtime::registry;
 use std::sync::{Arc, Once};
 
 /// Registers the back ends.
@@ -15,7 +15,7 @@ pub fn start() {
     STARTED.call_once(|| {
         let tier = if is_set("FUSEWIRE_TEST_TIER", "llvm") { Tier::Llvm } else { Tier::Rising };
         registry::register(Device::Cpu, Arc::new(CpuBackend::new(None).with_tier(tier)));
-        registry::register(Device::Simt, Arc::new(SimtBackend::new(Arc::new(Interpreter))));
+        registry::register(Device::Simt, Arc::new(SimtBackend::default()));
     });
 }
 

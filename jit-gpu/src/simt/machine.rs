@@ -235,11 +235,10 @@ unsafe extern "C" fn simt_exchange(thread: *const Thread, value: u32, bits: u32)
 mod tests {
     use super::*;
     use crate::simt::memory::Memory;
-    use std::sync::Arc;
 
     /// What a launch of a function of two blocks ends with. The emitter makes no such kernels, so they are written by hand.
     fn said(function: Function) -> Result<(), String> {
-        let reach = Reach::of(&Arc::<Memory>::default(), std::iter::empty());
+        let reach = Reach::of(&Memory::new(1 << 20), std::iter::empty());
         let launch = Launch::new("written by hand", reach, 0);
         // SAFETY: the functions below look at no argument.
         unsafe { launch.run(function, &[], 2, true, &|| false) }.map_err(|error| error.to_string())

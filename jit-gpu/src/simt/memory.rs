@@ -4,10 +4,17 @@
 //! An address is a mark that no pointer of the host has, the number of the allocation, and the place in it, which starts far from
 //! the numbers of its neighbours.
 
-use fusewire_ir::{lazy::Device, value::Storage};
+use super::clocks::{Moment, Uses};
+use fusewire_ir::value::Storage;
 use fusewire_runtime::{error::Error, pool};
-use parking_lot::RwLock;
-use std::{any::Any, sync::Arc};
+use parking_lot::{Mutex, RwLock};
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 /// Addresses of the host have the bits 47 to 63 all alike.
 const MARK: u64 = 1 << 62;
@@ -19,15 +26,19 @@ const MOST: usize = 1 << 22;
 const FIRST: u64 = 1 << (NUMBER_SHIFT - 1);
 
 /// All allocations.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Memory {
     allocations: RwLock<Allocations>,
+    /// Bytes that the device has.
+    total: usize,
 }
 
 #[derive(Debug, Default)]
 struct Allocations {
     by_number: Vec<Option<Arc<Allocation>>>,
     free: Vec<usize>,
+    /// Bytes of all of them.
+    taken: usize,
 }
 
 /// Memory of the device, with what has been written of it.
@@ -37,6 +48,9 @@ pub(crate) struct Allocation {
     /// A byte each: 0 until it is written.
     written: Arc<dyn Storage>,
     length: usize,
+    /// How many of its bytes are the array's that has it at the moment.
+    used: AtomicUsize,
+    uses: Mutex<Uses>,
 }
 
 impl Allocation {
@@ -44,13 +58,18 @@ impl Allocation {
         let (bytes, written) = (pool::allocate(length)?, pool::allocate(length)?);
         // SAFETY: the block has just been allocated with as many bytes.
         unsafe { written.pointer().write_bytes(0, length) };
-        Ok(Allocation { bytes, written, length })
+        Ok(Allocation { bytes, written, length, used: AtomicUsize::new(length), uses: Mutex::default() })
     }
 
     /// Where the host finds so many bytes from a place on; `None` where there are not so many.
     fn find(&self, place: u64, bytes: usize) -> Option<*mut u8> {
         let place = usize::try_from(place.checked_sub(FIRST)?).ok()?;
-        (place.checked_add(bytes)? <= self.length).then(|| self.bytes.pointer().wrapping_add(place))
+        (place.checked_add(bytes)? <= self.used.load(Relaxed)).then(|| self.bytes.pointer().wrapping_add(place))
+    }
+
+    /// Notes a use, which must come after the uses before that it could disturb.
+    pub fn at(&self, moment: &Moment, write: bool) -> Result<(), Error> {
+        self.uses.lock().at(moment, write)
     }
 
     /// Marks these bytes, which are the allocation's, as written; or asks whether they all are.
@@ -78,20 +97,69 @@ pub(crate) enum Wrong {
 }
 
 impl Memory {
+    /// A device with so many bytes.
+    pub fn new(total: usize) -> Memory {
+        Memory { allocations: RwLock::default(), total }
+    }
+
+    /// Bytes that nobody has, and bytes altogether.
+    pub fn figures(&self) -> (usize, usize) {
+        (self.total - self.allocations.read().taken, self.total)
+    }
+
     /// New memory, of which nothing is written yet.
-    pub fn allocate(self: &Arc<Memory>, bytes: usize) -> Result<Arc<dyn Storage>, Error> {
+    pub fn allocate(&self, bytes: usize) -> Result<u64, Error> {
+        let out = || Error::OutOfMemory { bytes };
+        if bytes > self.figures().0 {
+            return Err(out());
+        }
         let allocation = Arc::new(Allocation::new(bytes)?);
         let mut allocations = self.allocations.write();
+        allocations.taken =
+            allocations.taken.checked_add(bytes).filter(|&taken| taken <= self.total).ok_or_else(out)?;
         let number = match allocations.free.pop() {
             Some(number) => number,
             None if allocations.by_number.len() < MOST => {
                 allocations.by_number.push(None);
                 allocations.by_number.len() - 1
             }
-            None => return Err(Error::OutOfMemory { bytes }),
+            None => return Err(out()),
         };
         allocations.by_number[number] = Some(allocation);
-        Ok(Arc::new(Block { memory: self.clone(), number, bytes }))
+        Ok(MARK | (number as u64) << NUMBER_SHIFT | FIRST)
+    }
+
+    /// Gives memory back, of which all uses are over.
+    pub fn free(&self, address: u64, moment: &Moment) -> Result<(), Error> {
+        let (allocation, _) = self.allocation(address).ok_or_else(outside)?;
+        allocation.at(moment, true)?;
+        let number = ((address ^ MARK) >> NUMBER_SHIFT) as usize;
+        let mut allocations = self.allocations.write();
+        allocations.by_number[number] = None;
+        allocations.free.push(number);
+        allocations.taken -= allocation.length;
+        Ok(())
+    }
+
+    /// Memory is a new array's: so many bytes, and none is written.
+    pub fn reuse(&self, address: u64, bytes: usize, moment: &Moment) -> Result<(), Error> {
+        let (allocation, _) = self.allocation(address).filter(|(a, _)| bytes <= a.length).ok_or_else(outside)?;
+        allocation.at(moment, true)?;
+        allocation.used.store(bytes, Relaxed);
+        // SAFETY: as many marks as the allocation has bytes.
+        unsafe { allocation.written.pointer().write_bytes(0, allocation.length) };
+        Ok(())
+    }
+
+    /// Where the host finds bytes that a copy writes or reads.
+    pub fn copied(&self, address: u64, bytes: usize, moment: &Moment, write: bool) -> Result<*mut u8, Error> {
+        let (allocation, place) = self.allocation(address).ok_or_else(outside)?;
+        let found = allocation.find(place, bytes).ok_or_else(outside)?;
+        allocation.at(moment, write)?;
+        if write {
+            allocation.written(place, bytes, true);
+        }
+        Ok(found)
     }
 
     /// The allocation of an address, and the place in it.
@@ -101,101 +169,82 @@ impl Memory {
         Some((allocation, address & (FIRST * 2 - 1)))
     }
 
-    /// Where the host finds so many bytes; what it writes there counts as written.
-    pub fn on_host(&self, address: u64, bytes: usize) -> Option<*mut u8> {
-        let (allocation, place) = self.allocation(address)?;
-        let found = allocation.find(place, bytes)?;
-        allocation.written(place, bytes, true);
-        Some(found)
+    /// Where the host finds an element, with the rest of its array on either side; where the host may write, all of it counts as
+    /// written from now on.
+    pub fn element_on_host(&self, address: u64, moment: &Moment, write: bool) -> Result<*mut u8, Error> {
+        let (allocation, place) = self.allocation(address).ok_or_else(outside)?;
+        let found = allocation.find(place, 0).ok_or_else(outside)?;
+        allocation.at(moment, write)?;
+        if write {
+            allocation.written(FIRST, allocation.used.load(Relaxed), true);
+        }
+        Ok(found)
     }
+}
 
-    /// As [`Memory::on_host`], for an element with the rest of its allocation on either side.
-    pub fn element_on_host(&self, address: u64) -> Option<*mut u8> {
-        let (allocation, place) = self.allocation(address)?;
-        let found = allocation.find(place, 0)?;
-        allocation.written(FIRST, allocation.length, true);
-        Some(found)
-    }
-
-    fn free(&self, number: usize) {
-        let mut allocations = self.allocations.write();
-        let allocation = allocations.by_number[number].take();
-        allocations.free.push(number);
-        drop(allocations);
-        drop(allocation);
-    }
+fn outside() -> Error {
+    Error::Device("the host reaches outside of the emulated device's memory".into())
 }
 
 /// What a kernel can reach: its arguments, and shared memory. Looking there first is much faster than asking for all memory.
 #[derive(Debug)]
 pub(crate) struct Reach {
-    allocations: Vec<(u64, Arc<Allocation>)>,
+    allocations: Vec<Reached>,
+}
+
+#[derive(Debug)]
+struct Reached {
+    number: u64,
+    allocation: Arc<Allocation>,
+    read: Cell<bool>,
+    written: Cell<bool>,
 }
 
 impl Reach {
     /// Of a launch with these words as arguments, and memory that its blocks share.
     pub fn of(memory: &Memory, addresses: impl Iterator<Item = u64>) -> Reach {
-        let mut allocations: Vec<(u64, Arc<Allocation>)> = Vec::new();
+        let mut allocations: Vec<Reached> = Vec::new();
         for address in addresses {
             let number = address >> NUMBER_SHIFT;
             if let Some((allocation, _)) = memory.allocation(address)
-                && !allocations.iter().any(|(known, _)| *known == number)
+                && !allocations.iter().any(|known| known.number == number)
             {
-                allocations.push((number, allocation));
+                allocations.push(Reached { number, allocation, read: Cell::default(), written: Cell::default() });
             }
         }
         Reach { allocations }
     }
 
+    /// Notes what was done, which must come after what was done before.
+    pub fn at(&self, moment: &Moment) -> Result<(), Error> {
+        for reached in &self.allocations {
+            if reached.written.get() {
+                reached.allocation.at(moment, true)?;
+            } else if reached.read.get() {
+                reached.allocation.at(moment, false)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Where the host finds the bytes of an access.
     pub fn access(&self, address: u64, bytes: usize, write: bool) -> Result<*mut u8, Wrong> {
         let number = address >> NUMBER_SHIFT;
-        let found = self.allocations.iter().find(|(known, _)| *known == number);
+        let found = self.allocations.iter().find(|known| known.number == number);
         let place = address & (FIRST * 2 - 1);
-        let (_, allocation) = found.ok_or(Wrong::Outside)?;
+        let reached = found.ok_or(Wrong::Outside)?;
+        let allocation = &reached.allocation;
         let pointer = allocation.find(place, bytes).ok_or(Wrong::Outside)?;
+        if write { &reached.written } else { &reached.read }.set(true);
         if allocation.written(place, bytes, write) { Ok(pointer) } else { Err(Wrong::Unwritten) }
     }
 
     /// Forgets what was written to an allocation that is among them.
     pub fn forget(&self, address: u64) {
         let number = address >> NUMBER_SHIFT;
-        if let Some((_, allocation)) = self.allocations.iter().find(|(known, _)| *known == number) {
+        if let Some(Reached { allocation, .. }) = self.allocations.iter().find(|known| known.number == number) {
             // SAFETY: as many marks as the allocation has bytes.
             unsafe { allocation.written.pointer().write_bytes(0, allocation.length) };
         }
-    }
-}
-
-/// A part of the device's memory. Dropping it gives it back.
-#[derive(Debug)]
-struct Block {
-    memory: Arc<Memory>,
-    number: usize,
-    bytes: usize,
-}
-
-impl Storage for Block {
-    fn pointer(&self) -> *mut u8 {
-        // No pointer of the host's: a number that kernels take for an address.
-        std::ptr::without_provenance_mut((MARK | (self.number as u64) << NUMBER_SHIFT | FIRST) as usize)
-    }
-    fn bytes(&self) -> usize {
-        self.bytes
-    }
-    fn read_only(&self) -> bool {
-        false
-    }
-    fn device(&self) -> Device {
-        Device::Simt
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        self.memory.free(self.number);
     }
 }

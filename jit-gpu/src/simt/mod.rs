@@ -1,95 +1,257 @@
-//! The emulator as a back end: the device `simt`.
+//! The emulator as a driver: the device `simt`.
 //!
-//! Kernels are what a GPU would run, compiled for this machine, and reach the emulated device's memory only. Matrix products and
-//! the routines of libraries, which on a GPU are those of NVIDIA's libraries, are computed by another back end, one of the host's,
-//! in the device's memory.
+//! Kernels are what a GPU would run, compiled for this machine, and reach the emulated device's memory only. What a stream is asked
+//! for is done at once. Matrix products and the routines of libraries, which on a GPU are those of NVIDIA's libraries, are computed
+//! by a back end of the host's, in the device's memory.
 
+mod clocks;
 mod code;
 mod machine;
 mod memory;
 
-use code::Code;
-use fusewire_ir::value::Storage;
-use fusewire_lowering::kernel::{IntId, Kernel, Role};
-use fusewire_runtime::{
-    backend::{ArrayView, Backend, Executable, Launch, LibraryCall, Matrix, MatrixProduct},
-    error::Error,
+use crate::{
+    device::GpuBackend,
+    driver::{Driver, Event, Grid, Stream},
+    emit::argument_count,
+    schedule::Schedule,
 };
-use machine::Function;
+use code::Code;
+use fusewire_ir::lazy::Device;
+use fusewire_lowering::kernel::Kernel;
+use fusewire_runtime::{
+    backend::{ArrayView, Backend, LibraryCall, Matrix, MatrixProduct},
+    error::Error,
+    interpreter::Interpreter,
+    pool,
+};
 use memory::{Memory, Reach};
 use parking_lot::Mutex;
-use std::{
-    any::Any,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{
-    emit::argument_count,
-    schedule::{Place, Schedule, THREADS, Worker},
-};
+/// The emulated device as a back end.
+pub type SimtBackend = GpuBackend<Emulator>;
 
 /// The emulated device.
-pub struct SimtBackend {
-    memory: Arc<Memory>,
+pub struct Emulator {
+    memory: Memory,
     /// What stands in for the libraries of a GPU.
     libraries: Arc<dyn Backend>,
+    /// Pieces of the host's memory that copies go through.
+    staging: Mutex<Vec<HostMemory>>,
+    /// What streams were asked for that note it.
+    captures: Mutex<BTreeMap<usize, Vec<Noted>>>,
 }
 
 /// Blocks that a launch has at most; items beyond are theirs too, by turns.
-const MOST_BLOCKS: u64 = 256;
+const MOST_BLOCKS: u32 = 256;
 
-struct Compiled {
-    kernel: Kernel,
-    phases: Vec<Phase>,
+/// Bytes that the device has.
+const MEMORY: usize = 16 << 30;
+
+#[derive(Debug)]
+struct HostMemory(#[expect(dead_code, reason = "keeps the memory")] Arc<dyn fusewire_ir::value::Storage>);
+
+/// A phase in this machine's code.
+pub struct Loaded {
+    code: Arc<Code>,
+    kernel: Arc<str>,
+    words: usize,
+    /// How many of the arguments are addresses, in front and at the end.
+    addresses: usize,
 }
 
-struct Phase {
-    schedule: Schedule,
-    /// Compiled when it first has items.
-    code: OnceLock<Code>,
-    lock: Mutex<()>,
-    extents: Vec<IntId>,
+/// What a stream was asked for, without doing it.
+#[derive(Clone)]
+enum Noted {
+    Launch { code: Arc<Code>, kernel: Arc<str>, addresses: usize, arguments: Vec<u64>, blocks: u32, shared_bytes: u32 },
+    Reuse(u64, usize),
 }
 
-impl Executable for Compiled {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-    fn code_bytes(&self) -> usize {
-        self.phases.len() * 4096
-    }
-}
+/// Launches that were noted.
+pub struct NotedLaunches(Vec<Noted>);
 
-impl Compiled {
-    fn function(&self, number: usize) -> Result<(Function, bool), Error> {
-        let phase = &self.phases[number];
-        if phase.code.get().is_none() {
-            let _one = phase.lock.lock();
-            if phase.code.get().is_none() {
-                let code = Code::compile(&self.kernel, number, &phase.schedule)?;
-                let _ = phase.code.set(code);
-            }
+impl std::fmt::Debug for Noted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Noted::Launch { kernel, .. } => write!(f, "launch of {kernel}"),
+            Noted::Reuse(address, bytes) => write!(f, "{bytes} bytes at {address:#x}"),
         }
-        let code = phase.code.get().ok_or_else(|| Error::Internal("a phase lost its code".into()))?;
-        Ok((code.function(), code.waits()))
     }
 }
 
-impl Backend for SimtBackend {
+impl std::fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Emulator").field("memory", &self.memory).finish_non_exhaustive()
+    }
+}
+
+impl Default for Emulator {
+    fn default() -> Emulator {
+        Emulator::with_memory(MEMORY)
+    }
+}
+
+impl Default for GpuBackend<Emulator> {
+    fn default() -> GpuBackend<Emulator> {
+        GpuBackend::new(Emulator::default())
+    }
+}
+
+impl Emulator {
+    /// A device with so many bytes of memory.
+    pub fn with_memory(bytes: usize) -> Emulator {
+        let libraries = Arc::new(Interpreter);
+        Emulator { memory: Memory::new(bytes), libraries, staging: Mutex::default(), captures: Mutex::default() }
+    }
+
+    /// With products and routines of a back end that works in the host's memory, instead of the interpreter's.
+    pub fn with_libraries(self, libraries: Arc<dyn Backend>) -> Emulator {
+        Emulator { libraries, ..self }
+    }
+
+    fn note(&self, stream: Stream, noted: Noted) -> Option<Noted> {
+        match self.captures.lock().get_mut(&stream.0) {
+            Some(capture) => {
+                capture.push(noted);
+                None
+            }
+            None => Some(noted),
+        }
+    }
+
+    fn run(&self, noted: Noted, stream: Stream, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+        let (code, kernel, addresses, arguments, blocks, shared_bytes) = match noted {
+            Noted::Reuse(address, bytes) => return self.memory.reuse(address, bytes, &clocks::work(stream)),
+            Noted::Launch { code, kernel, addresses, arguments, blocks, shared_bytes } => {
+                (code, kernel, addresses, arguments, blocks, shared_bytes)
+            }
+        };
+        let moment = clocks::work(stream);
+        let shared = if shared_bytes == 0 { 0 } else { self.memory.allocate(shared_bytes as usize)? };
+        let fault = arguments.last().copied().unwrap_or_default();
+        let reach = Reach::of(&self.memory, arguments[..addresses].iter().copied().chain([shared, fault]));
+        let run = machine::Launch::new(&kernel, reach, shared);
+        // SAFETY: the function was compiled for this kernel, and these are its arguments in their order.
+        let ran = unsafe { run.run(code.function(), &arguments, blocks.into(), code.waits(), interrupted) };
+        let ordered = run.reach.at(&moment);
+        if shared != 0 {
+            self.memory.free(shared, &clocks::work(stream))?;
+        }
+        ran.and(ordered)
+    }
+
+    /// Where the host's loops find an element, as work of a stream.
+    fn element(&self, pointer: *mut u8, stream: Stream, write: bool) -> Result<*mut u8, Error> {
+        self.memory.element_on_host(pointer.addr() as u64, &clocks::work(stream), write)
+    }
+}
+
+impl Driver for Emulator {
+    type Code = Loaded;
+    type Graph = NotedLaunches;
+    const WATCHES: bool = true;
+
+    fn device(&self) -> Device {
+        Device::Simt
+    }
     fn name(&self) -> &'static str {
         "simt"
     }
-
-    fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>, Error> {
-        let phase = |phase: &fusewire_lowering::kernel::Phase| Phase {
-            schedule: Schedule::of(kernel, phase),
-            code: OnceLock::new(),
-            lock: Mutex::new(()),
-            extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
-        };
-        Ok(Arc::new(Compiled { phases: kernel.phases.iter().map(phase).collect(), kernel: kernel.clone() }))
+    fn most_blocks(&self) -> u32 {
+        MOST_BLOCKS
+    }
+    fn memory(&self) -> Result<(usize, usize), Error> {
+        Ok(self.memory.figures())
     }
 
+    fn allocate(&self, bytes: usize) -> Result<u64, Error> {
+        self.memory.allocate(bytes)
+    }
+    unsafe fn free(&self, address: u64) -> Result<(), Error> {
+        self.memory.free(address, &clocks::host())
+    }
+    fn reuse(&self, address: u64, bytes: usize, stream: Stream) -> Result<(), Error> {
+        match self.note(stream, Noted::Reuse(address, bytes)) {
+            Some(reuse) => self.run(reuse, stream, &|| false),
+            None => Ok(()),
+        }
+    }
+    fn allocate_host(&self, bytes: usize) -> Result<*mut u8, Error> {
+        let storage = pool::allocate(bytes)?;
+        let pointer = storage.pointer();
+        self.staging.lock().push(HostMemory(storage));
+        Ok(pointer)
+    }
+
+    unsafe fn copy_in(&self, from: *const u8, to: u64, bytes: usize, stream: Stream) -> Result<(), Error> {
+        let to = self.memory.copied(to, bytes, &clocks::work(stream), true)?;
+        // SAFETY: the caller vouches for the source; the destination was found to be so large.
+        unsafe { from.copy_to_nonoverlapping(to, bytes) };
+        Ok(())
+    }
+    unsafe fn copy_out(&self, from: u64, to: *mut u8, bytes: usize, stream: Stream) -> Result<(), Error> {
+        let from = self.memory.copied(from, bytes, &clocks::work(stream), false)?;
+        // SAFETY: the caller vouches for the destination; the source was found to be so large.
+        unsafe { from.copy_to_nonoverlapping(to, bytes) };
+        Ok(())
+    }
+    unsafe fn copy_peer(
+        &self,
+        other: &Emulator,
+        from: u64,
+        to: u64,
+        bytes: usize,
+        stream: Stream,
+    ) -> Result<(), Error> {
+        let moment = clocks::work(stream);
+        let (from, to) =
+            (other.memory.copied(from, bytes, &moment, false)?, self.memory.copied(to, bytes, &moment, true)?);
+        // SAFETY: both were found to be so large.
+        unsafe { from.copy_to_nonoverlapping(to, bytes) };
+        Ok(())
+    }
+    unsafe fn clear(&self, address: u64, bytes: usize, stream: Stream) -> Result<(), Error> {
+        let start = self.memory.copied(address, bytes, &clocks::work(stream), true)?;
+        // SAFETY: it was found to be so large.
+        unsafe { start.write_bytes(0, bytes) };
+        Ok(())
+    }
+    fn on_host(&self, address: u64) -> Option<*mut u8> {
+        self.memory.element_on_host(address, &clocks::host(), true).ok()
+    }
+
+    fn stream(&self) -> Result<Stream, Error> {
+        Ok(clocks::stream())
+    }
+    fn synchronise(&self, stream: Stream) -> Result<(), Error> {
+        clocks::synchronise(stream);
+        Ok(())
+    }
+    fn event(&self) -> Result<Event, Error> {
+        Ok(clocks::event())
+    }
+    fn record(&self, event: Event, stream: Stream) -> Result<(), Error> {
+        clocks::record(event, stream);
+        Ok(())
+    }
+    fn wait(&self, stream: Stream, event: Event) -> Result<(), Error> {
+        clocks::wait(stream, event);
+        Ok(())
+    }
+    fn synchronise_event(&self, event: Event) -> Result<(), Error> {
+        clocks::synchronise_event(event);
+        Ok(())
+    }
+
+    fn load(&self, kernel: &Kernel, phase: usize) -> Result<Loaded, Error> {
+        let schedule = Schedule::of(kernel, &kernel.phases[phase]);
+        Ok(Loaded {
+            code: Arc::new(Code::compile(kernel, phase, &schedule)?),
+            kernel: kernel.name.as_str().into(),
+            words: argument_count(kernel) as usize,
+            addresses: kernel.buffers.len(),
+        })
+    }
     fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
         let mut text = String::new();
         for (number, phase) in kernel.phases.iter().enumerate() {
@@ -97,139 +259,66 @@ impl Backend for SimtBackend {
         }
         Ok(vec![("llvm", text)])
     }
-
-    unsafe fn upload(&self, from: *const u8, to: *mut u8, bytes: usize) -> Result<(), Error> {
-        let to = self.memory.on_host(to.addr() as u64, bytes).ok_or_else(outside)?;
-        // SAFETY: the caller vouches for the source; the destination was found to be so large.
-        unsafe { from.copy_to_nonoverlapping(to, bytes) };
-        Ok(())
-    }
-
-    unsafe fn download(&self, from: *const u8, to: *mut u8, bytes: usize) -> Result<(), Error> {
-        let from = self.memory.on_host(from.addr() as u64, bytes).ok_or_else(outside)?;
-        // SAFETY: the caller vouches for the destination; the source was found to be so large.
-        unsafe { from.copy_to_nonoverlapping(to, bytes) };
-        Ok(())
-    }
-
-    fn host_pointer(&self, pointer: *mut u8) -> Option<*mut u8> {
-        self.memory.element_on_host(pointer.addr() as u64)
-    }
-
-    fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error> {
-        self.memory.allocate(bytes)
-    }
-
-    fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error> {
-        let compiled = executable.as_any().downcast_ref::<Compiled>();
-        let compiled = compiled.ok_or_else(|| Error::Internal("a kernel of another back end".into()))?;
-        let fault = self.memory.allocate(4)?;
-        // SAFETY: four bytes of this function's own, of which all are written.
-        unsafe { self.upload([0u8; 4].as_ptr(), fault.pointer(), 4)? };
-        for (number, phase) in compiled.phases.iter().enumerate() {
-            let items =
-                phase.extents.iter().fold(1u64, |n, e| n.saturating_mul(launch.ints[e.0 as usize].max(0) as u64));
-            if items > 0 {
-                self.launch_phase(compiled, number, items, launch, &fault)?;
-            }
+    unsafe fn launch(
+        &self,
+        code: &Loaded,
+        grid: &Grid<'_>,
+        stream: Stream,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        if grid.arguments.len() != code.words {
+            return Err(Error::Internal(format!("kernel {} got {} arguments", grid.kernel, grid.arguments.len())));
         }
-        let mut word = [0u8; 4];
-        // SAFETY: as above.
-        unsafe { self.download(fault.pointer(), word.as_mut_ptr(), 4)? };
-        if word == [0; 4] { Ok(()) } else { Err(Error::OutOfBounds(String::new())) }
+        let launch = Noted::Launch {
+            code: code.code.clone(),
+            kernel: code.kernel.clone(),
+            addresses: code.addresses,
+            arguments: grid.arguments.to_vec(),
+            blocks: grid.blocks,
+            shared_bytes: grid.shared_bytes,
+        };
+        match self.note(stream, launch) {
+            Some(launch) => self.run(launch, stream, interrupted),
+            None => Ok(()),
+        }
     }
 
-    fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
-        let here = |matrix: Matrix| {
-            let pointer = self.element_on_host(matrix.pointer)?;
-            Ok(Matrix { pointer, ..matrix })
-        };
-        let batch = product.batch.iter().map(|[left, right, to]| Ok([here(*left)?, here(*right)?, here(*to)?]));
+    fn begin_capture(&self, stream: Stream) -> Result<(), Error> {
+        self.captures.lock().insert(stream.0, Vec::new());
+        Ok(())
+    }
+    fn end_capture(&self, stream: Stream) -> Result<NotedLaunches, Error> {
+        let noted = self.captures.lock().remove(&stream.0);
+        noted.map(NotedLaunches).ok_or_else(|| Error::Internal("the end of a capture that never began".into()))
+    }
+    unsafe fn launch_graph(
+        &self,
+        graph: &NotedLaunches,
+        stream: Stream,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        graph.0.iter().try_for_each(|noted| self.run(noted.clone(), stream, interrupted))
+    }
+
+    fn product(&self, product: &MatrixProduct<'_>, stream: Stream) -> Result<(), Error> {
+        let here =
+            |matrix: Matrix, write| Ok(Matrix { pointer: self.element(matrix.pointer, stream, write)?, ..matrix });
+        let batch = product
+            .batch
+            .iter()
+            .map(|[left, right, to]| Ok([here(*left, false)?, here(*right, false)?, here(*to, true)?]));
         let batch = batch.collect::<Result<Vec<_>, Error>>()?;
         self.libraries.matrix_product(&MatrixProduct { batch: &batch, ..*product })
     }
 
-    fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {
-        let here = |view: &ArrayView<'_>| -> Result<*mut u8, Error> {
-            if view.shape.contains(&0) { Ok(view.pointer) } else { self.element_on_host(view.pointer) }
+    fn call(&self, call: &LibraryCall<'_>, stream: Stream) -> Result<(), Error> {
+        let here = |view: &ArrayView<'_>, write| -> Result<*mut u8, Error> {
+            if view.shape.contains(&0) { Ok(view.pointer) } else { self.element(view.pointer, stream, write) }
         };
-        let pointers = call.operands.iter().map(here).collect::<Result<Vec<_>, _>>()?;
+        let pointers = call.operands.iter().map(|view| here(view, false)).collect::<Result<Vec<_>, _>>()?;
         let moved = call.operands.iter().zip(pointers).map(|(view, pointer)| ArrayView { pointer, ..*view });
         let operands: Vec<ArrayView<'_>> = moved.collect();
-        let destination = ArrayView { pointer: here(&call.destination)?, ..call.destination };
+        let destination = ArrayView { pointer: here(&call.destination, true)?, ..call.destination };
         self.libraries.call(&LibraryCall { operands: &operands, destination, ..*call })
-    }
-}
-
-fn outside() -> Error {
-    Error::Device("a copy outside of the emulated device's memory".into())
-}
-
-impl SimtBackend {
-    /// A device of its own memory, whose products and routines are those of a back end that works in the host's memory.
-    pub fn new(libraries: Arc<dyn Backend>) -> SimtBackend {
-        SimtBackend { memory: Arc::default(), libraries }
-    }
-
-    /// Where the host finds an element; everything around it counts as written from now on, as the host's loops may do.
-    fn element_on_host(&self, pointer: *mut u8) -> Result<*mut u8, Error> {
-        self.memory.element_on_host(pointer.addr() as u64).ok_or_else(outside)
-    }
-
-    fn launch_phase(
-        &self,
-        compiled: &Compiled,
-        number: usize,
-        items: u64,
-        launch: &Launch<'_>,
-        fault: &Arc<dyn Storage>,
-    ) -> Result<(), Error> {
-        let (kernel, schedule) = (&compiled.kernel, &compiled.phases[number].schedule);
-        let (function, waits) = compiled.function(number)?;
-        let blocks = match schedule.worker {
-            Worker::Block => items.min(MOST_BLOCKS),
-            Worker::Thread => items.div_ceil(THREADS.into()).min(MOST_BLOCKS),
-        };
-        let workers = match schedule.worker {
-            Worker::Block => blocks,
-            Worker::Thread => blocks * u64::from(THREADS),
-        };
-        let mut arguments: Vec<u64> = launch.buffers.iter().map(|buffer| buffer.addr() as u64).collect();
-        // Scratch in device memory: all buffers of a worker one after another.
-        let mut scratch_bytes = 0u64;
-        for (buffer, argument) in arguments.iter_mut().enumerate() {
-            if schedule.places[buffer] == Some(Place::Device) {
-                let decl = &kernel.buffers[buffer];
-                let length = decl.length.map_or(0, |int| launch.ints[int.0 as usize].max(0) as u64);
-                *argument = scratch_bytes;
-                scratch_bytes += (length * decl.dtype.size() as u64).next_multiple_of(16);
-            }
-        }
-        let scratch = match scratch_bytes {
-            0 => None,
-            bytes => Some(self.memory.allocate((bytes * workers) as usize)?),
-        };
-        for (buffer, argument) in arguments.iter_mut().enumerate() {
-            match (schedule.places[buffer], &scratch) {
-                (Some(Place::Device), Some(scratch)) => *argument += scratch.pointer().addr() as u64,
-                (Some(_), _) => *argument = 0,
-                (None, _) if kernel.buffers[buffer].role == Role::Scratch => *argument = 0,
-                (None, _) => {}
-            }
-        }
-        let shared = match schedule.shared_bytes {
-            0 => None,
-            bytes => Some(self.memory.allocate(bytes as usize)?),
-        };
-        let shared = shared.as_ref().map_or(0, |storage| storage.pointer().addr() as u64);
-        let fault = fault.pointer().addr() as u64;
-        let reach = Reach::of(&self.memory, arguments.iter().copied().chain([shared, fault]));
-        arguments.extend(launch.ints.iter().map(|&int| int as u64));
-        arguments.extend(launch.params);
-        arguments.extend([scratch_bytes, fault]);
-        debug_assert_eq!(arguments.len(), argument_count(kernel) as usize);
-        let run = machine::Launch::new(&kernel.name, reach, shared);
-        // SAFETY: the function was compiled for this kernel, and these are its arguments in their order.
-        unsafe { run.run(function, &arguments, blocks, waits, launch.interrupted) }
     }
 }

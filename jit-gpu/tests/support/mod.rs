@@ -12,7 +12,6 @@ use fusewire_lowering::{
 use fusewire_runtime::{
     backend::{Backend, Launch},
     error::Error,
-    interpreter::Interpreter,
 };
 use std::sync::Arc;
 
@@ -37,7 +36,7 @@ pub fn emulate(
     let strides: Vec<&[i64]> = start.iter().map(|b| b.strides.as_slice()).collect();
     let ints = evaluate_ints(&kernel.ints, symbols, |b, axis| strides[b.0 as usize][axis as usize]);
     let params: Vec<u64> = params.iter().map(|p| p.bits()).collect();
-    let backend = SimtBackend::new(Arc::new(Interpreter));
+    let backend = SimtBackend::default();
     let executable = backend.compile(kernel)?;
     let mut memory: Vec<Arc<dyn Storage>> = Vec::new();
     let mut buffers: Vec<*mut u8> = Vec::new();

@@ -1,0 +1,177 @@
+//! Kernels of a device: compiled phase by phase when a phase first has items, and launched.
+
+use super::{
+    Block, Core,
+    queue::{Queued, QueuedLaunch},
+};
+use crate::{
+    driver::{Driver, Stream},
+    emit::argument_count,
+    schedule::{Place, Schedule, THREADS, Worker},
+};
+use fusewire_ir::value::Storage;
+use fusewire_lowering::kernel::{Inst, IntId, Kernel, Role};
+use fusewire_runtime::{
+    backend::{Executable, Launch},
+    error::Error,
+};
+use parking_lot::Mutex;
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+};
+
+/// A kernel of a device.
+pub(crate) struct Compiled<D: Driver>(Arc<Phases<D>>);
+
+/// What launches share that wait in a queue.
+pub(crate) struct Phases<D: Driver> {
+    pub kernel: Kernel,
+    phases: Vec<Phase<D>>,
+    /// Does it look at indices, of which one may be wrong?
+    may_fault: bool,
+}
+
+struct Phase<D: Driver> {
+    schedule: Schedule,
+    code: OnceLock<D::Code>,
+    /// One thread compiles at a time.
+    lock: Mutex<()>,
+    extents: Vec<IntId>,
+}
+
+impl<D: Driver> Executable for Compiled<D> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn code_bytes(&self) -> usize {
+        self.0.phases.len() * 4096
+    }
+}
+
+impl<D: Driver> Phases<D> {
+    /// The code of a phase, compiled when it is first needed.
+    pub fn code(&self, driver: &D, number: usize) -> Result<&D::Code, Error> {
+        let phase = &self.phases[number];
+        if let Some(code) = phase.code.get() {
+            return Ok(code);
+        }
+        let _one = phase.lock.lock();
+        if phase.code.get().is_none() {
+            let code = driver.load(&self.kernel, number)?;
+            let _ = phase.code.set(code);
+        }
+        phase.code.get().ok_or_else(|| Error::Internal("a phase lost its code".into()))
+    }
+
+    /// Bytes of memory that the threads of a block share.
+    pub fn shared_bytes(&self, number: usize) -> u32 {
+        self.phases[number].schedule.shared_bytes
+    }
+}
+
+impl<D: Driver> Compiled<D> {
+    /// A kernel of which nothing is compiled yet.
+    pub fn new(kernel: &Kernel) -> Compiled<D> {
+        let phase = |phase: &fusewire_lowering::kernel::Phase| Phase {
+            schedule: Schedule::of(kernel, phase),
+            code: OnceLock::new(),
+            lock: Mutex::new(()),
+            extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
+        };
+        let phases = kernel.phases.iter().map(phase).collect();
+        let may_fault = kernel.values.iter().any(|value| matches!(value.inst, Inst::Position { .. }));
+        Compiled(Arc::new(Phases { phases, kernel: kernel.clone(), may_fault }))
+    }
+
+    /// Launches the phases that have items, one after another.
+    pub fn launch(&self, core: &Arc<Core<D>>, launch: &Launch<'_>) -> Result<(), Error> {
+        let fault = if self.0.may_fault { Some(Fault::new(core)?) } else { None };
+        let stream = core.streams.current(&core.driver)?;
+        for (number, phase) in self.0.phases.iter().enumerate() {
+            let items =
+                phase.extents.iter().fold(1u64, |n, e| n.saturating_mul(launch.ints[e.0 as usize].max(0) as u64));
+            if items > 0 {
+                let word = fault.as_ref().map_or(0, |fault| fault.word.address);
+                let queued = Queued::Launch(self.queued(core, number, items, launch, word)?);
+                core.queues.push(&core.driver, stream, queued, launch.interrupted)?;
+            }
+        }
+        fault.map_or(Ok(()), |fault| fault.look(core, stream, launch.interrupted))
+    }
+
+    /// A phase's arguments and blocks.
+    fn queued(
+        &self,
+        core: &Arc<Core<D>>,
+        number: usize,
+        items: u64,
+        launch: &Launch<'_>,
+        fault: u64,
+    ) -> Result<QueuedLaunch<D>, Error> {
+        let (kernel, schedule) = (&self.0.kernel, &self.0.phases[number].schedule);
+        let most = u64::from(core.driver.most_blocks());
+        let blocks = match schedule.worker {
+            Worker::Block => items.min(most),
+            Worker::Thread => items.div_ceil(THREADS.into()).min(most),
+        };
+        let workers = match schedule.worker {
+            Worker::Block => blocks,
+            Worker::Thread => blocks * u64::from(THREADS),
+        };
+        let mut arguments: Vec<u64> = launch.buffers.iter().map(|buffer| buffer.addr() as u64).collect();
+        // Scratch in device memory: all buffers of a worker one after another.
+        let mut scratch_bytes = 0u64;
+        for (buffer, argument) in arguments.iter_mut().enumerate() {
+            if schedule.places[buffer] == Some(Place::Device) {
+                let decl = &kernel.buffers[buffer];
+                let length = decl.length.map_or(0, |int| launch.ints[int.0 as usize].max(0) as u64);
+                *argument = scratch_bytes;
+                scratch_bytes += (length * decl.dtype.size() as u64).next_multiple_of(16);
+            }
+        }
+        // Dropped before the launch is complete: who gets the block next comes later on this stream, or waits for it.
+        let scratch = match scratch_bytes {
+            0 => None,
+            bytes => Some(core.allocate((bytes * workers) as usize)?),
+        };
+        for (buffer, argument) in arguments.iter_mut().enumerate() {
+            match (schedule.places[buffer], &scratch) {
+                (Some(Place::Device), Some(scratch)) => *argument += scratch.address,
+                (Some(_), _) => *argument = 0,
+                (None, _) if kernel.buffers[buffer].role == Role::Scratch => *argument = 0,
+                (None, _) => {}
+            }
+        }
+        arguments.extend(launch.ints.iter().map(|&int| int as u64));
+        arguments.extend_from_slice(launch.params);
+        arguments.extend([scratch_bytes, fault]);
+        debug_assert_eq!(arguments.len(), argument_count(kernel) as usize);
+        Ok(QueuedLaunch { phases: self.0.clone(), phase: number, arguments, blocks: blocks as u32 })
+    }
+}
+
+/// The word that a kernel writes when an index is wrong.
+struct Fault<D: Driver> {
+    word: Arc<Block<D>>,
+}
+
+impl<D: Driver> Fault<D> {
+    fn new(core: &Arc<Core<D>>) -> Result<Fault<D>, Error> {
+        let (word, stream) = (core.allocate(4)?, core.stream()?);
+        // SAFETY: four bytes of its own.
+        unsafe { core.driver.clear(word.address, 4, stream)? };
+        Ok(Fault { word })
+    }
+
+    /// Waits for the kernel, and is an error where it wrote.
+    fn look(&self, core: &Core<D>, stream: Stream, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+        core.queues.flush(&core.driver, stream, interrupted)?;
+        let mut word = [0u8; 4];
+        // SAFETY: as above; the copy is complete when it returns.
+        unsafe {
+            core.staging.copy_out(&core.driver, self.word.address, word.as_mut_ptr(), self.word.bytes(), stream)?
+        };
+        if word == [0; 4] { Ok(()) } else { Err(Error::OutOfBounds(String::new())) }
+    }
+}
