@@ -434,6 +434,7 @@ def test_memory_that_runs_out_while_planning_is_memory_error():
     assert result.stdout == "fine\n", result.stderr
 
 
+@on_the_host
 def test_memory_figures():
     xp.memory.trim()
     x = (xp.asarray(np.ones(1_000_000)) + 1).compute()
