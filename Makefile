@@ -23,7 +23,9 @@ test: test-rust test-python  ## Every test, Rust and Python.
 
 test-rust: $(READY)
 	cargo test --workspace
-	FUSEWIRE_TEST_TIER=llvm cargo test --package fusewire-tests --test sweep --test fuzz_runtime
+	FUSEWIRE_TEST_TIER=llvm cargo test --package fusewire-tests --test sweep --test fuzz
+	FUSEWIRE_TEST_DEVICE=simt cargo test --package fusewire-tests --test sweep --test fuzz
+	FUSEWIRE_TEST_DEVICE=simt cargo test --package fusewire-tests --test fuzz_runtime computed_arrays
 
 test-python: build
 	$(BIN)/pytest

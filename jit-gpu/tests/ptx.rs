@@ -37,8 +37,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn kernels() -> BTreeMap<String, Kernel> {
     let folder = root().join("tests/filetests");
     let mut found: BTreeMap<String, Kernel> = BTreeMap::new();
-    for file in files(&folder) {
-        let source = fs::read_to_string(&file).expect("a filetest can be read");
+    let filter = std::env::var("FILETEST").unwrap_or_default();
+    for file in files(&folder).iter().filter(|file| file.display().to_string().contains(&filter)) {
+        let source = fs::read_to_string(file).expect("a filetest can be read");
         let name = file.strip_prefix(&folder).expect("below the folder").display().to_string();
         for (number, kernel) in kernels_of(&source).into_iter().enumerate() {
             if !found.values().any(|known| *known == kernel) {
