@@ -24,7 +24,8 @@ test: test-rust test-python test-simt  ## Every test, Rust and Python, the latte
 test-rust: $(READY)
 	cargo test --workspace
 	FUSEWIRE_TEST_TIER=llvm cargo test --package fusewire-tests --test sweep --test fuzz
-	FUSEWIRE_TEST_DEVICE=simt cargo test --package fusewire-tests --test sweep --test fuzz --test fuzz_runtime
+	FUSEWIRE_TEST_DEVICE=simt cargo test --package fusewire-tests --test sweep --test fuzz
+	FUSEWIRE_TEST_DEVICE=simt cargo test --package fusewire-tests --test fuzz_runtime computed_arrays
 
 test-python: build
 	$(BIN)/pytest
@@ -64,6 +65,7 @@ figures: build  ## The figures of benches/README.md.
 bench: build  ## Every workload beside the peers, which are installed first; tables, JSON and plots.
 	-grep -v '^#' benches/requirements.txt | xargs -n 1 $(BIN)/pip install -q
 	$(BIN)/python benches/python/compare.py --write local
+	$(BIN)/python benches/python/report.py local
 
 # The requirements decide whether the environment is new, not its age.
 $(READY): requirements-dev.txt | tools

@@ -1,17 +1,18 @@
 """``make bench``: every workload, fusewire beside its peers, in one process and on the same inputs.
 
 Contenders take turns (``harness.py``), all with the same number of threads; the median over the rounds counts. Beside
-the times stand the machine's limits, measured in the same run (``src/bin/limits.rs``), and the share of them that
-fusewire reaches. ``--write NAME`` leaves ``benches/results/NAME.json``, ``.png`` and ``.svg``.
+the times stand the machine's limits, measured in the same run (``src/bin/limits.rs``), the first call and the most
+memory in a process of its own (``fresh.py``), and what a second thread brings where the processor is the limit.
+``--write NAME`` leaves ``benches/results/NAME.json``, of which ``report.py`` makes tables and plots.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ RESULTS = ROOT / "benches" / "results"
 L2 = 1 << 20
 """Bytes that inputs and outputs take together at the smallest size: half of a common second-level cache."""
 TRAFFIC = {"L2": L2, "10 x L2": 20 * L2, "1 GB": 1 << 30}
+SIZES = {"small": 0, "middle": 1, "large": 2}
+PATIENCE = 1.0
+"""Seconds after which a slow contender waits for the others."""
 
 
 def nbytes(arrays: Any) -> int:
@@ -43,6 +47,12 @@ def sizes(workload: Workload, dtype: str) -> list[tuple[str, int]]:
     return [(name, max(16, (1 << 14) * total // moved)) for name, total in TRAFFIC.items()]
 
 
+def chosen(workload: Workload, dtype: str, size: str | None) -> list[tuple[str, int]]:
+    """Return the sizes that were asked for."""
+    wanted = sizes(workload, dtype)
+    return wanted if size is None else wanted[SIZES[size] :][:1]
+
+
 def limits(threads: int, total: int) -> dict[str, float]:
     """Measure the machine: bytes a second read, copied, moved by the triad; multiply-adds a second."""
     command = ["cargo", "rustc", "--release", "-q", "-p", "fusewire-benches", "--bin", "limits"]
@@ -55,7 +65,9 @@ def limits(threads: int, total: int) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-def measure(workload: Workload, dtype: str, elements: int, peers: dict[str, Prepare], rounds: int) -> dict[str, Any]:
+def measure(
+    workload: Workload, dtype: str, size: str, elements: int, peers: dict[str, Prepare], rounds: int
+) -> dict[str, Any]:
     """Time one workload at one size with everyone who can run it."""
     import fusewire as xp
 
@@ -68,29 +80,38 @@ def measure(workload: Workload, dtype: str, elements: int, peers: dict[str, Prep
         if call is None:
             continue
         found = call()
-        first[name] = time.perf_counter() - start
+        first[name] = rounded(time.perf_counter() - start)
         check(workload, name, found, wanted)
         calls[name] = call
-    moved = nbytes(arrays) + nbytes(wanted)
+        del found
+    inputs, outputs = nbytes(arrays), nbytes(wanted)
+    del wanted
     calls["fusewire"]()
     before = xp.memory.figures()["allocated"]
     xp.memory.reset_peak()
     calls["fusewire"]()
-    extra = max(0, xp.memory.figures()["peak"] - before - nbytes(wanted))
-    times = {timing.name: timing.median for timing in interleaved(calls, rounds)}
+    extra = max(0, xp.memory.figures()["peak"] - before - outputs)
+    times = {timing.name: rounded(timing.median) for timing in interleaved(calls, rounds, PATIENCE)}
     best_peer = min((name for name in times if name != "fusewire"), key=lambda name: times[name])
     return {
         "workload": workload.name,
         "bound": workload.bound,
         "dtype": dtype,
+        "size": size,
         "elements": elements,
-        "bytes": moved,
+        "inputs": inputs,
+        "outputs": outputs,
         "seconds": times,
         "first_call_seconds": first,
         "extra_bytes": extra,
         "best_peer": best_peer,
-        "ratio": times[best_peer] / times["fusewire"],
+        "ratio": rounded(times[best_peer] / times["fusewire"]),
     }
+
+
+def rounded(figure: float) -> float:
+    """Four digits: more would be noise in a file that is kept."""
+    return float(f"{figure:.4g}")
 
 
 def check(workload: Workload, name: str, found: Any, wanted: Any) -> None:
@@ -100,92 +121,138 @@ def check(workload: Workload, name: str, found: Any, wanted: Any) -> None:
         f, w = np.asarray(one), np.asarray(other)
         if f.shape != w.shape:
             raise AssertionError(f"{workload.name}: {name} has the shape {f.shape}, not {w.shape}")
-        scale = float(np.max(np.abs(w.astype(np.float64)), initial=1e-30))
-        difference = float(np.mean(np.abs(f.astype(np.float64) - w.astype(np.float64))))
+        # A million elements, spread over all of them, say enough.
+        step = max(1, f.size >> 20)
+        f, w = (np.ravel(a)[::step].astype(np.float64) for a in (f, w))
+        scale = float(np.max(np.abs(w), initial=1e-30))
+        difference = float(np.mean(np.abs(f - w))) if w.size else 0.0
         # NumExpr adds float32 one after another.
         if not difference <= 5e-3 * scale:
             raise AssertionError(f"{workload.name}: {name} differs from NumPy by {difference} of {scale} on average")
 
 
-def row(result: dict[str, Any], size: str, names: list[str], machine_limits: dict[str, float]) -> str:
+def fresh(workload: Workload, dtype: str, elements: int, processes: int) -> dict[str, Any]:
+    """Measure what happens only once: the medians over some processes."""
+    command = [sys.executable, str(Path(__file__).parent / "fresh.py"), workload.name, dtype, str(elements)]
+    runs = [
+        json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(processes)
+    ]
+    return {
+        "workload": workload.name,
+        "dtype": dtype,
+        "first_call_seconds": rounded(statistics.median(run["first_call_seconds"] for run in runs)),
+        "extra_bytes": int(statistics.median(run["extra_bytes"] for run in runs)),
+    }
+
+
+def scaling(workload: Workload, dtype: str, size: str, elements: int, threads: int, rounds: int) -> dict[str, Any]:
+    """Time fusewire with one thread and with all."""
+    import fusewire as xp
+
+    call = PEERS["fusewire"]()(workload, workload.inputs(elements, dtype, np.random.default_rng(1)))
+
+    def on(count: int) -> Any:
+        def run() -> Any:
+            xp.set_num_threads(count)
+            return call()
+
+        return run
+
+    for _ in range(20):
+        call()
+    # LLVM compiles in the background what has run for long.
+    time.sleep(0.3)
+    one, more = interleaved({"1": on(1), str(threads): on(threads)}, rounds, PATIENCE)
+    xp.set_num_threads(threads)
+    speedup = rounded(one.median / more.median)
+    return {"workload": workload.name, "dtype": dtype, "size": size, "threads": threads, "speedup": speedup}
+
+
+def row(result: dict[str, Any], names: list[str]) -> str:
     """Return a line of the table."""
     seconds = result["seconds"]
     cells = [readable(seconds[name]) if name in seconds else "" for name in names]
-    share = result["bytes"] / seconds["fusewire"] / machine_limits["triad"] if result["bound"] == "memory" else None
-    result["share_of_triad"] = share
-    cells += [
-        f"{result['ratio']:.2f} ({result['best_peer']})",
-        f"{share:.0%}" if share is not None else "",
-        readable(result["first_call_seconds"]["fusewire"]),
-        f"{result['extra_bytes'] / 1e6:.1f}",
-    ]
-    return f"| {result['workload']} | {result['dtype']} | {size} | " + " | ".join(cells) + " |"
+    cells += [f"{result['ratio']:.2f} ({result['best_peer']})", readable(result["first_call_seconds"]["fusewire"])]
+    cells.append(f"{result['extra_bytes'] / 1e6:.1f}")
+    return f"| {result['workload']} | {result['dtype']} | {result['size']} | " + " | ".join(cells) + " |"
 
 
-def plot(results: list[dict[str, Any]], path: Path) -> None:
-    """Draw the ratios, best peer over fusewire, a bar a measurement."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    ordered = sorted(results, key=lambda r: r["ratio"])
-    labels = [f"{r['workload']}, {r['dtype']}, {r['elements']:,}" for r in ordered]
-    figure, axes = plt.subplots(figsize=(9, 0.19 * len(ordered) + 1.5))
-    axes.barh(labels, [r["ratio"] for r in ordered], color=["C0" if r["ratio"] >= 1 else "C3" for r in ordered])
-    axes.axvline(1.0, color="black", linewidth=0.8)
-    axes.set_xscale("log")
-    axes.set_xlabel("time of the fastest peer / time of fusewire")
-    axes.tick_params(axis="y", labelsize=6)
-    axes.margins(y=0.005)
-    figure.tight_layout()
-    for ending in ("png", "svg"):
-        figure.savefig(path.with_suffix(f".{ending}"))
+def write(contents: dict[str, Any], path: Path) -> None:
+    """Leave a file with a line a measurement, so that differences can be read."""
+    lines = []
+    for key, value in contents.items():
+        if isinstance(value, list):
+            entries = ",\n  ".join(json.dumps(entry) for entry in value)
+            lines.append(f"{json.dumps(key)}: [\n  {entries}\n ]")
+        else:
+            lines.append(f"{json.dumps(key)}: {json.dumps(value)}")
+    path.write_text("{\n " + ",\n ".join(lines) + "\n}\n")
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="workloads whose names have this in them")
-    parser.add_argument("--size", choices=["small", "middle", "large"], help="one of the sizes")
+    parser.add_argument("--size", choices=SIZES, help="one of the sizes")
     parser.add_argument("--dtype", help="one of the dtypes")
+    parser.add_argument("--peers", help="these peers only, separated by commas")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--write", help="name of the files in benches/results")
+    parser.add_argument("--scaling", action="store_true", help="only what the second thread brings")
+    parser.add_argument("--write", help="name of the file in benches/results")
     arguments = parser.parse_args()
-    peers = {name: make() for name, make in PEERS.items() if installed(name)}
+    started = time.perf_counter()
+    wanted = {"fusewire", "numpy", *(arguments.peers or ",".join(PEERS)).split(",")}
+    peers = {name: make() for name, make in PEERS.items() if name in wanted and installed(name)}
     set_threads(arguments.threads)
+    contents: dict[str, Any] = {"machine": machine(tuple(PEERS)), "threads": arguments.threads, "limits": {}}
     absent = [name for name in PEERS if name not in peers]
-    print(machine(tuple(PEERS)) + (f" Absent: {', '.join(absent)}." if absent else "") + "\n")
-    known = {total: limits(arguments.threads, total) for total in TRAFFIC.values()}
-    for name, total in TRAFFIC.items():
-        figures = ", ".join(f"{key} {value / 1e9:.1f}" for key, value in known[total].items())
-        print(f"- limits at {name}: {figures} (10^9 a second)")
-    names = list(peers)
-    print(f"\n| workload | dtype | size | {' | '.join(names)} | best peer / fusewire | of triad | first | extra MB |")
-    print("|---" * (len(names) + 7) + "|")
-    results = []
-    for workload in WORKLOADS:
-        if arguments.only and arguments.only not in workload.name:
-            continue
-        for dtype in workload.dtypes:
-            if arguments.dtype not in {None, dtype}:
-                continue
-            wanted = sizes(workload, dtype)
-            chosen = {"small": wanted[:1], "middle": wanted[1:2], "large": wanted[2:]}
-            for size, elements in chosen.get(arguments.size, wanted):
-                result = measure(workload, dtype, elements, peers, arguments.rounds)
-                nearest = min(known, key=lambda total: abs(math.log(total / result["bytes"])))
-                print(row(result, size, names, known[nearest]), flush=True)
-                results.append(result)
-    ratios = [r["ratio"] for r in results]
-    print(f"\nGeometric mean of the ratios {statistics.geometric_mean(ratios):.2f}, worst {min(ratios):.2f}.")
+    print(contents["machine"] + (f" Absent: {', '.join(absent)}." if absent else "") + "\n", flush=True)
+    workloads = [w for w in WORKLOADS if not arguments.only or arguments.only in w.name]
+    dtypes = {w.name: [d for d in w.dtypes if arguments.dtype in {None, d}] for w in workloads}
+
+    if not arguments.scaling:
+        known = {name: limits(arguments.threads, total) for name, total in TRAFFIC.items()}
+        contents["limits"] = known
+        for name, figures in known.items():
+            shown = ", ".join(f"{key} {value / 1e9:.1f}" for key, value in figures.items())
+            print(f"- limits at {name}: {shown} (10^9 a second)")
+        names = list(peers)
+        print(f"\n| workload | dtype | size | {' | '.join(names)} | best peer / fusewire | first | extra MB |")
+        print("|---" * (len(names) + 6) + "|")
+        contents["results"] = []
+        for workload in workloads:
+            for dtype in dtypes[workload.name]:
+                for size, elements in chosen(workload, dtype, arguments.size):
+                    result = measure(workload, dtype, size, elements, peers, arguments.rounds)
+                    print(row(result, names), flush=True)
+                    contents["results"].append(result)
+        ratios = [r["ratio"] for r in contents["results"]]
+        print(f"\nGeometric mean of the ratios {statistics.geometric_mean(ratios):.2f}, worst {min(ratios):.2f}.")
+
+        print("\n| workload | first call on 10,000 elements | memory beyond inputs and results, MB |\n|---|---|---|")
+        contents["fresh"] = []
+        for workload in workloads:
+            for dtype in dtypes[workload.name][:1]:
+                found = fresh(workload, dtype, chosen(workload, dtype, "middle")[-1][1], 3)
+                first, extra = readable(found["first_call_seconds"]), found["extra_bytes"] / 1e6
+                print(f"| {workload.name} | {first} | {extra:.1f} |", flush=True)
+                contents["fresh"].append(found)
+
+    print(f"\n| workload | dtype | size | {arguments.threads} threads' speed relative to one's |\n|---|---|---|---|")
+    contents["scaling"] = []
+    for workload in workloads:
+        for dtype in dtypes[workload.name] if workload.bound == "compute" else []:
+            for size, elements in chosen(workload, dtype, arguments.size or "middle"):
+                found = scaling(workload, dtype, size, elements, arguments.threads, arguments.rounds)
+                print(f"| {workload.name} | {dtype} | {size} | {found['speedup']:.2f} |", flush=True)
+                contents["scaling"].append(found)
+
+    contents["minutes"] = rounded((time.perf_counter() - started) / 60)
+    print(f"\n{contents['minutes']:.1f} minutes.")
     if arguments.write:
         RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / arguments.write
-        contents = {"machine": machine(tuple(PEERS)), "limits": known, "results": results}
-        path.with_suffix(".json").write_text(json.dumps(contents, indent=1) + "\n")
-        plot(results, path)
+        write(contents, (RESULTS / arguments.write).with_suffix(".json"))
 
 
 if __name__ == "__main__":

@@ -155,6 +155,60 @@ def compile_time(rounds: int) -> str:
     return table(timings, "NumPy")
 
 
+STRUCTURES = 5000
+BINARY = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
+UNARY = ["abs", "negative", "sqrt", "exp", "square", "floor", "sign"]
+FOLDS = ["sum", "max", "min", "mean", "any", "all", ""]
+Program = tuple[tuple[tuple[str, int | None], ...], str]
+
+
+def programs(choose: random.Random, known: set[Program]) -> list[Program]:
+    """Return programs of three to seven ops, and perhaps a reduction, each of another structure than all known ones."""
+    found: list[Program] = []
+    while len(found) < STRUCTURES:
+        steps: list[tuple[str, int | None]] = []
+        for number in range(choose.randint(3, 7)):
+            if choose.random() < 0.6:
+                steps.append((choose.choice(BINARY), choose.choice([choose.randint(0, number), -1])))
+            else:
+                steps.append((choose.choice(UNARY), None))
+        program = (tuple(steps), choose.choice(FOLDS))
+        if program not in known:
+            known.add(program)
+            found.append(program)
+    return found
+
+
+def run_program(namespace: Any, program: Program, x: Any) -> Any:
+    """Run a program: each op takes the last value and, where it takes two, an earlier one or a number."""
+    values = [x]
+    for name, operand in program[0]:
+        function = getattr(namespace, name)
+        other = () if operand is None else (2.0 if operand < 0 else values[operand],)
+        values.append(function(values[-1], *other))
+    return getattr(namespace, program[1])(values[-1]) if program[1] else values[-1]
+
+
+def structures(rounds: int) -> str:
+    """Time structures that were never seen before, each computed once."""
+    a = np.random.default_rng(0).random(100)
+    x = xp.asarray(a)
+    choose, known = random.Random(0), set[Program]()
+    samples: dict[str, list[float]] = {"fusewire": [], "NumPy": []}
+    with np.errstate(all="ignore"):
+        for _ in range(rounds):
+            new = programs(choose, known)
+            for name, times in samples.items():
+                start = time.perf_counter()
+                for program in new:
+                    if name == "NumPy":
+                        run_program(np, program, a)
+                    else:
+                        run_program(xp, program, x).compute()
+                times.append((time.perf_counter() - start) / STRUCTURES)
+    return table([Timing(name, tuple(times)) for name, times in samples.items()], "NumPy")
+
+
 def three_ops(x: Any) -> Any:
     """Return a chain of three ops on one array."""
     return (x * 1.5 + 2.0) * x
@@ -216,6 +270,7 @@ FIGURES: dict[str, tuple[str, Callable[[int], str], int]] = {
     "small": ("A planned expression of six ops on 100 float32, recorded and computed", small, 31),
     "cold": ("The first call in a fresh process: eight ops and `mean(axis=0)` on 1000 x 8 float32", cold, 15),
     "compile": ("A kernel of 30 ops that was never seen, on 100 float32", compile_time, 101),
+    "structures": (f"{STRUCTURES} structures that were never seen, on 100 float64, each computed once", structures, 5),
     "large": ("Three ops on 16M float32", large, 15),
     "micro": ("The parts, without Python", micro, 1),
 }

@@ -10,7 +10,7 @@ use fusewire_ir::{
 };
 use fusewire_jit_cpu::CpuBackend;
 use fusewire_jit_gpu::simt::{Emulator, SimtBackend};
-use fusewire_runtime::{counters, evaluate::evaluate, pool, registry};
+use fusewire_runtime::{cache::PLANS, counters, evaluate::evaluate, op_by_op::FirstRun, pool, registry};
 use pyo3::{exceptions::PyValueError, prelude::*};
 use std::sync::{Arc, OnceLock};
 
@@ -20,12 +20,31 @@ fn cpu() -> &'static Arc<CpuBackend> {
     CPU.get_or_init(|| Arc::new(CpuBackend::default()))
 }
 
-/// Registers the back ends. The emulator of a GPU is a device when the environment says `FUSEWIRE_SIMT=1`.
+/// Registers the back ends. The emulator of a GPU is a device when the environment says `FUSEWIRE_SIMT=1`. How structures without a
+/// plan are computed at first can be said there, too: `FUSEWIRE_FIRST_RUN=compiled`.
 pub fn start() {
     registry::register(Device::Cpu, cpu().clone());
     if std::env::var_os("FUSEWIRE_SIMT").is_some_and(|value| value == "1") {
         registry::register(Device::Simt, Arc::new(SimtBackend::new(Emulator::default().with_libraries(cpu().clone()))));
     }
+    if let Some(mode) = std::env::var("FUSEWIRE_FIRST_RUN").ok().and_then(|name| first_run(&name)) {
+        PLANS.set_first_run(mode);
+    }
+}
+
+fn first_run(name: &str) -> Option<FirstRun> {
+    FirstRun::ALL.iter().find(|(known, _)| *known == name).map(|&(_, mode)| mode)
+}
+
+/// Sets how structures without a plan are computed, and returns how they were.
+#[pyfunction]
+pub fn set_first_run(mode: &str) -> PyResult<&'static str> {
+    let names = FirstRun::ALL.map(|(name, _)| name).join(", ");
+    let mode = first_run(mode)
+        .ok_or_else(|| PyValueError::new_err(format!("the mode must be one of {names}, got {mode:?}")))?;
+    let before = PLANS.first_run();
+    PLANS.set_first_run(mode);
+    Ok(FirstRun::ALL.iter().find(|(_, known)| *known == before).map_or("auto", |(name, _)| name))
 }
 
 /// Waits for what is being compiled and begins nothing more: for the end of the process.

@@ -67,7 +67,7 @@ mod _fusewire {
             device::{devices, get_default_device, known_device, set_default_device},
             diagnostics::{
                 counter_snapshot, finish, get_num_threads, memory_figures, rehearse, reset_counters, reset_peak,
-                set_memory_limit, set_num_threads, trim_memory,
+                set_first_run, set_memory_limit, set_num_threads, trim_memory,
             },
             dump::{dump, dump_listing, dump_text, observe},
             functions::{

@@ -5,6 +5,8 @@
 //! graph still holds (a live handle, another recorded graph): so whatever is computed once is kept, and never again
 //! computed. Symbols are numbered in the order in which the walk meets their values, equal extents sharing one; starts
 //! and steps of slices have symbols of their own, so that an index that happens to equal an extent changes nothing.
+//!
+//! `capture/steps.rs` takes a captured graph apart, where `capture/sums.rs` says that it may be.
 
 use crate::{
     graph::{Graph, InputDecl, Layout, NodeId, Stride},
@@ -18,7 +20,13 @@ use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 use std::{hash::Hasher, ops::Range, sync::Arc};
 
+mod steps;
+mod sums;
+
+pub use steps::Steps;
+
 /// A captured graph, encoded. Most graphs are small: room for those is part of it.
+#[derive(Default)]
 pub struct Capture<'a> {
     /// Captures with equal keys have equal graphs. The other way round it is so but for nodes recorded twice, which the
     /// graph has once.
@@ -74,15 +82,7 @@ struct Captured<'a> {
 /// computed there.
 pub fn capture<T>(roots: &[Arc<Lazy>], then: impl FnOnce(&Capture<'_>) -> T) -> (T, Values) {
     let reading = Reading::begin();
-    let mut capture = Capture {
-        key: Vec::new(),
-        hash: 0,
-        values: Values::default(),
-        nodes: SmallVec::new(),
-        operands: SmallVec::new(),
-        ids: FxHashMap::default(),
-        roots: SmallVec::new(),
-    };
+    let mut capture = Capture::default();
     for root in roots {
         let id = capture.walk(root, &reading);
         capture.roots.push(id);
@@ -267,7 +267,8 @@ impl<'a> Capture<'a> {
     /// Numbers symbols, inputs and parameters in the order of the walk, and writes the key.
     fn encode(&mut self) {
         let mut symbols = Symbols::default();
-        let mut key: Vec<u32> = Vec::with_capacity(self.nodes.len() * 8);
+        let mut key = std::mem::take(&mut self.key);
+        key.reserve(self.nodes.len() * 8);
         // Where the key has the last shape: neighbours mostly have the same.
         let mut last: (&[usize], Range<usize>) = (&[], 0..0);
         for node in &self.nodes {

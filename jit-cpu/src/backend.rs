@@ -1,6 +1,7 @@
 //! The CPU as a back end of the runtime.
 
 use crate::{
+    blocks,
     compile::{self, Tier},
     launch, product, routines,
     threads::{Threads, Work},
@@ -8,7 +9,7 @@ use crate::{
 use fusewire_ir::value::Storage;
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
-    backend::{Backend, Executable, Launch, LibraryCall, MatrixProduct},
+    backend::{Backend, BlockRun, Executable, Launch, LibraryCall, MatrixProduct},
     error::Error,
     pool,
 };
@@ -19,17 +20,23 @@ use std::sync::{Arc, atomic::AtomicBool};
 pub struct CpuBackend {
     threads: Threads,
     tier: Tier,
+    block_bytes: usize,
 }
 
 impl CpuBackend {
     /// With so many threads, or as many as the process may use cores. Threads start when they are first needed.
     pub fn new(threads: Option<usize>) -> CpuBackend {
-        CpuBackend { threads: Threads::new(threads), tier: Tier::default() }
+        CpuBackend { threads: Threads::new(threads), tier: Tier::default(), block_bytes: blocks::BYTES }
     }
 
     /// The same, with the code of one tier.
     pub fn with_tier(self, tier: Tier) -> CpuBackend {
         CpuBackend { tier, ..self }
+    }
+
+    /// The same, with blocks of so many bytes where steps run block by block.
+    pub fn with_blocks(self, block_bytes: usize) -> CpuBackend {
+        CpuBackend { block_bytes, ..self }
     }
 
     /// How many threads a long launch uses. Results do not depend on it.
@@ -74,6 +81,14 @@ impl Backend for CpuBackend {
 
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
         product::matrix_product(&self.threads, product)
+    }
+
+    fn block_bytes(&self) -> Option<usize> {
+        Some(self.block_bytes)
+    }
+
+    fn run_blocks(&self, run: &BlockRun<'_>) -> Result<(), Error> {
+        blocks::run(&self.threads, run)
     }
 
     fn spread(&self, items: u64, bytes: u64, run: &(dyn Fn(u64, u64) + Sync)) {

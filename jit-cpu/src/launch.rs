@@ -1,11 +1,12 @@
 //! Running a compiled kernel: how many items, which scratch, which chunks.
 
 use crate::{
-    compile::Compiled,
+    compile::{Compiled, CompiledPhase},
     emit::SCRATCH_ALIGNMENT,
     threads::{Threads, Work},
 };
 use fusewire_ir::value::Storage;
+use fusewire_lowering::kernel::IntId;
 use fusewire_runtime::{backend::Launch, error::Error, pool};
 use std::sync::{
     Arc,
@@ -14,27 +15,18 @@ use std::sync::{
 
 /// Runs every phase to its end, one after another.
 pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>) -> Result<(), Error> {
-    let int = |id: fusewire_lowering::kernel::IntId| {
-        launch.ints.get(id.0 as usize).copied().ok_or_else(|| Error::Internal("too few integers in a launch".into()))
-    };
-    let mut scratch_bytes = 0u64;
-    for &(length, size) in &compiled.parts.scratch {
-        let bytes = (int(length)?.max(0) as u64).saturating_mul(size as u64);
-        scratch_bytes =
-            scratch_bytes.saturating_add(bytes).saturating_add(SCRATCH_ALIGNMENT - 1) & !(SCRATCH_ALIGNMENT - 1);
-    }
+    phases(threads, compiled, launch, 0)
+}
+
+/// Runs the phases from this one on.
+pub(crate) fn phases(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>, from: usize) -> Result<(), Error> {
+    let scratch_bytes = scratch_bytes(compiled, launch)?;
     let fault = AtomicBool::new(false);
-    let share = launch.bytes / compiled.parts.phases.len().max(1) as u64;
-    for phase in &compiled.parts.phases {
-        let mut items = 1u64;
-        for &extent in &phase.extents {
-            items = items.saturating_mul(int(extent)?.max(0) as u64);
-        }
-        if items == 0 {
+    for phase in &compiled.parts.phases[from..] {
+        let work = work(compiled, phase, launch)?;
+        if work.items == 0 {
             continue;
         }
-        let item = phase.cost.instructions(launch.ints);
-        let work = Work { items, bytes: share, item };
         let workers = threads.workers(&work);
         let scratch = scratch(scratch_bytes, workers)?;
         let function = compiled.function(phase, &work)?;
@@ -63,6 +55,31 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
     Ok(())
 }
 
+/// How much a phase has to do.
+pub(crate) fn work(compiled: &Compiled, phase: &CompiledPhase, launch: &Launch<'_>) -> Result<Work, Error> {
+    let mut items = 1u64;
+    for &extent in &phase.extents {
+        items = items.saturating_mul(int(launch, extent)?.max(0) as u64);
+    }
+    let share = launch.bytes / compiled.parts.phases.len().max(1) as u64;
+    let item = if items == 0 { 0 } else { phase.cost.instructions(launch.ints) };
+    Ok(Work { items, bytes: share, item })
+}
+
+/// Bytes of scratch that each thread needs.
+pub(crate) fn scratch_bytes(compiled: &Compiled, launch: &Launch<'_>) -> Result<u64, Error> {
+    let mut sum = 0u64;
+    for &(length, size) in &compiled.parts.scratch {
+        let bytes = (int(launch, length)?.max(0) as u64).saturating_mul(size as u64);
+        sum = sum.saturating_add(bytes).saturating_add(SCRATCH_ALIGNMENT - 1) & !(SCRATCH_ALIGNMENT - 1);
+    }
+    Ok(sum)
+}
+
+fn int(launch: &Launch<'_>, id: IntId) -> Result<i64, Error> {
+    launch.ints.get(id.0 as usize).copied().ok_or_else(|| Error::Internal("too few integers in a launch".into()))
+}
+
 /// What every chunk of a phase gets.
 struct Arguments {
     buffers: *const *mut u8,
@@ -75,7 +92,8 @@ struct Arguments {
 // elements; each worker uses its own scratch.
 unsafe impl Sync for Arguments {}
 
-fn scratch(bytes: u64, workers: usize) -> Result<Vec<Arc<dyn Storage>>, Error> {
+/// So many bytes for each worker.
+pub(crate) fn scratch(bytes: u64, workers: usize) -> Result<Vec<Arc<dyn Storage>>, Error> {
     if bytes == 0 {
         return Ok(Vec::new());
     }

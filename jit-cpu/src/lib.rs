@@ -4,6 +4,7 @@
 //! out. Which instructions compute an element may differ from the interpreters; its bits may not.
 
 mod backend;
+mod blocks;
 mod code;
 mod compile;
 mod cost;

@@ -1,5 +1,6 @@
-//! The pool of threads, and how a phase's items are spread over them: chunks that whoever is free takes, so that uneven
-//! items and busy cores even out. Which thread runs which items never changes a result.
+//! The pool of threads, and how a phase's items are spread over them: each has a part of its own, of neighbouring items, and takes
+//! chunks of it; who is done with that helps with the others', so that uneven items and busy cores even out. Which thread runs
+//! which items never changes a result.
 //!
 //! The calling thread works too, and asks now and then whether to stop. A job that no worker has found time for yet does not
 //! hold it up: it does all chunks itself then. Only where a single item may take long does it leave the work to the others,
@@ -8,10 +9,14 @@
 use fusewire_runtime::error::Error;
 use parking_lot::{Condvar, Mutex};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use smallvec::SmallVec;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{
+            AtomicBool, AtomicPtr, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::{Duration, Instant},
 };
@@ -31,6 +36,11 @@ const CHUNK_TIME: Duration = Duration::from_millis(10);
 const CHUNK_GROWS: Duration = Duration::from_micros(100);
 /// Items of the first chunks: bytes say little about time.
 const FIRST_CHUNK: u64 = 4;
+/// How long a worker without work looks out for the next job before it goes to sleep: waking it takes some 20 us, and programs
+/// launch one kernel after another.
+const LINGER: Duration = Duration::from_micros(50);
+/// How long the calling thread looks out for the end of the others' last chunks before it goes to sleep.
+const SPIN: Duration = Duration::from_micros(100);
 /// How long the calling thread goes without asking whether to stop.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
@@ -66,6 +76,8 @@ pub(crate) struct Threads {
 struct Shared {
     process: u32,
     pool: Mutex<Option<Arc<ThreadPool>>>,
+    /// Counts what the pool was asked for.
+    asked: Arc<AtomicU64>,
 }
 
 impl Threads {
@@ -100,6 +112,7 @@ impl Threads {
     /// The pool, with as many threads as jobs use; none where the system refuses threads.
     pub fn pool(&self) -> Option<Arc<ThreadPool>> {
         let shared = self.shared();
+        shared.asked.fetch_add(1, SeqCst);
         let mut pool = shared.pool.lock();
         let count = self.count();
         if let Some(pool) = pool.as_ref().filter(|pool| pool.current_num_threads() == count) {
@@ -122,7 +135,7 @@ impl Threads {
             return shared;
         }
         // The first use, or the first after a fork; what the parent left is not touched, its threads are not here.
-        let fresh = Box::into_raw(Box::new(Shared { process, pool: Mutex::new(None) }));
+        let fresh = Box::into_raw(Box::new(Shared { process, pool: Mutex::new(None), asked: Arc::default() }));
         match self.shared.compare_exchange(current, fresh, SeqCst, SeqCst) {
             // SAFETY: just made, and from now on as above.
             Ok(_) => unsafe { &*fresh },
@@ -145,8 +158,7 @@ impl Threads {
         let run: &'static Run<'static> = unsafe { std::mem::transmute(run) };
         let job = Job {
             run,
-            items: work.items,
-            next: AtomicU64::new(0),
+            parts: Part::divide(work.items, workers as u64),
             chunk: AtomicU64::new(chunk.min(FIRST_CHUNK)),
             most: chunk,
             stop: AtomicBool::new(false),
@@ -160,9 +172,15 @@ impl Threads {
         let Some(pool) = self.pool() else {
             return job.work(0, interrupted);
         };
+        let asked = &self.shared().asked;
+        let seen = asked.load(SeqCst);
         for worker in usize::from(!long)..workers {
-            let job = Arc::clone(&job);
-            pool.spawn(move || job.help(worker));
+            let (job, asked) = (Arc::clone(&job), Arc::clone(asked));
+            pool.spawn(move || {
+                job.help(worker);
+                drop(job);
+                spin(LINGER, || asked.load(Relaxed) == seen);
+            });
         }
         if long {
             return job.wait(interrupted, true);
@@ -186,12 +204,21 @@ impl Drop for Threads {
     }
 }
 
+/// Waits without sleeping, as long as a condition holds but no longer than so.
+fn spin(most: Duration, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while condition() && start.elapsed() < most {
+        for _ in 0..16 {
+            std::hint::spin_loop();
+        }
+    }
+}
+
 /// A phase that is being run.
 struct Job {
     run: &'static Run<'static>,
-    items: u64,
-    /// The first item that nobody has taken.
-    next: AtomicU64,
+    /// One a worker.
+    parts: SmallVec<[Part; 1]>,
     chunk: AtomicU64,
     /// As large as chunks may become.
     most: u64,
@@ -201,17 +228,41 @@ struct Job {
     idle: (Mutex<()>, Condvar),
 }
 
+/// Neighbouring items. A thread that goes through memory from end to end has it loaded in advance: 2 x + y on 1.7M float32 takes
+/// two threads 81 us in halves, and 109 us in chunks of 32,768 elements in turns.
+#[repr(align(64))]
+struct Part {
+    /// The first item that nobody has taken.
+    next: AtomicU64,
+    end: u64,
+}
+
+impl Part {
+    fn divide(items: u64, parts: u64) -> SmallVec<[Part; 1]> {
+        let bound = |part: u64| (u128::from(items) * u128::from(part) / u128::from(parts)) as u64;
+        (0..parts).map(|part| Part { next: AtomicU64::new(bound(part)), end: bound(part + 1) }).collect()
+    }
+
+    fn is_taken(&self) -> bool {
+        self.next.load(SeqCst) >= self.end
+    }
+
+    fn take(&self, chunk: u64) -> Option<(u64, u64)> {
+        let behind = |begin: u64| begin.saturating_add(chunk).min(self.end);
+        let taken = self.next.fetch_update(SeqCst, SeqCst, |next| (next < self.end).then(|| behind(next)));
+        taken.ok().map(|begin| (begin, behind(begin)))
+    }
+}
+
 impl Job {
-    fn take(&self) -> Option<(u64, u64)> {
+    /// Of the worker's own part, else of the next one's that has items left.
+    fn take(&self, worker: usize) -> Option<(u64, u64)> {
         if self.stop.load(SeqCst) {
             return None;
         }
         let chunk = self.chunk.load(SeqCst);
-        let taken = self.next.fetch_update(SeqCst, SeqCst, |next| {
-            (next < self.items).then(|| next.saturating_add(chunk).min(self.items))
-        });
-        let begin = taken.ok()?;
-        Some((begin, begin.saturating_add(chunk).min(self.items)))
+        let (before, from) = self.parts.split_at(worker);
+        from.iter().chain(before).find_map(|part| part.take(chunk))
     }
 
     fn chunk(&self, worker: usize, begin: u64, end: u64) -> Duration {
@@ -232,7 +283,7 @@ impl Job {
     /// sees it and waits.
     fn help(&self, worker: usize) {
         self.active.fetch_add(1, SeqCst);
-        while let Some((begin, end)) = self.take() {
+        while let Some((begin, end)) = self.take(worker) {
             self.chunk(worker, begin, end);
         }
         if self.active.fetch_sub(1, SeqCst) == 1 {
@@ -244,7 +295,7 @@ impl Job {
     /// The calling thread.
     fn work(&self, worker: usize, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
         let mut since = Duration::ZERO;
-        while let Some((begin, end)) = self.take() {
+        while let Some((begin, end)) = self.take(worker) {
             since += self.chunk(worker, begin, end);
             if since > ASK_EVERY {
                 since = Duration::ZERO;
@@ -261,16 +312,11 @@ impl Job {
     fn wait(&self, interrupted: &dyn Fn() -> bool, all: bool) -> Result<(), Error> {
         let mut result = Ok(());
         let waits = || {
-            let left = all && !self.stop.load(SeqCst) && self.next.load(SeqCst) < self.items;
+            let left = all && !self.stop.load(SeqCst) && !self.parts.iter().all(Part::is_taken);
             left || self.active.load(SeqCst) > 0
         };
         // Most often the others finish their last chunk right now; sleeping and waking would take longer.
-        for _ in 0..200 {
-            if !waits() {
-                return result;
-            }
-            std::hint::spin_loop();
-        }
+        spin(SPIN, waits);
         let mut guard = self.idle.0.lock();
         while waits() {
             if self.idle.1.wait_for(&mut guard, ASK_EVERY).timed_out() && result.is_ok() && interrupted() {

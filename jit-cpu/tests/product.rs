@@ -127,7 +127,7 @@ fn float32_products_have_the_same_bits_on_any_number_of_threads() {
 
 #[test]
 fn a_large_product_asks_whether_to_stop() {
-    let (m, n, k) = (3000, 1100, 600);
+    let (m, n, k) = (6000, 2200, 1500);
     let (mut a, mut b, mut c) = (vec![1f64; m * k], vec![1f64; k * n], vec![0f64; m * n]);
     let matrix =
         |v: &mut Vec<f64>, columns| Matrix { pointer: v.as_mut_ptr().cast(), row_stride: columns, column_stride: 1 };
@@ -139,7 +139,7 @@ fn a_large_product_asks_whether_to_stop() {
     };
     let product = MatrixProduct { dtype: DType::F64, m, n, k, batch: &batch, interrupted: &interrupted };
     assert_eq!(CpuBackend::new(Some(2)).matrix_product(&product), Err(Error::Interrupted));
-    assert_eq!(c[0], 600.0);
+    assert_eq!(c[0], 1500.0);
     assert_eq!(c[m * n - 1], 0.0);
 }
 

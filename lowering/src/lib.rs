@@ -14,6 +14,7 @@ pub mod pass;
 pub mod passes;
 pub mod program;
 pub mod program_interp;
+pub mod reach;
 pub mod text;
 pub mod verify;
 pub mod walk;

@@ -1,7 +1,10 @@
 //! What code generators want to know of a loop before they emit it. Every one asks here, so that all decide alike; nothing here
 //! knows a machine.
 
-use crate::kernel::{CASCADE_BLOCK, Inst, Kernel, Loop, LoopKind, Range, Reduction, Stmt};
+use crate::{
+    kernel::{CASCADE_BLOCK, Inst, Kernel, Loop, LoopKind, Range, Reduction, Stmt},
+    passes::lanes::fitting,
+};
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
 
 impl Loop {
@@ -35,6 +38,11 @@ impl Loop {
             }
         }
         huge && self.scans.is_empty()
+    }
+
+    /// How many lanes there are registers for, sixteen of 128 bits.
+    pub fn fitting_lanes(&self, kernel: &Kernel) -> u32 {
+        u32::from(fitting(kernel, &self.body, &self.reductions))
     }
 
     /// Does one of the loop's reductions take blocks of steps? A range of at most one block has nothing to cascade: its one block

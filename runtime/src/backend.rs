@@ -10,7 +10,7 @@ use fusewire_ir::{
     value::{Buffer, Storage},
 };
 use fusewire_lowering::kernel::Kernel;
-use std::{any::Any, sync::Arc};
+use std::{any::Any, ops::Range, sync::Arc};
 
 /// A compiled kernel; only the back end that made it can launch it. Dropping it frees its code.
 pub trait Executable: Send + Sync {
@@ -59,6 +59,52 @@ pub struct MatrixProduct<'a> {
     pub k: usize,
     /// `[left, right, destination]` of each product of the batch.
     pub batch: &'a [[Matrix; 3]],
+    /// As [`Launch::interrupted`].
+    pub interrupted: &'a dyn Fn() -> bool,
+}
+
+/// A step that runs block by block.
+pub struct Member<'a> {
+    /// What it runs.
+    pub work: MemberWork<'a>,
+    /// Its arguments that exist a block at a time, each with its number in [`BlockRun::places`]: buffers of a launch; left operand and
+    /// destination (0 and 2) of a product. Their pointers are null, or as far from it as the operand is from its array's start.
+    pub private: &'a [(usize, usize)],
+}
+
+/// What a member runs for each of its parts.
+pub enum MemberWork<'a> {
+    /// Items of one phase of a kernel.
+    Launch {
+        /// The kernel.
+        executable: &'a dyn Executable,
+        /// Its arguments.
+        launch: Launch<'a>,
+        /// Which phase. Later ones, which only the last member has, run when all blocks are done.
+        phase: usize,
+        /// How many items a part has.
+        items: u64,
+    },
+    /// A row of a product, counted through the batch.
+    Product(MatrixProduct<'a>),
+}
+
+/// Steps that run block by block of their parts: for each block the parts of every member, in order.
+pub struct BlockRun<'a> {
+    /// The steps.
+    pub members: &'a [Member<'a>],
+    /// How many blocks there are; they may run in any order, and at once.
+    pub count: usize,
+    /// The parts of each member, block after block.
+    pub parts: &'a [Range<i64>],
+    /// Where each private array lies in a thread's memory.
+    pub places: &'a [usize],
+    /// The byte of each private array that lies there, block after block.
+    pub starts: &'a [i64],
+    /// Bytes of that memory.
+    pub memory: usize,
+    /// An estimate of the bytes that all of it moves.
+    pub bytes: u64,
     /// As [`Launch::interrupted`].
     pub interrupted: &'a dyn Fn() -> bool,
 }
@@ -158,6 +204,15 @@ pub trait Backend: Any + Send + Sync {
     fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error>;
     /// Runs a batch of matrix products.
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error>;
+    /// Bytes that steps should move in a block when they run block by block; `None`: they never do.
+    fn block_bytes(&self) -> Option<usize> {
+        None
+    }
+    /// Runs steps block by block to their end. Only asked of a back end with [`Backend::block_bytes`].
+    fn run_blocks(&self, run: &BlockRun<'_>) -> Result<(), Error> {
+        let _ = run;
+        Err(Error::Internal(format!("{} runs no blocks", self.name())))
+    }
     /// Calls `run(begin, end)` for parts of so many items, each once, on as many threads as the bytes that they move are worth.
     fn spread(&self, items: u64, bytes: u64, run: &(dyn Fn(u64, u64) + Sync)) {
         let _ = bytes;

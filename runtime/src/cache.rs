@@ -10,6 +10,7 @@ use crate::{
     backend::Backend,
     compile, counters,
     error::Error,
+    op_by_op::FirstRun,
     plan::{CompiledKernel, Plan},
 };
 use fusewire_ir::lazy::Device;
@@ -19,7 +20,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::sync::{
     Arc, Weak,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
 };
 
 /// How much a cache keeps.
@@ -43,7 +44,18 @@ pub struct PlanCache {
     clock: AtomicU64,
     plans: RwLock<Plans>,
     kernels: Mutex<Kernels>,
+    /// Index into [`FirstRun::ALL`].
+    first_run: AtomicU8,
+    /// Notes on graphs without a plan, by their hashes, whose last bits are the note. The place is the hash's, so a later graph may
+    /// take it: then it is as if nothing had been noted.
+    notes: [AtomicU64; NOTES],
 }
+
+/// How many graphs without a plan are remembered.
+const NOTES: usize = 4096;
+
+/// The largest note.
+const NOTE: u64 = 0xffff;
 
 #[derive(Default)]
 struct Plans {
@@ -80,7 +92,29 @@ impl PlanCache {
                 bytes: 0,
             }),
             kernels: Mutex::new(Kernels { compiled: FxHashMap::with_hasher(rustc_hash::FxBuildHasher), sweep_at: 64 }),
+            first_run: AtomicU8::new(0),
+            notes: [const { AtomicU64::new(0) }; NOTES],
         }
+    }
+
+    /// How structures without a plan are computed.
+    pub fn first_run(&self) -> FirstRun {
+        FirstRun::ALL[self.first_run.load(Relaxed) as usize].1
+    }
+
+    /// Sets how structures without a plan are computed.
+    pub fn set_first_run(&self, mode: FirstRun) {
+        let place = FirstRun::ALL.iter().position(|&(_, other)| other == mode);
+        self.first_run.store(place.unwrap_or(0) as u8, Relaxed);
+    }
+
+    /// Adds to the note on the graph of this hash, and returns what it was before.
+    pub(crate) fn note(&self, hash: u64, amount: u64) -> u64 {
+        let place = &self.notes[(hash >> NOTE.count_ones()) as usize % NOTES];
+        let entry = place.load(Relaxed);
+        let before = if entry & !NOTE == hash & !NOTE { entry & NOTE } else { 0 };
+        place.store(hash & !NOTE | before.saturating_add(amount).min(NOTE), Relaxed);
+        before
     }
 
     /// The plan of a captured graph, if it is there.

@@ -29,6 +29,8 @@ pub static GRAPHS_CAPTURED: Counter = Counter::new();
 pub static PLAN_HITS: Counter = Counter::new();
 /// Captured graphs that were planned anew.
 pub static PLAN_MISSES: Counter = Counter::new();
+/// Captured graphs that were computed one op after another, without a plan of their own.
+pub static GRAPHS_OP_BY_OP: Counter = Counter::new();
 /// Plans that the cache let go of to stay inside its bounds.
 pub static PLAN_EVICTIONS: Counter = Counter::new();
 /// Kernels that a back end compiled.
@@ -39,6 +41,8 @@ pub static KERNELS_REUSED: Counter = Counter::new();
 pub static KERNEL_LAUNCHES: Counter = Counter::new();
 /// Matrix products and other library routines called.
 pub static LIBRARY_CALLS: Counter = Counter::new();
+/// Steps of plans that ran together, block by block of rows; each run counts once.
+pub static BLOCK_RUNS: Counter = Counter::new();
 /// Bytes asked of the host pool.
 pub static BYTES_ALLOCATED: Counter = Counter::new();
 /// Bytes of the arrays that launches and library calls read and wrote; an estimate of memory traffic.
@@ -51,11 +55,13 @@ pub const COUNTERS: &[(&str, &Counter)] = &[
     ("graphs_captured", &GRAPHS_CAPTURED),
     ("plan_hits", &PLAN_HITS),
     ("plan_misses", &PLAN_MISSES),
+    ("graphs_op_by_op", &GRAPHS_OP_BY_OP),
     ("plan_evictions", &PLAN_EVICTIONS),
     ("kernels_compiled", &KERNELS_COMPILED),
     ("kernels_reused", &KERNELS_REUSED),
     ("kernel_launches", &KERNEL_LAUNCHES),
     ("library_calls", &LIBRARY_CALLS),
+    ("block_runs", &BLOCK_RUNS),
     ("bytes_allocated", &BYTES_ALLOCATED),
     ("bytes_moved", &BYTES_MOVED),
     ("buffers_reused_in_place", &BUFFERS_REUSED_IN_PLACE),

@@ -1,14 +1,20 @@
-//! From roots that somebody wants to filled slots: capture, find or build the plan, run it.
+//! From roots that somebody wants to filled slots: capture, find or build the plan, run it; or go op by op (`op_by_op.rs`).
 //!
-//! Invariants: an error leaves every array as it was; what has a buffer is never computed again.
+//! Invariants: an error leaves every array as it was, but for those that were computed before it op by op; what has a buffer is
+//! never computed again.
 
 use crate::{
-    backend::Backend, cache::PlanCache, compile, counters, error::Error, plan::Plan, positions, registry, reserve,
-    transfer,
+    backend::Backend,
+    cache::PlanCache,
+    compile, counters,
+    error::Error,
+    op_by_op::{self, Step},
+    plan::Plan,
+    positions, registry, reserve, transfer,
 };
 use fusewire_ir::{
     build,
-    capture::{Capture, Pick, capture},
+    capture::{Capture, Pick, Values, capture},
     graph::Graph,
     lazy::{Device, Lazy},
     value::Buffer,
@@ -52,20 +58,47 @@ pub fn evaluate_on(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     reserve::hold()?;
-    let (found, values) = capture(roots, |captured| {
-        plans.find(device, captured.hash, &captured.key).ok_or_else(|| Box::new(Unknown::of(captured)))
+    let (found, values) = capture(roots, |captured| match plans.find(device, captured.hash, &captured.key) {
+        Some(plan) => Found::Plan(plan),
+        None => match op_by_op::steps_of(captured, device, plans) {
+            Some(steps) => Found::Steps(steps),
+            None => Found::Nothing(Box::new(Unknown::of(captured))),
+        },
     });
     counters::GRAPHS_CAPTURED.add(1);
     let plan = match found {
-        Ok(plan) => {
+        Found::Plan(plan) => {
             counters::PLAN_HITS.add(1);
             plan
         }
-        Err(unknown) => {
+        Found::Steps(steps) => {
+            drop(values);
+            return op_by_op::run(steps, backend, device, plans, interrupted);
+        }
+        Found::Nothing(unknown) => {
             counters::PLAN_MISSES.add(1);
             unknown.plan(backend, device, plans, interrupted)?
         }
     };
+    run_plan(&plan, &values, backend, device, plans, interrupted)
+}
+
+/// What there is for a captured graph.
+enum Found {
+    Plan(Arc<Plan>),
+    Steps(Vec<Step>),
+    Nothing(Box<Unknown>),
+}
+
+/// Runs a plan, and fills the outputs.
+pub(crate) fn run_plan(
+    plan: &Plan,
+    values: &Values,
+    backend: &dyn Backend,
+    device: Device,
+    plans: &PlanCache,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<(), Error> {
     let moved = moved(&values.inputs, device)?;
     let nodes = if moved.is_empty() { &values.inputs[..] } else { &moved[..] };
     let pairs: Vec<Buffer> = nodes.iter().filter_map(|input| pair(input)).collect();
@@ -76,7 +109,7 @@ pub fn evaluate_on(
         .collect();
     debug_assert_eq!(inputs.len(), values.inputs.len(), "inputs have buffers");
     let results = match plan.run(&values.symbols, &values.params, &inputs, backend, interrupted) {
-        Err(Error::OutOfBounds(_)) => return Err(out_of_bounds(backend, device, plans, roots, interrupted)),
+        Err(Error::OutOfBounds(_)) => return Err(out_of_bounds(backend, device, plans, &values.outputs, interrupted)),
         results => results?,
     };
     debug_assert_eq!(results.len(), values.outputs.len(), "a result a root");

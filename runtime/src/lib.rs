@@ -2,7 +2,9 @@
 
 pub mod assign;
 pub mod backend;
+mod blocks;
 pub mod cache;
+mod chain;
 pub mod compile;
 pub mod counters;
 pub mod error;
@@ -11,11 +13,13 @@ mod fork;
 mod in_place;
 mod int_table;
 pub mod interpreter;
+pub mod op_by_op;
 pub mod plan;
 pub mod pool;
 pub mod positions;
 pub mod registry;
 pub mod reserve;
 pub mod run;
+mod run_blocks;
 pub mod stages;
 pub mod transfer;

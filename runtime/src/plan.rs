@@ -7,6 +7,7 @@
 
 use crate::{
     backend::Executable,
+    chain::{self, Chain},
     error::Error,
     in_place::may_overwrite,
     int_table::{IntTable, IntTableBuilder, RowId, StrideSource},
@@ -32,6 +33,8 @@ pub struct Plan {
     pub(crate) ints: IntTable,
     pub(crate) arrays: Vec<PlannedArray>,
     pub(crate) steps: Vec<PlannedStep>,
+    /// In order, apart.
+    pub(crate) chains: Vec<Chain>,
     pub(crate) results: Vec<PlannedView>,
 }
 
@@ -143,8 +146,9 @@ impl Plan {
             });
         }
         let results: Vec<PlannedView> = program.results.iter().map(|v| view(&mut ints, &rows, v)).collect();
+        let (work, chains) = chain::gather(work, &arrays, &results);
         let steps = schedule_memory(ints.table(), &arrays, work, &results)?;
-        Ok(Plan { ints: ints.finish(), arrays, steps, results })
+        Ok(Plan { ints: ints.finish(), arrays, steps, chains, results })
     }
 
     /// The names of its kernels, in the order of their launches.

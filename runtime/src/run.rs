@@ -8,7 +8,9 @@ use crate::{
     counters,
     error::Error,
     int_table::Values,
-    plan::{Plan, PlannedArgument, PlannedArray, PlannedCall, PlannedLaunch, PlannedProduct, PlannedView, Work},
+    plan::{
+        Plan, PlannedArgument, PlannedArray, PlannedCall, PlannedLaunch, PlannedProduct, PlannedStep, PlannedView, Work,
+    },
 };
 use fusewire_ir::{
     dtype::DType,
@@ -36,24 +38,19 @@ impl Plan {
     ) -> Result<Results, Error> {
         backend.begin(inputs)?;
         let mut run = Run::new(self, symbols, params, inputs, backend, interrupted);
-        for (number, step) in self.steps.iter().enumerate() {
+        let mut chains = self.chains.iter().peekable();
+        let mut number = 0;
+        while number < self.steps.len() {
             if number > 0 && interrupted() {
                 return Err(Error::Interrupted);
             }
-            for provision in &step.provide {
-                match provision.over {
-                    None => run.allocate(provision.array)?,
-                    Some(over) => run.hand_over(over, provision.array),
-                }
-            }
-            match &step.work {
-                Work::Launch(launch) => run.launch(launch)?,
-                Work::Product(product) => run.product(product)?,
-                Work::Call(call) => run.call(call)?,
-            }
-            for array in &step.free {
-                run.arrays[array.0 as usize] = Live::default();
-            }
+            number = match chains.next_if(|chain| chain.steps.start == number) {
+                Some(chain) => run.chain(chain)?.unwrap_or(number),
+                None => number,
+            };
+            let Some(step) = self.steps.get(number) else { break };
+            run.step(step)?;
+            number += 1;
         }
         backend.end(interrupted)?;
         self.results.iter().map(|view| run.result(view)).collect()
@@ -67,6 +64,39 @@ struct Live {
     storage: Option<Arc<dyn Storage>>,
     /// Element `[0, 0, ...]`.
     pointer: Option<ptr::NonNull<u8>>,
+}
+
+/// The arguments of a launch, with what lives as long as it.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    temporaries: SmallVec<[Arc<dyn Storage>; 2]>,
+    buffers: SmallVec<[*mut u8; 8]>,
+    pub(crate) ints: SmallVec<[i64; 32]>,
+    params: SmallVec<[u64; 8]>,
+    bytes: u64,
+}
+
+impl Prepared {
+    pub(crate) fn launch<'a>(&'a self, interrupted: &'a dyn Fn() -> bool) -> Launch<'a> {
+        let Prepared { buffers, ints, params, bytes, .. } = self;
+        Launch { buffers, ints, params, bytes: *bytes, interrupted }
+    }
+}
+
+/// The matrices of a product.
+pub(crate) struct Matrices {
+    dtype: DType,
+    pub(crate) m: usize,
+    pub(crate) n: usize,
+    pub(crate) k: usize,
+    pub(crate) batch: SmallVec<[[Matrix; 3]; 1]>,
+}
+
+impl Matrices {
+    pub(crate) fn product<'a>(&'a self, interrupted: &'a dyn Fn() -> bool) -> MatrixProduct<'a> {
+        let &Matrices { dtype, m, n, k, ref batch } = self;
+        MatrixProduct { dtype, m, n, k, batch, interrupted }
+    }
 }
 
 /// A view with the sizes of the moment.
@@ -83,13 +113,14 @@ impl Placed {
     }
 }
 
-struct Run<'a> {
-    plan: &'a Plan,
+/// A plan that is being run.
+pub(crate) struct Run<'a> {
+    pub(crate) plan: &'a Plan,
     params: &'a [Scalar],
     inputs: &'a [&'a Buffer],
-    backend: &'a dyn Backend,
-    interrupted: &'a dyn Fn() -> bool,
-    values: Values,
+    pub(crate) backend: &'a dyn Backend,
+    pub(crate) interrupted: &'a dyn Fn() -> bool,
+    pub(crate) values: Values,
     arrays: SmallVec<[Live; 8]>,
 }
 
@@ -111,8 +142,34 @@ impl<'a> Run<'a> {
         Run { plan, params, inputs, backend, interrupted, values, arrays }
     }
 
+    fn step(&mut self, step: &PlannedStep) -> Result<(), Error> {
+        for provision in &step.provide {
+            match provision.over {
+                None => self.allocate(provision.array)?,
+                Some(over) => self.hand_over(over, provision.array),
+            }
+        }
+        self.work(&step.work)?;
+        for array in &step.free {
+            self.free(*array);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn work(&self, work: &Work) -> Result<(), Error> {
+        match work {
+            Work::Launch(launch) => self.launch(launch),
+            Work::Product(product) => self.product(product),
+            Work::Call(call) => self.call(call),
+        }
+    }
+
+    pub(crate) fn free(&mut self, array: ArrayId) {
+        self.arrays[array.0 as usize] = Live::default();
+    }
+
     /// Bytes of the whole array; `None` when they do not fit.
-    fn bytes(&self, array: &PlannedArray) -> Option<usize> {
+    pub(crate) fn bytes(&self, array: &PlannedArray) -> Option<usize> {
         let mut bytes = array.dtype.size();
         for &extent in &array.extents {
             let extent = self.values[extent] as usize;
@@ -125,7 +182,7 @@ impl<'a> Run<'a> {
     }
 
     /// Bytes of memory behind an argument: axes along which an input repeats count once.
-    fn traffic(&self, array: &PlannedArray) -> u64 {
+    pub(crate) fn traffic(&self, array: &PlannedArray) -> u64 {
         let elements = |count: u64, axis: usize| {
             let repeats = array.input.is_some_and(|input| self.inputs[input as usize].strides[axis] == 0);
             if repeats { count } else { count.saturating_mul(self.values[array.extents[axis]] as u64) }
@@ -133,7 +190,7 @@ impl<'a> Run<'a> {
         (0..array.extents.len()).fold(array.dtype.size() as u64, elements)
     }
 
-    fn allocate(&mut self, array: ArrayId) -> Result<(), Error> {
+    pub(crate) fn allocate(&mut self, array: ArrayId) -> Result<(), Error> {
         let bytes = self.bytes(&self.plan.arrays[array.0 as usize]).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
         let storage = self.backend.allocate(bytes)?;
         let pointer = ptr::NonNull::new(storage.pointer());
@@ -153,36 +210,51 @@ impl<'a> Run<'a> {
     }
 
     fn launch(&self, launch: &PlannedLaunch) -> Result<(), Error> {
-        let mut temporaries: SmallVec<[Arc<dyn Storage>; 2]> = SmallVec::new();
-        let mut buffers: SmallVec<[*mut u8; 8]> = SmallVec::new();
-        let mut bytes = 0u64;
+        let prepared = self.prepare(launch)?;
+        counters::KERNEL_LAUNCHES.add(1);
+        counters::BYTES_MOVED.add(prepared.bytes);
+        self.backend.launch(&*launch.compiled.executable, &prepared.launch(self.interrupted))
+    }
+
+    /// The arguments of a launch. An array that is not there is null.
+    pub(crate) fn prepare(&self, launch: &PlannedLaunch) -> Result<Prepared, Error> {
+        let mut prepared = Prepared::default();
         for argument in &launch.arguments {
-            buffers.push(match *argument {
+            prepared.buffers.push(match *argument {
                 PlannedArgument::Array(array) => {
-                    bytes = bytes.saturating_add(self.traffic(&self.plan.arrays[array.0 as usize]));
+                    let bytes = self.traffic(&self.plan.arrays[array.0 as usize]);
+                    prepared.bytes = prepared.bytes.saturating_add(bytes);
                     self.pointer(array)
                 }
                 PlannedArgument::Temporary { length, element } => {
                     let wanted = usize::try_from(self.values[length]).ok().and_then(|n| n.checked_mul(element));
                     let storage = self.backend.allocate(wanted.ok_or(Error::OutOfMemory { bytes: usize::MAX })?)?;
                     let pointer = storage.pointer();
-                    temporaries.push(storage);
+                    prepared.temporaries.push(storage);
                     pointer
                 }
                 PlannedArgument::Scratch => ptr::null_mut(),
             });
         }
-        let ints: SmallVec<[i64; 32]> = launch.ints.iter().map(|&row| self.values[row]).collect();
-        let params: SmallVec<[u64; 8]> = launch.params.iter().map(|&p| self.params[p as usize].bits()).collect();
-        counters::KERNEL_LAUNCHES.add(1);
-        counters::BYTES_MOVED.add(bytes);
-        self.backend.launch(
-            &*launch.compiled.executable,
-            &Launch { buffers: &buffers, ints: &ints, params: &params, bytes, interrupted: self.interrupted },
-        )
+        prepared.ints = launch.ints.iter().map(|&row| self.values[row]).collect();
+        prepared.params = launch.params.iter().map(|&p| self.params[p as usize].bits()).collect();
+        Ok(prepared)
     }
 
     fn product(&self, product: &PlannedProduct) -> Result<(), Error> {
+        let Some(matrices) = self.matrices(product)? else { return Ok(()) };
+        counters::LIBRARY_CALLS.add(1);
+        counters::BYTES_MOVED.add(self.product_bytes(product));
+        self.backend.matrix_product(&matrices.product(self.interrupted))
+    }
+
+    pub(crate) fn product_bytes(&self, product: &PlannedProduct) -> u64 {
+        let arrays = [product.left.array, product.right.array, product.destination];
+        arrays.iter().map(|array| self.traffic(&self.plan.arrays[array.0 as usize])).sum()
+    }
+
+    /// The matrices of a product, as long as there are any elements. Those of an array that is not there lie around null.
+    pub(crate) fn matrices(&self, product: &PlannedProduct) -> Result<Option<Matrices>, Error> {
         let destination = &self.plan.arrays[product.destination.0 as usize];
         let rank = destination.extents.len();
         let extent = |view: &PlannedView, axis: usize| self.values[view.extents[axis]] as usize;
@@ -191,9 +263,10 @@ impl<'a> Run<'a> {
         let batch_extents = &destination.extents[..rank - 2];
         let count = batch_extents.iter().map(|&row| self.values[row] as usize).product::<usize>();
         if m == 0 || n == 0 || count == 0 {
-            return Ok(());
+            return Ok(None);
         }
-        let size = destination.dtype.size() as isize;
+        let dtype = destination.dtype;
+        let size = dtype.size() as isize;
         let (left, right) = (self.operand(&product.left, size), self.operand(&product.right, size));
         let mut matrices = [
             left,
@@ -210,7 +283,7 @@ impl<'a> Run<'a> {
             let mut axis = rank - 2;
             loop {
                 let Some(next) = axis.checked_sub(1) else {
-                    return self.multiply(product, (m, k, n), &batch);
+                    return Ok(Some(Matrices { dtype, m, n, k, batch }));
                 };
                 axis = next;
                 let steps = [&product.left, &product.right].map(|view| self.values[view.strides[axis]] as isize * size);
@@ -236,20 +309,6 @@ impl<'a> Run<'a> {
             row_stride: self.values[view.strides[rank - 2]] as isize,
             column_stride: self.values[view.strides[rank - 1]] as isize,
         }
-    }
-
-    fn multiply(
-        &self,
-        product: &PlannedProduct,
-        (m, k, n): (usize, usize, usize),
-        batch: &[[Matrix; 3]],
-    ) -> Result<(), Error> {
-        let arrays = [product.left.array, product.right.array, product.destination];
-        let bytes = arrays.iter().map(|array| self.traffic(&self.plan.arrays[array.0 as usize])).sum();
-        counters::LIBRARY_CALLS.add(1);
-        counters::BYTES_MOVED.add(bytes);
-        let dtype = self.plan.arrays[product.destination.0 as usize].dtype;
-        self.backend.matrix_product(&MatrixProduct { dtype, m, n, k, batch, interrupted: self.interrupted })
     }
 
     fn call(&self, call: &PlannedCall) -> Result<(), Error> {

@@ -346,16 +346,16 @@ def test_a_matrix_product_without_memory_for_its_workspace_is_memory_error():
         import numpy as np
         import fusewire as xp
         xp.set_num_threads(1)
-        square = xp.asarray(np.ones((400, 400)))
+        square = xp.asarray(np.ones((1000, 1000)))
         product = square @ square
         used = int(open("/proc/self/statm").read().split()[0]) * 4096
-        resource.setrlimit(resource.RLIMIT_AS, (used + 3_000_000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_AS, (used + 12_000_000, resource.RLIM_INFINITY))
         try:
             product.compute()
         except MemoryError as error:
             assert "bytes" in str(error), error
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            assert float(product[3, 4]) == 400
+            assert float(product[3, 4]) == 1000
             print("fine")
     """)
     assert result.stdout == "fine\n", result.stderr

@@ -1,5 +1,6 @@
-//! Random recorded programs for the fuzz target. Float values stay small integers, so that every order of
-//! summation gives the same bits and the stages can be compared exactly; what rounds (division, maths) is the sweep's.
+//! Random recorded programs for the fuzz targets. Float values stay small integers, so that every order of
+//! summation gives the same bits and the stages can be compared exactly; what rounds (division, maths) is the sweep's. Where two
+//! ways of running one program are compared, programs may round, and the order of sums shows.
 
 use crate::memory::{Arrangement, array};
 use fastrand::Rng;
@@ -18,10 +19,45 @@ use std::sync::Arc;
 /// Extents that meet vector lanes and blocks from both sides.
 const EXTENTS: [usize; 10] = [0, 1, 1, 2, 3, 4, 7, 16, 17, 35];
 
+/// Extents of programs that round: more than the blocks of sums.
+const LONG_EXTENTS: [usize; 8] = [1, 2, 15, 33, 70, 260, 600, 5000];
+
+/// What random numbers are made with.
+struct Random {
+    rng: Rng,
+    /// Do all floats stay small integers?
+    exact: bool,
+}
+
+impl std::ops::Deref for Random {
+    type Target = Rng;
+    fn deref(&self) -> &Rng {
+        &self.rng
+    }
+}
+
+impl std::ops::DerefMut for Random {
+    fn deref_mut(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+}
+
 /// A random program: inputs, some recorded calls, and one to three of its arrays as roots.
 pub fn random_program(seed: u64) -> Vec<Arc<Lazy>> {
-    let mut random = Rng::with_seed(seed);
-    let shape: Vec<usize> = (0..random.usize(0..4)).map(|_| EXTENTS[random.usize(0..EXTENTS.len())]).collect();
+    program(Random { rng: Rng::with_seed(seed), exact: true })
+}
+
+/// A random program whose floats are any numbers.
+pub fn rounding_program(seed: u64) -> Vec<Arc<Lazy>> {
+    program(Random { rng: Rng::with_seed(seed), exact: false })
+}
+
+fn program(mut random: Random) -> Vec<Arc<Lazy>> {
+    let extents: &[usize] = if random.exact || random.bool() { &EXTENTS } else { &LONG_EXTENTS };
+    let mut shape: Vec<usize> = (0..random.usize(0..4)).map(|_| extents[random.usize(0..extents.len())]).collect();
+    while shape.iter().product::<usize>() > 20_000 {
+        shape.pop();
+    }
     let mut arrays: Vec<Arc<Lazy>> = (0..random.usize(1..4)).map(|_| random_input(&mut random, &shape)).collect();
     for _ in 0..random.usize(1..14) {
         // A call that does not fit its operands is refused; then another is tried.
@@ -45,7 +81,7 @@ pub fn random_program(seed: u64) -> Vec<Arc<Lazy>> {
 }
 
 /// An input related to the common shape, so that operands often broadcast.
-fn random_input(random: &mut Rng, common: &[usize]) -> Arc<Lazy> {
+fn random_input(random: &mut Random, common: &[usize]) -> Arc<Lazy> {
     let dtype = DType::ALL[random.usize(0..DType::ALL.len())];
     let shape: Vec<usize> = match random.u8(0..4) {
         0 => common.iter().map(|&d| if random.bool() { 1 } else { d }).collect(),
@@ -59,20 +95,21 @@ fn random_input(random: &mut Rng, common: &[usize]) -> Arc<Lazy> {
     array(dtype, &shape, &elements, arrangement)
 }
 
-fn random_element(random: &mut Rng, dtype: DType) -> Scalar {
+fn random_element(random: &mut Random, dtype: DType) -> Scalar {
     match dtype {
         _ if !dtype.is_float() && random.u8(0..8) == 0 => Scalar::from_bits(dtype, random.u64(..)),
+        _ if dtype.is_float() && !random.exact => Scalar::from_f64(dtype, random.f64() * 4.0 - 1.5),
         _ => Scalar::from_i64(dtype, random.i64(-6..7)),
     }
 }
 
-fn pick(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Arc<Lazy> {
+fn pick(random: &mut Random, arrays: &[Arc<Lazy>]) -> Arc<Lazy> {
     // Recent results more often, so that chains grow.
     let back = random.usize(0..arrays.len()).min(random.usize(0..arrays.len()));
     arrays[arrays.len() - 1 - back].clone()
 }
 
-fn random_operand(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Operand {
+fn random_operand(random: &mut Random, arrays: &[Arc<Lazy>]) -> Operand {
     match random.u8(0..5) {
         0 => Operand::Scalar(match random.u8(0..10) {
             0..=2 => Weak::Bool(random.bool()),
@@ -84,7 +121,7 @@ fn random_operand(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Operand {
     }
 }
 
-fn random_call(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
+fn random_call(random: &mut Random, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
     let x = pick(random, arrays);
     let rank = x.shape.len();
     let axis = if rank == 0 { 0 } else { random.i64(-(rank as i64)..rank as i64) };
@@ -98,7 +135,10 @@ fn random_call(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
         0..=11 => random_elementwise(random, arrays),
         12 => build::astype(&x, random_target(random, x.dtype)),
         13 => build::sum(&bounded(&x, 4)?, &axes, None, keep),
-        14 => build::prod(&signs(&x)?, &axes, None, keep),
+        14 if random.exact => build::prod(&signs(&x)?, &axes, None, keep),
+        14 => build::prod(&x, &axes, None, keep),
+        15 | 16 if !random.exact && keep => build::mean(&x, &axes, random.bool()),
+        15 if !random.exact => build::std(&x, &axes, 0.0, random.bool()),
         15 => build::max(&x, &axes, keep),
         16 => build::min(&x, &axes, keep),
         17 => build::any(&x, &axes, keep),
@@ -135,10 +175,10 @@ fn random_call(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
 }
 
 /// Elementwise ops whose results on small integers are exact, and stay small.
-fn random_elementwise(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
+fn random_elementwise(random: &mut Random, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>> {
     let row = &OPS[random.usize(0..OPS.len())];
     let rounds = row.ulps > 0 || matches!(row.op, S::Divide | S::Sqrt | S::Reciprocal | S::Nextafter);
-    if rounds || row.promotion == Promotion::Internal {
+    if (rounds && random.exact) || row.promotion == Promotion::Internal {
         return build::elementwise(S::Maximum, &[random_operand(random, arrays), Operand::Array(pick(random, arrays))]);
     }
     let mut operands: SmallVec<[Operand; 3]> = (0..row.arity).map(|_| random_operand(random, arrays)).collect();
@@ -146,7 +186,7 @@ fn random_elementwise(random: &mut Rng, arrays: &[Arc<Lazy>]) -> Recorded<Arc<La
         operands[0] = Operand::Array(pick(random, arrays));
     }
     let complex = operands.iter().any(|o| matches!(o, Operand::Array(x) if x.dtype.is_complex()));
-    if complex && matches!(row.op, S::Abs | S::Sign) {
+    if complex && random.exact && matches!(row.op, S::Abs | S::Sign) {
         return random_elementwise(random, arrays);
     }
     bounded(&build::elementwise(row.op, operands)?, 60)
@@ -182,13 +222,13 @@ fn signs(x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
 }
 
 /// Anything but float32 from wide integers, which rounds, and integers from floats that may not fit.
-fn random_target(random: &mut Rng, from: DType) -> DType {
+fn random_target(random: &mut Random, from: DType) -> DType {
     let to = DType::ALL[random.usize(0..DType::ALL.len())];
     if (to.is_float() || to.is_complex()) && from.is_integer() && from.size() > 1 { from } else { to }
 }
 
 /// Elements at indices that are computed too, and always inside.
-fn random_take(random: &mut Rng, arrays: &[Arc<Lazy>], x: &Arc<Lazy>, axis: i64) -> Recorded<Arc<Lazy>> {
+fn random_take(random: &mut Random, arrays: &[Arc<Lazy>], x: &Arc<Lazy>, axis: i64) -> Recorded<Arc<Lazy>> {
     let rank = x.shape.len();
     let along = if rank == 0 || random.u8(0..4) == 0 { None } else { Some(axis) };
     let extent = match along {
@@ -215,7 +255,7 @@ fn random_take(random: &mut Rng, arrays: &[Arc<Lazy>], x: &Arc<Lazy>, axis: i64)
 }
 
 /// The array with other elements at an index.
-fn random_assignment(random: &mut Rng, arrays: &[Arc<Lazy>], x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+fn random_assignment(random: &mut Random, arrays: &[Arc<Lazy>], x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     let items = random_items(random, x);
     let value = match random_operand(random, arrays) {
         Operand::Array(value) if value.dtype.is_float() && !x.dtype.is_float() => Operand::Array(bounded(&value, 60)?),
@@ -225,15 +265,15 @@ fn random_assignment(random: &mut Rng, arrays: &[Arc<Lazy>], x: &Arc<Lazy>) -> R
     build::assign(x, &part, &value)
 }
 
-fn random_index(random: &mut Rng, x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
+fn random_index(random: &mut Random, x: &Arc<Lazy>) -> Recorded<Arc<Lazy>> {
     let items = random_items(random, x);
     build::index(x, &items)
 }
 
-fn random_items(random: &mut Rng, x: &Arc<Lazy>) -> SmallVec<[IndexItem; 4]> {
+fn random_items(random: &mut Random, x: &Arc<Lazy>) -> SmallVec<[IndexItem; 4]> {
     let mut items: SmallVec<[IndexItem; 4]> = SmallVec::new();
     for &extent in &x.shape {
-        let bound = |random: &mut Rng| random.bool().then(|| random.i64(-(extent as i64) - 1..extent as i64 + 2));
+        let bound = |random: &mut Random| random.bool().then(|| random.i64(-(extent as i64) - 1..extent as i64 + 2));
         items.push(match random.u8(0..4) {
             0 if extent > 0 => IndexItem::Int(random.i64(-(extent as i64)..extent as i64)),
             1 => IndexItem::NewAxis,

@@ -1,13 +1,16 @@
 //! Random programs through the whole runtime (capture, passes, lowering, kernel passes, plan, a back end) against the graph
-//! interpreter.
+//! interpreter; and op by op against compiled.
 
 use crate::{
     memory::tensor,
     oracle::{disagreement, expected},
-    random_program::random_program,
+    random_program::{random_program, rounding_program},
 };
 use fusewire_ir::{capture::graph_of, lazy::Device};
-use fusewire_runtime::{backend::Backend, cache::PlanCache, evaluate::evaluate_on, stages::stages};
+use fusewire_runtime::{
+    backend::Backend, cache::PlanCache, counters, error::Error, evaluate::evaluate_on, op_by_op::FirstRun,
+    stages::stages,
+};
 
 /// Computes the random program of a seed on a device, which is that of the tests' arrays; the error says which root differs where, and shows every stage.
 pub fn check(backend: &dyn Backend, device: Device, plans: &PlanCache, seed: u64) -> Result<(), String> {
@@ -30,4 +33,34 @@ pub fn check(backend: &dyn Backend, device: Device, plans: &PlanCache, seed: u64
         }
     }
     Ok(())
+}
+
+/// Computes the random program of a seed, which may round, op by op and compiled; the error says which root differs where. True:
+/// it was not compiled the first time.
+pub fn check_op_by_op(backend: &dyn Backend, plans: &PlanCache, seed: u64) -> Result<bool, String> {
+    let compute = |mode| {
+        let roots = rounding_program(seed);
+        plans.set_first_run(mode);
+        let done = evaluate_on(backend, Device::Cpu, plans, &roots, &|| false);
+        (roots, done)
+    };
+    let before = counters::GRAPHS_OP_BY_OP.get();
+    let (stepped, first) = compute(FirstRun::OpByOp);
+    let by_op = counters::GRAPHS_OP_BY_OP.get() > before;
+    if !by_op {
+        return Ok(false);
+    }
+    let (compiled, second) = compute(FirstRun::Compiled);
+    match (first, second) {
+        (Ok(()), Ok(())) => {}
+        (Err(Error::LinearAlgebra(_)), Err(Error::LinearAlgebra(_))) => return Ok(true),
+        (first, second) => return Err(format!("seed {seed}: {first:?} op by op, {second:?} compiled")),
+    }
+    for (number, (root, wanted)) in stepped.iter().zip(&compiled).enumerate() {
+        if let Some(problem) = disagreement(&tensor(root), &tensor(wanted), 0) {
+            let (graph, _) = graph_of(&rounding_program(seed));
+            return Err(format!("seed {seed}, root {number}, op by op and compiled: {problem}\n{graph}"));
+        }
+    }
+    Ok(true)
 }

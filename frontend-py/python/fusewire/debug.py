@@ -4,14 +4,14 @@ from typing import Literal
 
 from fusewire._fusewire import Array, engine
 
-__all__ = ["counters", "dump", "is_computed", "reset_counters"]
+__all__ = ["counters", "dump", "is_computed", "reset_counters", "set_first_run"]
 
 
 def counters() -> dict[str, int]:
     """Return counts since the start or the last reset.
 
-    Among them: ``plan_hits`` and ``plan_misses`` (computations whose structure was known or new), ``kernels_compiled``,
-    ``kernel_launches``, ``bytes_moved`` (an estimate of memory traffic).
+    Among them: ``plan_hits`` and ``plan_misses`` (computations whose structure was known or new), ``graphs_op_by_op``
+    (new ones on little data, computed without compiling them), ``kernels_compiled``, ``kernel_launches``, ``bytes_moved`` (an estimate of memory traffic).
     """
     return dict(engine.counters())
 
@@ -19,6 +19,15 @@ def counters() -> dict[str, int]:
 def reset_counters() -> None:
     """Start all counters at 0 again."""
     engine.reset_counters()
+
+
+def set_first_run(mode: Literal["auto", "compiled", "op-by-op"]) -> Literal["auto", "compiled", "op-by-op"]:
+    """Set how a structure that was not seen before is computed, and return how it was.
+
+    ``"compiled"``: as it always is from the second time on. ``"op-by-op"``: without compiling more than single ops, as far as
+    results have the same bits. ``"auto"``, the default: whichever should take less time. The results are the same.
+    """
+    return engine.set_first_run(mode)
 
 
 def dump(

@@ -120,7 +120,12 @@ impl Emitter<'_> {
         if self.vector_var == Some(inner.var) && !folds.is_empty() {
             let strip = self.strip(inner, self.lanes);
             if strip < self.lanes {
-                return self.strip_loop(inner, [begin, end], strip, first, polls);
+                let whole =
+                    folds.iter().all(|fold| fold.dtype != DType::Bool && strip as usize * fold.dtype.size() >= 16);
+                return match whole && self.is_short(inner) {
+                    true => self.strips_in_turn(inner, folds, [begin, end], strip, first, polls),
+                    false => self.strip_loop(inner, [begin, end], strip, first, polls),
+                };
             }
         }
         let flat = first.iter().flat_map(values_of).collect();
@@ -174,6 +179,46 @@ impl Emitter<'_> {
             }
             other => other,
         }
+    }
+
+    /// As [`Emitter::plain_loop`], but the body stands there several times, for so many lanes each; the accumulators keep all.
+    fn strips_in_turn(
+        &mut self,
+        inner: &Loop,
+        folds: &[Fold],
+        [begin, end]: [Value; 2],
+        strip: u32,
+        first: Vec<Bundle>,
+        polls: bool,
+    ) -> Vec<Bundle> {
+        let lanes = self.lanes;
+        let flat = first.iter().flat_map(values_of).collect();
+        let last = self.counted_loop(begin, end, i64::from(lanes), flat, |e, iteration, before| {
+            if polls {
+                e.poll(inner.range);
+            }
+            let mut after = before.to_vec();
+            e.lanes = strip;
+            for part in 0..lanes / strip {
+                let at = e.b.ins().iadd_imm_s(iteration, i64::from(part * strip));
+                e.iteration(inner, at);
+                let mut place = 0;
+                for ((fold, reduction), all) in folds.iter().zip(&inner.reductions).zip(&first) {
+                    let count = e.vector_count(fold.dtype.size());
+                    let mine = place + part as usize * count..place + (part as usize + 1) * count;
+                    let value = e.value(reduction.value);
+                    let sum = Bundle::Lanes(after[mine.clone()].iter().copied().collect());
+                    let next = e.op(fold.op, fold.dtype, &[sum, value]);
+                    let next = e.vectors(&next, fold.dtype);
+                    after[mine].copy_from_slice(&next);
+                    place += values_of(all).len();
+                }
+            }
+            e.lanes = lanes;
+            after
+        });
+        let mut rest = last.as_slice();
+        first.iter().map(|like| take(&mut rest, like)).collect()
     }
 
     /// As [`Emitter::plain_loop`], but so many lanes at a time, the accumulators in memory.

@@ -1,9 +1,13 @@
 //! Long bodies in strips: a vector loop of many lanes whose body would need more registers than there are, and take long to
 //! compile, runs a few lanes at a time. A loop without reductions just has fewer lanes then. With reductions the lanes are
-//! part of the meaning: they stay as they are, but in memory, and each strip folds into its own.
+//! part of the meaning, and stay as they are: short bodies are emitted once a strip, long ones keep the lanes in memory, and each
+//! strip folds into its own.
 
 use super::Emitter;
-use fusewire_lowering::{kernel::Loop, loop_facts::Weight};
+use fusewire_lowering::{
+    kernel::{Loop, Reduction},
+    loop_facts::Weight,
+};
 
 impl Emitter<'_> {
     /// How many lanes of a vector loop to run at a time.
@@ -15,6 +19,14 @@ impl Emitter<'_> {
             9..=64 => 4,
             _ => 2,
         };
-        lanes.min(vectors * 16 / weight.widest.max(1) as u32)
+        let strip = lanes.min(vectors * 16 / weight.widest.max(1) as u32);
+        // The lanes of sums do not depend on how many registers the rest of the body needs, so that is met here.
+        let sums = |r: &Reduction| Reduction::cascades(r.op, self.dtype(r.value));
+        if inner.reductions.iter().any(sums) { strip.min(inner.fitting_lanes(self.kernel)) } else { strip }
+    }
+
+    /// Is the body so short that it may be emitted several times?
+    pub(super) fn is_short(&self, inner: &Loop) -> bool {
+        Weight::of(self.kernel, &inner.body).values <= 8
     }
 }

@@ -1,5 +1,6 @@
 //! How many lanes a vector loop has: as many as its values fit the registers of the smallest target, sixteen of 128 bits.
-//! Decided from the code of the loop alone, because sums depend on it: the same kernel has the same lanes everywhere.
+//! Loops that sum floats have as many as hide the latency of additions, whatever else they compute: so a sum has the same bits
+//! with whatever it is fused. Code generators take fewer of them at a time where registers are few.
 
 use crate::{
     kernel::{Inst, Kernel, Reduction, Stmt, ValueId},
@@ -17,6 +18,15 @@ const UNROLL: usize = 4;
 
 /// Lanes for a vector loop with this body.
 pub(super) fn lanes(kernel: &Kernel, body: &[Stmt], reductions: &[Reduction]) -> u8 {
+    let sums = reductions.iter().filter(|r| Reduction::cascades(r.op, kernel.dtype(r.value)));
+    match sums.map(|r| kernel.dtype(r.value).size()).max() {
+        Some(widest) => (UNROLL * REGISTER / widest) as u8,
+        None => fitting(kernel, body, reductions),
+    }
+}
+
+/// The lanes for which there are registers.
+pub(crate) fn fitting(kernel: &Kernel, body: &[Stmt], reductions: &[Reduction]) -> u8 {
     let widest = widest(kernel, body, reductions);
     let pressure = pressure(kernel, body, reductions);
     let mut lanes = UNROLL * REGISTER / widest;

@@ -6,7 +6,7 @@ pub mod eliminate_common_values;
 pub mod eliminate_dead_values;
 pub mod expand_maths;
 pub mod hoist_invariants;
-mod lanes;
+pub(crate) mod lanes;
 pub mod merge_loops;
 mod short_rows;
 pub mod split_reductions;

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     ints::intern,
     kernel::{
-        Affine, BufferDecl, BufferId, Coefficient, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Phase, Range, Role,
-        Stmt, VarId,
+        Affine, BufferDecl, BufferId, Coefficient, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Phase, Range,
+        Reduction, Role, Stmt, VarId,
     },
     walk::{for_each_definition, for_each_loop, for_each_stmt, for_each_stmt_mut},
 };
@@ -25,7 +25,8 @@ const SHORT: i64 = 31;
 /// Rows of an item then. Scratch has room for so many short rows.
 const ROWS: u32 = 256;
 
-/// Statements of a body that is worth compiling twice.
+/// Statements of a body that is worth compiling twice, if no float is summed in it. The order of sums must not depend on what
+/// else is computed.
 const LONGEST_BODY: usize = 96;
 
 /// The phase for short rows, if there is to be one. The other phase keeps its items only when rows are long.
@@ -34,8 +35,13 @@ pub(super) fn split_off(kernel: &mut Kernel, phase: &mut Phase) -> Option<Phase>
     let mut statements = 0;
     for_each_stmt(&phase.body, &mut |_| statements += 1);
     let mut full = true;
-    for_each_loop(&phase.body, &mut |inner| full &= matches!(inner.range, Range::Full(_)));
-    if !full || statements > LONGEST_BODY || !stores_apart(kernel, &phase.body, row) {
+    let mut sums = false;
+    for_each_loop(&phase.body, &mut |inner| {
+        full &= matches!(inner.range, Range::Full(_));
+        sums |= inner.reductions.iter().any(|r| Reduction::cascades(r.op, kernel.dtype(r.value)));
+    });
+    let long = statements > LONGEST_BODY && !sums;
+    if !full || long || !stores_apart(kernel, &phase.body, row) {
         return None;
     }
     let length = longest_nest(kernel, &phase.body)?;

@@ -1,0 +1,116 @@
+//! Where the order of float sums does not depend on what they are fused with, so that a sum by itself has the bits of a sum in a
+//! kernel with other ops. Its lanes depend on its dtype alone (`fusewire_lowering::kernel::Reduction`); which loop has the lanes,
+//! and which loops are one, depends on how the arrays around it lie in memory. So the graphs here are those in which all
+//! arrays lie alike:
+//!
+//! - vectors, in any arrangement: there is one loop;
+//! - dense arrays of one shape, with what is broadcast to it where the sum is over one axis. (Neighbours in arrays of complex
+//!   numbers do not lie side by side.)
+//!
+//! Running folds are refused beside sums: their loop has no lanes. So are sums in two precisions, whose lanes differ.
+
+use super::{Capture, Captured};
+use crate::{
+    graph::Layout,
+    lazy::Expression,
+    node::{Op, View},
+    ops::ScalarOp,
+    shape::Shape,
+};
+use smallvec::SmallVec;
+
+/// The extents that are not 1.
+fn long(shape: &[usize]) -> Shape {
+    shape.iter().copied().filter(|&extent| extent != 1).collect()
+}
+
+fn is_sum(node: &Captured<'_>) -> bool {
+    let dtype = node.lazy.dtype;
+    let adds = |e: &Expression| matches!(e.op, Op::Reduce { op: ScalarOp::Add | ScalarOp::Multiply, .. });
+    (dtype.is_float() || dtype.is_complex()) && node.expression.is_some_and(adds)
+}
+
+impl Capture<'_> {
+    /// Does each float sum have the same order by itself as in the whole graph?
+    pub(super) fn sums_stay_in_order(&self) -> bool {
+        let mut sums = self.nodes.iter().filter(|node| is_sum(node));
+        let Some(first) = sums.next() else { return true };
+        let precision = |node: &Captured<'_>| node.lazy.dtype.component().size().max(4);
+        if sums.any(|other| precision(other) != precision(first)) {
+            return false;
+        }
+        let scans = |node: &Captured<'_>| matches!(node.expression, Some(Expression { op: Op::Scan { .. }, .. }));
+        if self.nodes.iter().any(scans) {
+            return false;
+        }
+        let shapes: SmallVec<[Shape; 16]> = self.nodes.iter().map(|node| long(&node.lazy.shape)).collect();
+        let Some(whole) = shapes.iter().max_by_key(|shape| shape.len()).filter(|shape| shape.len() > 1) else {
+            return true;
+        };
+        let partial = shapes.iter().any(|shape| !shape.is_empty() && shape != whole);
+        let full = self.full(&shapes, whole);
+        self.lie_alike(&shapes)
+            && self.nodes.iter().enumerate().filter(|(_, node)| is_sum(node)).all(|(id, node)| {
+                let operand = self.operands(node)[0] as usize;
+                self.is_in_order(node, &shapes[operand], whole, partial, full[id])
+            })
+    }
+
+    /// Is every array dense, and every view one that leaves it so?
+    fn lie_alike(&self, shapes: &[Shape]) -> bool {
+        self.nodes.iter().zip(shapes).all(|(node, shape)| {
+            !node.lazy.dtype.is_complex()
+                && match node.expression.map(|e| &e.op) {
+                    None => shape.is_empty() || super::layout(node.lazy) == Layout::Contiguous,
+                    Some(Op::View(View::Reshape)) => shapes[self.operands(node)[0] as usize] == *shape,
+                    Some(Op::View(View::Expand) | Op::Map(_) | Op::Cast | Op::Reduce { .. }) => true,
+                    Some(Op::Const(_) | Op::Param(_) | Op::Dot | Op::Call(_)) => true,
+                    Some(Op::View(View::Permute(_) | View::Slice { .. }) | Op::Iota { .. } | Op::Input(())) => false,
+                    Some(Op::Scan { .. } | Op::Concat { .. } | Op::Gather) => false,
+                }
+        })
+    }
+
+    /// For each node: is an array of the whole shape read in the loops that compute it, or its operand where it is a reduction?
+    fn full(&self, shapes: &[Shape], whole: &Shape) -> Vec<bool> {
+        let mut full: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        for (node, shape) in self.nodes.iter().zip(shapes) {
+            full.push(match node.expression.map(|e| &e.op) {
+                None | Some(Op::Dot | Op::Call(_)) => shape == whole,
+                Some(_) => self.operands(node).iter().any(|&operand| {
+                    let reduced = matches!(
+                        self.nodes[operand as usize].expression,
+                        Some(Expression { op: Op::Reduce { .. }, .. })
+                    );
+                    full[operand as usize] && !reduced
+                }),
+            });
+        }
+        full
+    }
+
+    /// May the sum be taken by itself? `partial`: there are arrays that are broadcast to the whole shape.
+    fn is_in_order(&self, node: &Captured<'_>, operand: &Shape, whole: &Shape, partial: bool, full: bool) -> bool {
+        let Some(Expression { op: Op::Reduce { axes, .. }, inputs }) = node.expression else { return true };
+        if operand.len() < 2 {
+            return true;
+        }
+        if operand != whole {
+            return false;
+        }
+        let shape = &inputs[0].shape;
+        let axes_left: SmallVec<[usize; 4]> = (0..shape.len()).filter(|&axis| shape[axis] != 1).collect();
+        let reduced: SmallVec<[bool; 4]> = axes_left.iter().map(|&axis| axes.contains(&(axis as u8))).collect();
+        let count = reduced.iter().filter(|&&is| is).count();
+        match (count, reduced.last()) {
+            (0, _) => true,
+            // Everything is one loop, if it is one for all arrays.
+            (all, _) if all == reduced.len() => !partial,
+            // Rows.
+            (1, Some(true)) => true,
+            // Columns, of which segments are folded where neighbours in memory are columns.
+            (1, Some(false)) => reduced.len() == 2 && full,
+            (_, _) => false,
+        }
+    }
+}
