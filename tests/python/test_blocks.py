@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 
 import fusewire as xp
+from support import on_the_host
+
+# What is in blocks of rows stays in the CPU's caches, on its threads.
+pytestmark = on_the_host
 
 RNG = np.random.default_rng(0)
 

@@ -11,6 +11,10 @@ import pytest
 
 import fusewire as xp
 from fusewire.debug import set_first_run
+from support import on_the_host
+
+# Only the CPU has code that runs op by op.
+pytestmark = on_the_host
 
 FLOATS = ["float16", "float32", "float64", "complex64", "complex128"]
 
@@ -33,7 +37,9 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
 }
 REAL = {
     "spread": lambda x, y: xp.std(x + y, axis=-1) + xp.var(y * 3, axis=-1),
-    "softmax": lambda x, y: (z := xp.exp(x - xp.max(x, axis=-1, keepdims=True))) / xp.sum(z, axis=-1, keepdims=True) + y,
+    "softmax": lambda x, y: (
+        (z := xp.exp(x - xp.max(x, axis=-1, keepdims=True))) / xp.sum(z, axis=-1, keepdims=True) + y
+    ),
     "sorted": lambda x, y: xp.sort(x * y, axis=-1) + xp.argsort(x - y, axis=-1),
     "masks": lambda x, y: xp.where((x > 0) & (y * 2 < 1), x * y, xp.maximum(x, y)),
     "counts": lambda x, y: xp.count_nonzero(x * y > 0.1, axis=0) + xp.argmax(x + y, axis=0),
