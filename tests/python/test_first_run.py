@@ -33,7 +33,9 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
 }
 REAL = {
     "spread": lambda x, y: xp.std(x + y, axis=-1) + xp.var(y * 3, axis=-1),
-    "softmax": lambda x, y: (z := xp.exp(x - xp.max(x, axis=-1, keepdims=True))) / xp.sum(z, axis=-1, keepdims=True) + y,
+    "softmax": lambda x, y: (
+        (z := xp.exp(x - xp.max(x, axis=-1, keepdims=True))) / xp.sum(z, axis=-1, keepdims=True) + y
+    ),
     "sorted": lambda x, y: xp.sort(x * y, axis=-1) + xp.argsort(x - y, axis=-1),
     "masks": lambda x, y: xp.where((x > 0) & (y * 2 < 1), x * y, xp.maximum(x, y)),
     "counts": lambda x, y: xp.count_nonzero(x * y > 0.1, axis=0) + xp.argmax(x + y, axis=0),
