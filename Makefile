@@ -19,16 +19,18 @@ help:  ## What there is to make.
 demo: build  ## The main job on real data, against NumPy; pictures go to demo-output/.
 	$(BIN)/python frontend-py/demo/main_job.py
 
-test: test-rust test-python  ## Every test, Rust and Python.
+test: test-rust test-python test-simt  ## Every test, Rust and Python, the latter on the emulator of a GPU too.
 
 test-rust: $(READY)
 	cargo test --workspace
-	FUSEWIRE_TEST_TIER=llvm cargo test --package fusewire-tests --test sweep --test fuzz_runtime
+	FUSEWIRE_TEST_TIER=llvm cargo test --package fusewire-tests --test sweep --test fuzz
+	FUSEWIRE_TEST_DEVICE=simt cargo test --package fusewire-tests --test sweep --test fuzz
+	FUSEWIRE_TEST_DEVICE=simt cargo test --package fusewire-tests --test fuzz_runtime computed_arrays
 
 test-python: build
 	$(BIN)/pytest
 
-test-simt: build  ## The Python tests with the emulator of a GPU as the default device. Takes long.
+test-simt: build  ## The Python tests with the emulator of a GPU as the default device.
 	FUSEWIRE_SIMT=1 FUSEWIRE_DEVICE=simt $(BIN)/pytest
 
 lint: build  ## Formatting, clippy, ruff, types.

@@ -9,7 +9,7 @@ use fusewire_ir::{
     promote::Weak,
 };
 use fusewire_jit_cpu::CpuBackend;
-use fusewire_jit_gpu::simt::SimtBackend;
+use fusewire_jit_gpu::simt::{Emulator, SimtBackend};
 use fusewire_runtime::{cache::PLANS, counters, evaluate::evaluate, op_by_op::FirstRun, pool, registry};
 use pyo3::{exceptions::PyValueError, prelude::*};
 use std::sync::{Arc, OnceLock};
@@ -25,7 +25,7 @@ fn cpu() -> &'static Arc<CpuBackend> {
 pub fn start() {
     registry::register(Device::Cpu, cpu().clone());
     if std::env::var_os("FUSEWIRE_SIMT").is_some_and(|value| value == "1") {
-        registry::register(Device::Simt, Arc::new(SimtBackend::default()));
+        registry::register(Device::Simt, Arc::new(SimtBackend::new(Emulator::default().with_libraries(cpu().clone()))));
     }
     if let Some(mode) = std::env::var("FUSEWIRE_FIRST_RUN").ok().and_then(|name| first_run(&name)) {
         PLANS.set_first_run(mode);

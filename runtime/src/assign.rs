@@ -31,7 +31,7 @@ pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) -> Result<(), Error
         return Err(Error::Internal("an assignment to what is not computed".into()));
     };
     let size = node.dtype.size();
-    let (start, from_start) = (on_host(to)?.wrapping_offset(part.offset * size as isize), on_host(from)?);
+    let (start, from_start) = (on_host(node, to)?.wrapping_offset(part.offset * size as isize), on_host(values, from)?);
     let sources = broadcast_strides(values, from, &part.shape);
     for_each_row(&part.shape, &part.strides, &sources, &mut |[to, from], length, [to_step, from_step]| {
         let (to, from) = (start.wrapping_offset(to * size as isize), from_start.wrapping_offset(from * size as isize));
@@ -72,7 +72,7 @@ fn scatter<T: Copy>(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(
     let dense = dense_strides(&node.shape) == to.strides;
     let sources = broadcast_strides(values, from, &destinations.shape);
     let (to_start, at_start, from_start) =
-        (on_host(to)?.cast::<T>(), on_host(at)?.cast::<i64>(), on_host(from)?.cast::<T>());
+        (on_host(node, to)?.cast::<T>(), on_host(destinations, at)?.cast::<i64>(), on_host(values, from)?.cast::<T>());
     let mut outside = None;
     for_each_row(&destinations.shape, &at.strides, &sources, &mut |[at, from], length, [at_step, from_step]| {
         let (at, from) = (at_start.wrapping_offset(at), from_start.wrapping_offset(from));
@@ -106,7 +106,7 @@ pub fn owners(shape: &Shape, destinations: &Lazy, backend: &dyn Backend) -> Resu
         std::slice::from_raw_parts_mut(start, count)
     };
     let Some(at) = destinations.buffer() else { return Err(Error::Internal("destinations are not computed".into())) };
-    let positions = on_host(at)?.cast::<i64>();
+    let positions = on_host(destinations, at)?.cast::<i64>();
     let none: Strides = smallvec![0; destinations.shape.len()];
     let mut number = 0i64;
     for_each_row(&destinations.shape, &at.strides, &none, &mut |[row, _], length, [step, _]| {

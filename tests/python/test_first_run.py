@@ -11,6 +11,10 @@ import pytest
 
 import fusewire as xp
 from fusewire.debug import set_first_run
+from support import on_the_host
+
+# Only the CPU has code that runs op by op.
+pytestmark = on_the_host
 
 FLOATS = ["float16", "float32", "float64", "complex64", "complex128"]
 

@@ -52,7 +52,8 @@ impl Code {
 }
 
 fn machine() -> Result<&'static host::Machine, Error> {
-    host::Machine::this().ok_or_else(|| Error::Unsupported("the emulator needs an x86-64 processor with AVX2".into()))
+    host::Machine::hurried()
+        .ok_or_else(|| Error::Unsupported("the emulator needs an x86-64 processor with AVX2".into()))
 }
 
 fn emitted<'c>(
