@@ -17,7 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("jit-gpu", &["ir", "lowering", "runtime", "jit-llvm"]),
     ("dump-ir", &["ir", "lowering", "runtime", "jit-cpu", "jit-gpu"]),
     ("frontend-py", &["ir", "lowering", "runtime", "jit-cpu", "jit-gpu", "dump-ir"]),
-    ("tests", &["ir", "lowering", "runtime", "jit-cpu", "jit-gpu", "dump-ir"]),
+    ("tests", &["ir", "lowering", "runtime", "jit-llvm", "jit-cpu", "jit-gpu", "dump-ir"]),
     ("benches", &["ir", "lowering", "runtime", "jit-cpu"]),
 ];
 
