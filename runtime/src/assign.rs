@@ -2,7 +2,13 @@
 //! array is named at. Values go in their order, so of several for one element the last stays. On a device whose memory the host
 //! reaches.
 
-use crate::{backend::Backend, error::Error, pool::HostBlock, positions::Memory, transfer::on_host};
+use crate::{
+    backend::{ArrayView, Backend},
+    error::Error,
+    pool::HostBlock,
+    positions::Memory,
+    transfer::on_host,
+};
 use fusewire_ir::{
     build::Region,
     lazy::Lazy,
@@ -12,15 +18,18 @@ use fusewire_ir::{
 use smallvec::{SmallVec, smallvec};
 use std::{ptr::copy_nonoverlapping, sync::Arc};
 
-/// Can nobody see what is written into the array's memory but those who hold one of these references to the node?
+/// Can nobody see what is written into the array's memory but those who hold one of these references to the node? And is the
+/// memory one of the host's blocks, which may be written to?
 pub fn is_exclusive(node: &Arc<Lazy>, holders: usize) -> bool {
+    is_alone(node, holders) && node.buffer().is_some_and(|buffer| buffer.storage.as_any().is::<HostBlock>())
+}
+
+/// [`is_exclusive`], wherever the memory is.
+pub fn is_alone(node: &Arc<Lazy>, holders: usize) -> bool {
     let overlaps =
         |buffer: &Buffer| node.shape.iter().zip(&buffer.strides).any(|(&extent, &stride)| extent > 1 && stride == 0);
     node.buffer().is_some_and(|buffer| {
-        Arc::strong_count(node) == holders
-            && Arc::strong_count(&buffer.storage) == 1
-            && buffer.storage.as_any().is::<HostBlock>()
-            && !overlaps(buffer)
+        Arc::strong_count(node) == holders && Arc::strong_count(&buffer.storage) == 1 && !overlaps(buffer)
     })
 }
 
@@ -31,7 +40,7 @@ pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) -> Result<(), Error
         return Err(Error::Internal("an assignment to what is not computed".into()));
     };
     let size = node.dtype.size();
-    let (start, from_start) = (on_host(to)?.wrapping_offset(part.offset * size as isize), on_host(from)?);
+    let (start, from_start) = (on_host(node, to)?.wrapping_offset(part.offset * size as isize), on_host(values, from)?);
     let sources = broadcast_strides(values, from, &part.shape);
     for_each_row(&part.shape, &part.strides, &sources, &mut |[to, from], length, [to_step, from_step]| {
         let (to, from) = (start.wrapping_offset(to * size as isize), from_start.wrapping_offset(from * size as isize));
@@ -45,8 +54,18 @@ pub fn copied(node: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
     let bytes = node.shape.iter().product::<usize>() * node.dtype.size();
     let buffer = Buffer::dense(backend.allocate(bytes)?, &node.shape);
     let whole = Region { offset: 0, shape: node.shape.clone(), strides: buffer.strides.clone() };
-    let device = buffer.storage.device();
+    let (device, to) = (buffer.storage.device(), buffer.pointer());
     let copy = Lazy::computed(buffer, node.dtype, node.shape.clone(), device);
+    if let Some(from) = node.buffer() {
+        backend.begin(&[from])?;
+        let view = ArrayView { dtype: node.dtype, pointer: from.pointer(), shape: &node.shape, strides: &from.strides };
+        // SAFETY: the array is computed, and the room for its elements has just been allocated.
+        let copied = unsafe { backend.copy(&view, to)? };
+        backend.end(&|| false)?;
+        if copied {
+            return Ok(copy);
+        }
+    }
     write_part(&copy, &whole, node)?;
     Ok(copy)
 }
@@ -72,7 +91,7 @@ fn scatter<T: Copy>(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(
     let dense = dense_strides(&node.shape) == to.strides;
     let sources = broadcast_strides(values, from, &destinations.shape);
     let (to_start, at_start, from_start) =
-        (on_host(to)?.cast::<T>(), on_host(at)?.cast::<i64>(), on_host(from)?.cast::<T>());
+        (on_host(node, to)?.cast::<T>(), on_host(destinations, at)?.cast::<i64>(), on_host(values, from)?.cast::<T>());
     let mut outside = None;
     for_each_row(&destinations.shape, &at.strides, &sources, &mut |[at, from], length, [at_step, from_step]| {
         let (at, from) = (at_start.wrapping_offset(at), from_start.wrapping_offset(from));
@@ -106,7 +125,7 @@ pub fn owners(shape: &Shape, destinations: &Lazy, backend: &dyn Backend) -> Resu
         std::slice::from_raw_parts_mut(start, count)
     };
     let Some(at) = destinations.buffer() else { return Err(Error::Internal("destinations are not computed".into())) };
-    let positions = on_host(at)?.cast::<i64>();
+    let positions = on_host(destinations, at)?.cast::<i64>();
     let none: Strides = smallvec![0; destinations.shape.len()];
     let mut number = 0i64;
     for_each_row(&destinations.shape, &at.strides, &none, &mut |[row, _], length, [step, _]| {

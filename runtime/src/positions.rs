@@ -25,7 +25,7 @@ const PIECE: usize = 1 << 15;
 pub fn first_outside(indices: &Lazy, extent: usize) -> Option<i64> {
     let buffer = indices.buffer()?;
     // What cannot be seen from here is checked when the elements are computed.
-    let start = on_host(buffer).ok()?;
+    let start = on_host(indices, buffer).ok()?;
     let mut found = None;
     for_each_row(&indices.shape, start, &buffer.strides, indices.dtype.size(), &mut |start, count, step| {
         found = match indices.dtype {
@@ -65,7 +65,7 @@ fn outside<T: Copy + TryInto<i64>>(start: *const u8, count: usize, step: isize, 
 pub fn nonzero(mask: &Lazy, backend: &dyn Backend) -> Result<Vec<Arc<Lazy>>, Error> {
     let buffer = mask.buffer().filter(|_| mask.dtype == DType::Bool);
     let Some(buffer) = buffer else { return Err(Error::Internal("positions in what is no mask".into())) };
-    let pieces = Pieces::new(&mask.shape, &buffer.strides, on_host(buffer)?);
+    let pieces = Pieces::new(&mask.shape, &buffer.strides, on_host(mask, buffer)?);
     let counts: Vec<AtomicUsize> = (0..pieces.count).map(|_| AtomicUsize::new(0)).collect();
     let elements = mask.shape.iter().product::<usize>() as u64;
     backend.spread(pieces.count as u64, elements, &|begin, end| {
@@ -223,7 +223,7 @@ pub fn repeated(times: &Lazy, backend: &dyn Backend) -> Result<Option<Arc<Lazy>>
     let Some(buffer) = buffer else { return Err(Error::Internal("repetitions that are no integers".into())) };
     // SAFETY: the element is inside a computed buffer of int64.
     let read = |start: *const u8, at: isize| unsafe { start.cast::<i64>().wrapping_offset(at).read() };
-    let start = on_host(buffer)?;
+    let start = on_host(times, buffer)?;
     let (mut total, mut negative) = (0u64, false);
     for_each_row(&times.shape, start, &buffer.strides, 8, &mut |start, length, step| {
         for i in 0..length as isize {

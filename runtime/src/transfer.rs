@@ -31,8 +31,11 @@ pub fn to_device(node: &Arc<Lazy>, device: Device) -> Result<Arc<Lazy>, Error> {
         storage
     } else {
         let storage = host.allocate(span.bytes)?;
-        // SAFETY: the span lies inside the array's storage, and the new block has as many bytes and belongs to nobody else.
-        unsafe { from.download(pointer, storage.pointer(), span.bytes)? };
+        // A view of nothing may begin anywhere.
+        if span.bytes > 0 {
+            // SAFETY: the span lies inside the array's storage, and the new block has as many bytes and belongs to nobody else.
+            unsafe { from.download(pointer, storage.pointer(), span.bytes)? };
+        }
         if device == Device::Cpu { storage } else { upload(&**to, storage.pointer(), &span)? }
     };
     let buffer = Buffer { storage: moved, offset: span.before as usize, strides: buffer.strides.clone() };
@@ -40,9 +43,10 @@ pub fn to_device(node: &Arc<Lazy>, device: Device) -> Result<Arc<Lazy>, Error> {
 }
 
 /// Where the host's code finds element `[0, 0, ...]` of a computed array.
-pub(crate) fn on_host(buffer: &Buffer) -> Result<*mut u8, Error> {
+pub(crate) fn on_host(node: &Lazy, buffer: &Buffer) -> Result<*mut u8, Error> {
     let device = buffer.storage.device();
-    if device == Device::Cpu {
+    // A view of nothing may begin anywhere, and nobody looks.
+    if device == Device::Cpu || node.shape.contains(&0) {
         return Ok(buffer.pointer());
     }
     registry::backend(device)?.host_pointer(buffer.pointer()).ok_or_else(|| {
@@ -67,9 +71,11 @@ fn directly(
 
 fn upload(to: &dyn Backend, pointer: *const u8, span: &Span) -> Result<Arc<dyn Storage>, Error> {
     let storage = to.allocate(span.bytes)?;
-    // SAFETY: the span lies inside the storage of a computed array, and the new block has as many bytes and belongs to nobody
-    // else.
-    unsafe { to.upload(pointer, storage.pointer(), span.bytes)? };
+    if span.bytes > 0 {
+        // SAFETY: the span lies inside the storage of a computed array, and the new block has as many bytes and belongs to
+        // nobody else.
+        unsafe { to.upload(pointer, storage.pointer(), span.bytes)? };
+    }
     Ok(storage)
 }
 

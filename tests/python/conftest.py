@@ -19,6 +19,16 @@ def pytest_configure():
 
 
 @pytest.fixture
+def host_device(monkeypatch):
+    """The CPU as the default device, also of processes that the test starts."""
+    before = xp.get_default_device()
+    xp.set_default_device("cpu")
+    monkeypatch.setenv("FUSEWIRE_DEVICE", "cpu")
+    yield
+    xp.set_default_device(before)
+
+
+@pytest.fixture
 def counted():
     """A function that says how the counters changed since the test began or the function was last called.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 import fusewire as xp
 
@@ -17,6 +18,11 @@ NUMBERS = DTYPES[1:]
 WIDE_FLOATS = FLOATS[1:]
 
 TOLERANCES = {"float16": 2e-3, "float32": 2e-5, "complex64": 2e-5}
+
+# For tests of what the host has and a GPU has not: memory shared with NumPy, its threads and its pool, Ctrl-C in the
+# middle of a kernel, assignment in place, code that runs op by op or block by block. They run on the CPU whatever the
+# default device is. Everything else runs on every device.
+on_the_host = pytest.mark.usefixtures("host_device")
 
 
 def sample(dtype: str, shape: tuple[int, ...] = (3, 5), seed: int = 0) -> np.ndarray[Any, Any]:

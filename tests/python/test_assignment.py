@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fusewire as xp
-from support import DTYPES, NUMBERS, same, sample
+from support import DTYPES, NUMBERS, on_the_host, same, sample
 
 ROWS = np.array([1, 0, -1, 1])
 SHAPE = (2, 4, 3)
@@ -156,6 +156,7 @@ def test_the_last_of_several_values_stays():
         same(x, expected)
 
 
+@on_the_host
 def test_what_nobody_else_holds_is_written_in_place():
     x = (xp.zeros(1_000_000) + 1).compute()
     before = xp.debug.counters()["bytes_allocated"]
@@ -338,6 +339,7 @@ def test_empty_and_zero_dimensional():
     same(e, np.zeros((0, 3)))
 
 
+@on_the_host
 def test_many_assignments_to_what_is_not_computed_are_made_in_memory(counted):
     n = 300
     x, a = xp.zeros((n, n)) * 2, np.zeros((n, n))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fusewire as xp
-from support import DTYPES, close, same
+from support import DTYPES, close, on_the_host, same
 
 COMPLEX = ["complex64", "complex128"]
 EVERY = [*DTYPES, *COMPLEX]
@@ -38,6 +38,7 @@ def near(actual, expected, *, ulps: float = 8) -> None:
     assert np.all(error <= ulps * np.spacing(np.abs(expected[finite]).astype(got.real.dtype)))
 
 
+@on_the_host
 @pytest.mark.parametrize("dtype", COMPLEX)
 def test_numpy_arrays_come_in_and_go_out_without_a_copy(dtype):
     a = values(dtype, (4, 6))
@@ -58,6 +59,7 @@ def test_numpy_arrays_come_in_and_go_out_without_a_copy(dtype):
     same(xp.asarray(fields["b"]) * 2, a[0, :3] * 2)
 
 
+@on_the_host
 @pytest.mark.parametrize("dtype", COMPLEX)
 def test_interchange(dtype):
     a = values(dtype)
@@ -224,6 +226,7 @@ def test_views_joins_and_choices(dtype):
     same(xp.diff(x), np.diff(a))
 
 
+@on_the_host
 def test_views_of_computed_arrays_share_memory():
     x = (xp.asarray(values("complex128", (4, 6))) * 2).compute()
     assert np.shares_memory(np.asarray(x.T[1:].compute()), np.asarray(x))

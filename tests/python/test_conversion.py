@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 import fusewire as xp
-from support import DTYPES, INTEGERS, same, sample
+from support import DTYPES, INTEGERS, on_the_host, same, sample
 
 
 def address(x):
     return np.asarray(x).__array_interface__["data"][0]
 
 
+@on_the_host
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_asarray_and_back_shares_memory(dtype):
     a = sample(dtype)
@@ -29,6 +30,7 @@ def test_asarray_and_back_shares_memory(dtype):
     assert x.dtype is np.dtype(dtype)
 
 
+@on_the_host
 @pytest.mark.parametrize(
     "view",
     [
@@ -52,6 +54,7 @@ def test_any_strides_are_shared(view):
     same(x + 1, a + 1)
 
 
+@on_the_host
 @pytest.mark.parametrize("take", [xp.asarray, xp.from_dlpack])
 def test_memory_outlives_the_numpy_array(take):
     a = np.arange(1000.0)
@@ -66,6 +69,7 @@ def test_memory_outlives_the_numpy_array(take):
     assert alive() is None
 
 
+@on_the_host
 def test_changes_of_shared_memory_show():
     a = np.zeros(3)
     x, y = xp.asarray(a), xp.asarray(a, copy=True)
@@ -94,6 +98,7 @@ def test_unaligned_and_odd_strides_are_copied():
     same(xp.asarray(record["value"]), np.arange(4.0))
 
 
+@on_the_host
 def test_read_only_stays_read_only():
     a = np.arange(3.0)
     assert np.asarray(xp.asarray(a)).flags.writeable
@@ -102,6 +107,7 @@ def test_read_only_stays_read_only():
     same(xp.asarray(a) + 1, np.arange(3.0) + 1)
 
 
+@on_the_host
 def test_results_can_be_written_to_only_by_their_one_owner():
     x = (xp.asarray(np.arange(3.0)) + 1).compute()
     assert np.asarray(x).flags.writeable
@@ -158,6 +164,7 @@ def test_what_has_no_dtype_here_is_refused(value):
         xp.asarray(value)
 
 
+@on_the_host
 def test_arrays_are_returned_as_they_are():
     x = xp.asarray([1.0, 2.0])
     assert xp.asarray(x) is x
@@ -177,6 +184,7 @@ def test_devices():
         xp.asarray([1], device="cuda:0")
 
 
+@on_the_host
 def test_array_protocol():
     x = xp.asarray(np.arange(3.0)) + 1
     same_memory = x.__array__()
@@ -209,6 +217,7 @@ def test_buffer_keeps_the_array_alive():
     assert view.tolist() == [0, 2, 4, 6]
 
 
+@on_the_host
 def test_dlpack():
     a = np.arange(6.0).reshape(2, 3)
     x = xp.from_dlpack(a)
@@ -247,6 +256,7 @@ class LegacyProducer(Producer):
         return self.array.__dlpack__(stream=stream)
 
 
+@on_the_host
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("producer", [lambda a: a, Producer, LegacyProducer])
 def test_dlpack_in(producer, dtype):
@@ -273,6 +283,7 @@ def test_dlpack_in_says_what_is_wrong():
     assert elsewhere.asked["dl_device"] == (1, 0)
 
 
+@on_the_host
 def test_read_only_memory_stays_so_through_dlpack():
     a = np.arange(3.0)
     a.flags.writeable = False
@@ -283,6 +294,7 @@ def test_read_only_memory_stays_so_through_dlpack():
     assert np.from_dlpack(xp.from_dlpack(np.arange(3.0))).flags.writeable
 
 
+@on_the_host
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dlpack_out(dtype):
     a = sample(dtype)
@@ -317,6 +329,7 @@ def test_dlpack_capsules_have_the_version_that_is_understood():
         assert capsule_name(x.__dlpack__(**options)) == name
 
 
+@on_the_host
 def test_dlpack_copies_what_the_consumer_could_not_take():
     x = (xp.asarray(np.arange(3.0)) + 1).compute()
     y = x * 2  # waits for the values of x, which are read-only now
@@ -392,6 +405,7 @@ def test_format_and_round():
         f"{xp.asarray([1.0]):.2f}"
 
 
+@on_the_host
 def test_pickle_and_copy():
     x = xp.asarray([1.0, 2.0]) + 1
     for other in (pickle.loads(pickle.dumps(x)), copy.copy(x), copy.deepcopy(x), x.copy(), x.flatten()):

@@ -12,7 +12,7 @@ def run(program: str, **environment: str) -> str:
     """What a program prints, in a process that has the emulator."""
     process = subprocess.run(
         [sys.executable, "-c", "import numpy as np\nimport fusewire as xp\n" + textwrap.dedent(program)],
-        env=os.environ | {"FUSEWIRE_SIMT": "1"} | environment,
+        env=os.environ | {"FUSEWIRE_SIMT": "1", "FUSEWIRE_DEVICE": "cpu"} | environment,
         capture_output=True,
         text=True,
         check=False,

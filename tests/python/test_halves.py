@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fusewire as xp
-from support import same
+from support import on_the_host, same
 
 # NumPy's, of the special values.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -356,6 +356,7 @@ def test_functions_of_8_bits_give_float16(name, dtype):
     agree(xp.atan2(xp.asarray(a), xp.asarray(a)), np.atan2(a, a), ulps=1)
 
 
+@on_the_host
 @pytest.mark.parametrize("dtype", HALVES)
 def test_arrays_go_in_and_out_without_a_copy(dtype):
     a = sample(dtype, (6, 8))

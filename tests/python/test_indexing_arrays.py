@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fusewire as xp
-from support import DTYPES, INTEGERS, same, sample
+from support import DTYPES, INTEGERS, on_the_host, same, sample
 
 ROWS = np.array([1, 0, -1, 1])
 KEYS: list[Any] = [
@@ -274,6 +274,7 @@ def test_nonzero(dtype, shape):
             same(g, e)
 
 
+@on_the_host
 def test_huge_gathers_have_the_same_bits_on_any_number_of_threads():
     a = np.random.default_rng(0).standard_normal(1_000_003).astype(np.float32)
     index = np.random.default_rng(1).integers(-len(a), len(a), 2_000_001)
@@ -292,6 +293,7 @@ def test_huge_gathers_have_the_same_bits_on_any_number_of_threads():
         np.testing.assert_array_equal(results[0][2], other[2])
 
 
+@on_the_host
 def test_what_is_the_same_everywhere_is_not_stored_to_be_picked_from():
     before = xp.debug.counters()["bytes_allocated"]
     index = xp.arange(30_000) % 7

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import fusewire as xp
-from support import close, same
+from support import close, on_the_host, same
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -90,6 +90,7 @@ def ticking(period):
     thread.join()
 
 
+@on_the_host
 def test_the_interpreter_runs_on_while_a_long_computation_does():
     x = xp.asarray(np.linspace(0, 1, 20_000_000))
     y = x
@@ -153,6 +154,7 @@ def test_fork_then_compute_in_the_child():
     assert result.returncode == 0, result.stderr
 
 
+@on_the_host
 def test_the_process_ends_while_something_is_compiled():
     for _ in range(3):
         result = run("""
@@ -183,6 +185,7 @@ def test_a_pool_of_processes():
     assert result.returncode == 0, result.stderr
 
 
+@on_the_host
 def test_control_c_stops_a_long_computation():
     code = """
         import os, signal, sys, threading, time
@@ -215,6 +218,7 @@ def test_control_c_stops_a_long_computation():
     assert float(result.stdout) < 0.3
 
 
+@on_the_host
 @pytest.mark.parametrize(
     "expression",
     [
@@ -318,6 +322,7 @@ def test_sorting_without_memory_is_memory_error(function):
     assert result.stdout == "fine\n", result.stderr
 
 
+@on_the_host
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 def test_without_memory_for_threads_one_computes():
     result = run("""
@@ -398,6 +403,7 @@ def test_libraries_without_memory_are_memory_error():
     assert result.stdout == "fine\n", result.stderr
 
 
+@on_the_host
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 def test_memory_that_runs_out_while_planning_is_memory_error():
     result = run("""
@@ -428,6 +434,7 @@ def test_memory_that_runs_out_while_planning_is_memory_error():
     assert result.stdout == "fine\n", result.stderr
 
 
+@on_the_host
 def test_memory_figures():
     xp.memory.trim()
     x = (xp.asarray(np.ones(1_000_000)) + 1).compute()

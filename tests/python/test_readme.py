@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import fusewire as xp
+from support import on_the_host
 
 README = Path(__file__).parents[2] / "README.md"
 
 
+@on_the_host
 @pytest.mark.parametrize("text", [README.read_text(), xp.__doc__], ids=["README", "package"])
 def test_examples(text):
     # Inside a code block the closing fence would count as output.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fusewire as xp
-from support import DTYPES, FLOATS, INTEGERS, NUMBERS, accumulated, close, same, sample
+from support import DTYPES, FLOATS, INTEGERS, NUMBERS, accumulated, close, on_the_host, same, sample
 
 AXES = [None, 0, 1, 2, -1, (0, 1), (0, 2), (1, 2), (0, 1, 2), (), (-1, 0)]
 SHAPE = (4, 3, 37)
@@ -85,6 +85,7 @@ def test_sums_of_equal_numbers_are_as_accurate_as_in_numpy(shape, axis):
         assert error <= numpys + 2**-23
 
 
+@on_the_host
 @pytest.mark.parametrize("layout", ["strided", "reversed", "transposed", "columns", "rows"])
 @pytest.mark.parametrize("dtype", ["int16", "int64"])
 def test_large_arrays_of_every_layout_are_read_once_each(dtype, layout):

@@ -1,5 +1,7 @@
-//! Arrays of tests: host memory that a lazy node can have as its buffer, filled from scalars and read back.
+//! Arrays of tests: memory that a lazy node can have as its buffer, filled from scalars and read back, on the device that the
+//! tests are about.
 
+use crate::engine;
 use fusewire_ir::{
     dtype::DType,
     interp::Tensor,
@@ -8,6 +10,7 @@ use fusewire_ir::{
     shape::Shape,
     value::{Buffer, Storage, Strides},
 };
+use fusewire_runtime::transfer::to_device;
 use std::sync::Arc;
 
 /// Memory aligned for every dtype.
@@ -83,7 +86,9 @@ pub fn array(dtype: DType, shape: &[usize], elements: &[Scalar], arrangement: Ar
     }
     let words = bytes.chunks_exact(8).map(|c| u64::from_le_bytes(c.try_into().expect("eight bytes"))).collect();
     let buffer = Buffer { storage: Arc::new(Words(words)), offset: first * dtype.size(), strides };
-    Lazy::computed(buffer, dtype, Shape::from(shape), Device::Cpu)
+    engine::start();
+    let array = Lazy::computed(buffer, dtype, Shape::from(shape), Device::Cpu);
+    to_device(&array, engine::device()).expect("the device has room")
 }
 
 /// The element offsets of a strided array in row-major order of its indices.
@@ -94,7 +99,8 @@ fn positions(shape: &[usize], strides: &[isize]) -> Vec<isize> {
 }
 
 /// The elements of a computed lazy array; complex ones with an axis for their parts, as the interpreter has them.
-pub fn tensor(node: &Lazy) -> Tensor {
+pub fn tensor(node: &Arc<Lazy>) -> Tensor {
+    let node = to_device(node, Device::Cpu).expect("the array is computed");
     let buffer = node.buffer().expect("the array is computed");
     let (size, dtype) = (node.dtype.size(), node.dtype.component());
     let parts = size / dtype.size();

@@ -15,7 +15,7 @@ pub fn binding(values: &Values) -> Binding {
     Binding {
         symbols: values.symbols.to_vec(),
         params: values.params.to_vec(),
-        inputs: values.inputs.iter().map(|i| tensor(i)).collect(),
+        inputs: values.inputs.iter().map(tensor).collect(),
     }
 }
 

@@ -12,8 +12,8 @@ use fusewire_runtime::{
     stages::stages,
 };
 
-/// Computes the random program of a seed; the error says which root differs where, and shows every stage.
-pub fn check(backend: &dyn Backend, plans: &PlanCache, seed: u64) -> Result<(), String> {
+/// Computes the random program of a seed on a device, which is that of the tests' arrays; the error says which root differs where, and shows every stage.
+pub fn check(backend: &dyn Backend, device: Device, plans: &PlanCache, seed: u64) -> Result<(), String> {
     let roots = random_program(seed);
     if roots.is_empty() {
         return Ok(());
@@ -26,7 +26,7 @@ pub fn check(backend: &dyn Backend, plans: &PlanCache, seed: u64) -> Result<(), 
             stages.iter().map(|t| format!("--- {}: {}\n{}", t.stage.name, t.name, t.text)).collect();
         format!("seed {seed} on {}: {problem}\n{}", backend.name(), texts.join("\n"))
     };
-    evaluate_on(backend, Device::Cpu, plans, &roots, &|| false).map_err(|e| shown(e.to_string()))?;
+    evaluate_on(backend, device, plans, &roots, &|| false).map_err(|e| shown(e.to_string()))?;
     for (number, (root, wanted)) in roots.iter().zip(&wanted).enumerate() {
         if let Some(problem) = disagreement(&tensor(root), wanted, 0) {
             return Err(shown(format!("root {number}: {problem}")));

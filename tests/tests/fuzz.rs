@@ -61,7 +61,7 @@ fn check(seed: u64) -> Result<(), String> {
     evaluate(&roots, &|| false).map_err(|e| compiled(e.to_string()))?;
     // The library behind products does not say whether a sum of zeros is 0.0 or -0.0.
     let ulps = u64::from(graph.iter().any(|(_, node)| node.op == Op::Dot));
-    let found = roots.iter().map(|root| tensor(root));
+    let found = roots.iter().map(tensor);
     let problem = found.zip(&wanted).find_map(|(f, w)| disagreement(&f, w, ulps));
     problem.map_or(Ok(()), |problem| Err(compiled(problem)))
 }

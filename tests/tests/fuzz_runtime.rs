@@ -1,15 +1,20 @@
-//! Random programs through the runtime with the interpreter back end: plans, lifetimes, reuse in place and caches change no
-//! bit. And with the CPU's in blocks of a few rows: neither do blocks. `FUSEWIRE_FUZZ_SECONDS` and `FUSEWIRE_FUZZ_SEED` as in
-//! `fuzz.rs`.
+//! Random programs through the runtime with the interpreter back end, or that of the GPU's emulator where the tests are about
+//! it: plans, lifetimes, reuse in place and caches change no bit. And with the CPU's in blocks of a few rows: neither do blocks.
+//! `FUSEWIRE_FUZZ_SECONDS` and `FUSEWIRE_FUZZ_SEED` as in `fuzz.rs`.
 
+use fusewire_ir::lazy::Device;
 use fusewire_jit_cpu::CpuBackend;
 use fusewire_runtime::{
     backend::Backend,
     cache::{LIMITS, Limits, PlanCache},
     counters,
     interpreter::Interpreter,
+    registry,
 };
-use fusewire_tests::through_runtime::{check, check_op_by_op};
+use fusewire_tests::{
+    engine,
+    through_runtime::{check, check_op_by_op},
+};
 use std::time::{Duration, Instant};
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -18,24 +23,30 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn computed_arrays_have_the_interpreters_bits() {
-    fuzz(&Interpreter);
+    engine::start();
+    let device = engine::device();
+    let backend: &dyn Backend = match device {
+        Device::Cpu => &Interpreter,
+        device => &**registry::backend(device).expect("the engine was started"),
+    };
+    fuzz(backend, device);
 }
 
 #[test]
 fn blocks_of_a_few_rows_have_the_interpreters_bits() {
     let before = counters::BLOCK_RUNS.get();
-    fuzz(&CpuBackend::new(Some(3)).with_blocks(64));
+    fuzz(&CpuBackend::new(Some(3)).with_blocks(64), Device::Cpu);
     assert!(counters::BLOCK_RUNS.get() > before + 20, "hardly anything ran in blocks");
 }
 
-fn fuzz(backend: &dyn Backend) {
+fn fuzz(backend: &dyn Backend, device: Device) {
     let end = Instant::now() + Duration::from_secs(setting("FUSEWIRE_FUZZ_SECONDS", 10));
     let start = setting("FUSEWIRE_FUZZ_SEED", 0);
     // Small, so that plans are evicted all the time.
     let plans = PlanCache::new(Limits { plans: 20, bytes: 1 << 20 });
     let mut programs = 0;
     while Instant::now() < end {
-        if let Err(problem) = check(backend, &plans, start + programs) {
+        if let Err(problem) = check(backend, device, &plans, start + programs) {
             panic!("{problem}");
         }
         programs += 1;

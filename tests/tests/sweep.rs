@@ -4,7 +4,7 @@
 use fusewire_ir::{
     build::{self, IndexItem, Key},
     dtype::{DType, Kind},
-    lazy::{Device, Lazy},
+    lazy::Lazy,
     node::Op,
     ops::{OPS, OpRow, Outcome, ScalarOp},
     scalar::Scalar,
@@ -117,7 +117,7 @@ fn check(row: &OpRow, dtype: DType, class: Class) -> Result<(), String> {
         }
         _ => operands[0].shape.clone(),
     };
-    let root = Lazy::recorded(Op::Map(row.op), operands.into_iter().collect(), result, shape, Some(Device::Cpu));
+    let root = Lazy::recorded(Op::Map(row.op), operands.into_iter().collect(), result, shape, Some(engine::device()));
     let roots = [root];
     let wanted = expected(&roots)?;
     evaluate(&roots, &|| false).map_err(|e| e.to_string())?;
@@ -197,7 +197,7 @@ fn every_conversion_agrees_with_the_interpreter() {
         for to in real_dtypes().filter(|&d| d != from) {
             let source = operand(row, from, Class::OddLength, 0, 1000);
             let shape = source.shape.clone();
-            let root = Lazy::recorded(Op::Cast, [source].into_iter().collect(), to, shape, Some(Device::Cpu));
+            let root = Lazy::recorded(Op::Cast, [source].into_iter().collect(), to, shape, Some(engine::device()));
             let roots = [root];
             let wanted = expected(&roots).expect("the interpreter casts everything");
             evaluate(&roots, &|| false).expect("a cast compiles");

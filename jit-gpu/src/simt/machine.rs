@@ -230,3 +230,58 @@ unsafe extern "C" fn simt_exchange(thread: *const Thread, value: u32, bits: u32)
         (*other).given[turn].get()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simt::memory::Memory;
+
+    /// What a launch of a function of two blocks ends with. The emitter makes no such kernels, so they are written by hand.
+    fn said(function: Function) -> Result<(), String> {
+        let reach = Reach::of(&Memory::new(1 << 20), std::iter::empty());
+        let launch = Launch::new("written by hand", reach, 0);
+        // SAFETY: the functions below look at no argument.
+        unsafe { launch.run(function, &[], 2, true, &|| false) }.map_err(|error| error.to_string())
+    }
+
+    unsafe extern "C" fn together(_: *const u64, thread: *const Thread) {
+        // SAFETY: the thread is that of the coroutine at hand.
+        unsafe {
+            simt_barrier(thread);
+            assert_eq!(simt_exchange(thread, (*thread).number as u32, 1), (*thread).number as u32 ^ 1);
+        }
+    }
+
+    unsafe extern "C" fn some_leave(_: *const u64, thread: *const Thread) {
+        // SAFETY: as above.
+        unsafe {
+            if (*thread).number < 70 || (*thread).block == 0 {
+                simt_barrier(thread);
+            }
+        }
+    }
+
+    unsafe extern "C" fn some_exchange(_: *const u64, thread: *const Thread) {
+        // SAFETY: as above.
+        unsafe {
+            if (*thread).number == 5 {
+                simt_exchange(thread, 0, 1);
+            } else {
+                simt_barrier(thread);
+            }
+        }
+    }
+
+    #[test]
+    fn barriers_that_not_all_threads_reach_are_found() {
+        assert_eq!(said(together), Ok(()));
+        let message = said(some_leave).unwrap_err();
+        let wanted = "kernel written by hand, block 1 of 2: thread 0 waits at a barrier, thread 70 has ended";
+        assert!(message.contains(wanted), "{message}");
+        let message = said(some_exchange).unwrap_err();
+        let wanted = "block 0 of 2: thread 0 waits at a barrier, thread 5 waits at an exchange between threads";
+        assert!(message.contains(wanted), "{message}");
+        // What was stopped on the way leaves nothing behind.
+        assert_eq!(said(together), Ok(()));
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Kernels are what a GPU would run, compiled for this machine, and reach the emulated device's memory only. What a stream is asked
 //! for is done at once. Matrix products and the routines of libraries, which on a GPU are those of NVIDIA's libraries, are computed
-//! by the host side of the emulator, with the interpreter's own loops, in the device's memory.
+//! by a back end of the host's, in the device's memory.
 
 mod clocks;
 mod code;
@@ -11,8 +11,9 @@ mod memory;
 
 use crate::{
     device::GpuBackend,
-    driver::{Driver, Event, Grid, Stream},
+    driver::{Driver, Event, Grid, Lender, Stream},
     emit::argument_count,
+    ptx,
     schedule::Schedule,
 };
 use code::Code;
@@ -32,9 +33,10 @@ use std::{collections::BTreeMap, sync::Arc};
 pub type SimtBackend = GpuBackend<Emulator>;
 
 /// The emulated device.
-#[derive(Debug)]
 pub struct Emulator {
     memory: Memory,
+    /// What stands in for the libraries of a GPU.
+    libraries: Arc<dyn Backend>,
     /// Pieces of the host's memory that copies go through.
     staging: Mutex<Vec<HostMemory>>,
     /// What streams were asked for that note it.
@@ -78,6 +80,12 @@ impl std::fmt::Debug for Noted {
     }
 }
 
+impl std::fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Emulator").field("memory", &self.memory).finish_non_exhaustive()
+    }
+}
+
 impl Default for Emulator {
     fn default() -> Emulator {
         Emulator::with_memory(MEMORY)
@@ -93,7 +101,13 @@ impl Default for GpuBackend<Emulator> {
 impl Emulator {
     /// A device with so many bytes of memory.
     pub fn with_memory(bytes: usize) -> Emulator {
-        Emulator { memory: Memory::new(bytes), staging: Mutex::default(), captures: Mutex::default() }
+        let libraries = Arc::new(Interpreter);
+        Emulator { memory: Memory::new(bytes), libraries, staging: Mutex::default(), captures: Mutex::default() }
+    }
+
+    /// With products and routines of a back end that works in the host's memory, instead of the interpreter's.
+    pub fn with_libraries(self, libraries: Arc<dyn Backend>) -> Emulator {
+        Emulator { libraries, ..self }
     }
 
     fn note(&self, stream: Stream, noted: Noted) -> Option<Noted> {
@@ -240,11 +254,7 @@ impl Driver for Emulator {
         })
     }
     fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
-        let mut text = String::new();
-        for (number, phase) in kernel.phases.iter().enumerate() {
-            text.push_str(&Code::text(kernel, number, &Schedule::of(kernel, phase))?);
-        }
-        Ok(vec![("llvm", text)])
+        ptx::stages(kernel, ptx::SHOWN)
     }
     unsafe fn launch(
         &self,
@@ -287,7 +297,7 @@ impl Driver for Emulator {
         graph.0.iter().try_for_each(|noted| self.run(noted.clone(), stream, interrupted))
     }
 
-    fn product(&self, product: &MatrixProduct<'_>, stream: Stream) -> Result<(), Error> {
+    fn product(&self, product: &MatrixProduct<'_>, stream: Stream, _lender: &dyn Lender) -> Result<(), Error> {
         let here =
             |matrix: Matrix, write| Ok(Matrix { pointer: self.element(matrix.pointer, stream, write)?, ..matrix });
         let batch = product
@@ -295,10 +305,10 @@ impl Driver for Emulator {
             .iter()
             .map(|[left, right, to]| Ok([here(*left, false)?, here(*right, false)?, here(*to, true)?]));
         let batch = batch.collect::<Result<Vec<_>, Error>>()?;
-        Interpreter.matrix_product(&MatrixProduct { batch: &batch, ..*product })
+        self.libraries.matrix_product(&MatrixProduct { batch: &batch, ..*product })
     }
 
-    fn call(&self, call: &LibraryCall<'_>, stream: Stream) -> Result<(), Error> {
+    fn call(&self, call: &LibraryCall<'_>, stream: Stream, _lender: &dyn Lender) -> Result<(), Error> {
         let here = |view: &ArrayView<'_>, write| -> Result<*mut u8, Error> {
             if view.shape.contains(&0) { Ok(view.pointer) } else { self.element(view.pointer, stream, write) }
         };
@@ -306,6 +316,6 @@ impl Driver for Emulator {
         let moved = call.operands.iter().zip(pointers).map(|(view, pointer)| ArrayView { pointer, ..*view });
         let operands: Vec<ArrayView<'_>> = moved.collect();
         let destination = ArrayView { pointer: here(&call.destination, true)?, ..call.destination };
-        Interpreter.call(&LibraryCall { operands: &operands, destination, ..*call })
+        self.libraries.call(&LibraryCall { operands: &operands, destination, ..*call })
     }
 }

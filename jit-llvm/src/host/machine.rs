@@ -18,6 +18,8 @@ pub struct Machine {
     triple: String,
     cpu: String,
     features: String,
+    level: OptimizationLevel,
+    passes: &'static str,
 }
 
 /// A function that compiled code calls: its name, and its address.
@@ -28,6 +30,9 @@ pub type Extern = (String, usize);
 /// emitter has done that.
 const PASSES: &str = "function(early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm<allowspeculation>),\
                       gvn<no-pre;no-load-pre;no-split-backedge-load-pre>,instsimplify)";
+
+/// What the passes do where code runs once, on little: code is compiled faster for it than they take.
+const FEW_PASSES: &str = "function(early-cse)";
 
 /// Makes LLVM's x86 known to it; again does nothing.
 fn initialise() {
@@ -56,16 +61,38 @@ impl Machine {
                 triple: TargetMachine::get_default_triple().as_str().to_string_lossy().into_owned(),
                 cpu: TargetMachine::get_host_cpu_name().to_string(),
                 features: TargetMachine::get_host_cpu_features().to_string(),
+                level: OptimizationLevel::Default,
+                passes: PASSES,
             };
             machine.has("avx2").then_some(machine).filter(|machine| machine.has("fma"))
         })
         .as_ref()
     }
 
+    /// This machine, for code that runs once, on little: compiling is what takes the time then. It has the instructions that
+    /// every processor with AVX2 has, so that their list is not read again for every function.
+    pub fn hurried() -> Option<&'static Machine> {
+        static HURRIED: OnceLock<Option<Machine>> = OnceLock::new();
+        let hurried = |machine: &Machine| Machine {
+            triple: machine.triple.clone(),
+            cpu: "x86-64-v3".to_owned(),
+            features: String::new(),
+            level: OptimizationLevel::None,
+            passes: FEW_PASSES,
+        };
+        HURRIED.get_or_init(|| Machine::this().map(hurried)).as_ref()
+    }
+
     /// A processor by LLVM's name with features such as `+avx2`, to see code for; this machine may be another one.
     pub fn named(cpu: &str, features: &str) -> Machine {
         initialise();
-        Machine { triple: "x86_64-unknown-linux-gnu".into(), cpu: cpu.into(), features: features.into() }
+        Machine {
+            triple: "x86_64-unknown-linux-gnu".into(),
+            cpu: cpu.into(),
+            features: features.into(),
+            level: OptimizationLevel::Default,
+            passes: PASSES,
+        }
     }
 
     /// Does it have the instructions of this name?
@@ -98,7 +125,7 @@ impl Machine {
         let target = self.target()?;
         module.set_triple(&target.get_triple());
         module.set_data_layout(&target.get_target_data().get_data_layout());
-        module.run_passes(PASSES, &target, PassBuilderOptions::create()).map_err(|error| error.to_string())
+        module.run_passes(self.passes, &target, PassBuilderOptions::create()).map_err(|error| error.to_string())
     }
 
     /// The assembly of an optimised module.
@@ -114,7 +141,7 @@ impl Machine {
         let engine = module
             .create_mcjit_execution_engine_with_memory_manager(
                 memory.clone(),
-                OptimizationLevel::Default,
+                self.level,
                 CodeModel::Small,
                 false,
                 false,
@@ -134,14 +161,7 @@ impl Machine {
         let triple = TargetTriple::create(&self.triple);
         let target = Target::from_triple(&triple).map_err(|error| error.to_string())?;
         target
-            .create_target_machine(
-                &triple,
-                &self.cpu,
-                &self.features,
-                OptimizationLevel::Default,
-                RelocMode::PIC,
-                CodeModel::Small,
-            )
+            .create_target_machine(&triple, &self.cpu, &self.features, self.level, RelocMode::PIC, CodeModel::Small)
             .ok_or_else(|| format!("LLVM has no target for {} on {}", self.cpu, self.triple))
     }
 }

@@ -151,26 +151,42 @@ fn axes(kernel: &Kernel, number: usize) -> usize {
     axes.max().unwrap_or(0)
 }
 
+/// What a kernel runs on.
+pub struct Drawn {
+    /// The values of its symbols.
+    pub symbols: Vec<i64>,
+    /// Its inputs, in order.
+    pub inputs: Vec<TypedBuffer>,
+    /// Its parameters.
+    pub params: Vec<Scalar>,
+}
+
+/// What a kernel can run on: what the settings leave open, at random.
+pub fn draw(kernel: &Kernel, settings: &Settings<'_>, seed: u64) -> Result<Drawn, String> {
+    const ELEMENTS: usize = 30_000;
+    let mut random = Rng::with_seed(seed);
+    let fixed = fixed_symbols(kernel, settings)?;
+    let symbols = fixed.iter().map(|v| v.unwrap_or_else(|| random.i64(2..=24))).collect();
+    let mut draw = |dtype: DType| match dtype.is_float() {
+        true => Scalar::from_f64(dtype, random.f64() * 4.0 - 2.0),
+        false => Scalar::from_i64(dtype, random.i64(0..64)),
+    };
+    let mut inputs = Vec::new();
+    for (i, decl) in kernel.buffers.iter().enumerate().filter(|(_, b)| b.role == Role::Input) {
+        // Rows with gaps, unless the file says otherwise.
+        let axes = axes(kernel, i) as i64;
+        let strides: Vec<i64> = (0..axes).map(|axis| 2 + 51 * (axes - 1 - axis)).collect();
+        let buffer = TypedBuffer::new(decl.dtype, (0..ELEMENTS).map(|_| draw(decl.dtype)));
+        inputs.push(placed(buffer.strided(0, &strides), i, settings)?);
+    }
+    let params = kernel.params.iter().map(|&dtype| draw(dtype)).collect();
+    Ok(Drawn { symbols, inputs, params })
+}
+
 /// Do two kernels compute the same outputs on random inputs? Floats may differ by the tolerance, relative above 1.
 pub fn agree(before: &Kernel, after: &Kernel, settings: &Settings<'_>, tolerance: f64) -> Result<(), String> {
-    const ELEMENTS: usize = 30_000;
-    let fixed = fixed_symbols(before, settings)?;
     for seed in 0..4 {
-        let mut random = Rng::with_seed(seed);
-        let symbols: Vec<i64> = fixed.iter().map(|v| v.unwrap_or_else(|| random.i64(2..=24))).collect();
-        let mut draw = |dtype: DType| match dtype.is_float() {
-            true => Scalar::from_f64(dtype, random.f64() * 4.0 - 2.0),
-            false => Scalar::from_i64(dtype, random.i64(0..64)),
-        };
-        let mut inputs = Vec::new();
-        for (i, decl) in before.buffers.iter().enumerate().filter(|(_, b)| b.role == Role::Input) {
-            // Rows with gaps, unless the file says otherwise.
-            let axes = axes(before, i) as i64;
-            let strides: Vec<i64> = (0..axes).map(|axis| 2 + 51 * (axes - 1 - axis)).collect();
-            let buffer = TypedBuffer::new(decl.dtype, (0..ELEMENTS).map(|_| draw(decl.dtype)));
-            inputs.push(placed(buffer.strided(0, &strides), i, settings)?);
-        }
-        let params: Vec<Scalar> = before.params.iter().map(|&dtype| draw(dtype)).collect();
+        let Drawn { symbols, inputs, params } = draw(before, settings, seed)?;
         let outputs = |kernel: &Kernel| -> Result<Vec<Vec<Scalar>>, String> {
             let mut buffers = allocate(kernel, &inputs, &symbols)?;
             run(kernel, &mut buffers, &symbols, &params)?;

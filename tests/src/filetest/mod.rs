@@ -13,6 +13,7 @@
 //! ; graph @f( ...
 //! ```
 
+pub mod emulated;
 pub mod kernels;
 pub mod kinds;
 pub mod values;
