@@ -4,7 +4,7 @@ from typing import Literal
 
 from fusewire._fusewire import Array, engine
 
-__all__ = ["counters", "dump", "is_computed", "reset_counters", "set_first_run"]
+__all__ = ["counters", "dump", "is_computed", "reset_counters", "set_first_run", "synchronize"]
 
 
 def counters() -> dict[str, int]:
@@ -53,3 +53,12 @@ def dump(
 def is_computed(x: Array, /) -> bool:
     """Return whether the values of ``x`` are there already; asking does not compute them."""
     return engine.is_computed(x)
+
+
+def synchronize(device: str | None = None) -> None:
+    """Wait until a device, the default one if none is named, has done all that it was asked for: for measuring.
+
+    GPUs compute while Python goes on; values that Python asks for are waited for anyway. Raises ValueError for a device
+    that is not there.
+    """
+    engine.synchronize(device)
