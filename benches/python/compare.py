@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,22 +50,27 @@ def sizes(workload: Workload, dtype: str) -> list[tuple[str, int]]:
     return [(name, max(16, (1 << 14) * total // moved)) for name, total in TRAFFIC.items()]
 
 
-def chosen(workload: Workload, dtype: str, size: str | None) -> list[tuple[str, int]]:
-    """Return the sizes that were asked for."""
+def chosen(workload: Workload, dtype: str, size: str | None, quick: bool = False) -> list[tuple[str, int]]:
+    """Return the sizes that were asked for; of the second dtype only the middle one, if it should be quick."""
     wanted = sizes(workload, dtype)
+    if quick and dtype != workload.dtypes[0] and size is None:
+        size = "middle"
     return wanted if size is None else wanted[SIZES[size] :][:1]
 
 
-def limits(threads: int, total: int) -> dict[str, float]:
-    """Measure the machine: bytes a second read, copied, moved by the triad; multiply-adds a second."""
-    command = ["cargo", "rustc", "--release", "-q", "-p", "fusewire-benches", "--bin", "limits"]
-    subprocess.run([*command, "--", "-C", "target-cpu=native"], check=True, cwd=ROOT)
-    done = subprocess.run(
-        ["cargo", "metadata", "--format-version=1", "--no-deps"], check=True, cwd=ROOT, capture_output=True, text=True
-    )
-    program = Path(json.loads(done.stdout)["target_directory"]) / "release" / "limits"
-    done = subprocess.run([program, str(threads), str(total)], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
+def limits(threads: int) -> dict[str, dict[str, float]]:
+    """Measure the machine at each size: bytes a second read, copied, moved by the triad; multiply-adds a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        # A file without dependencies: by itself it is compiled in seconds, and for this machine.
+        program = Path(folder) / "limits"
+        source = ROOT / "benches" / "src" / "bin" / "limits.rs"
+        command = ["rustc", "--edition", "2024", "-O", "-C", "target-cpu=native", str(source), "-o", str(program)]
+        subprocess.run(command, check=True)
+        runs = {
+            name: subprocess.run([program, str(threads), str(total)], check=True, capture_output=True, text=True)
+            for name, total in TRAFFIC.items()
+        }
+    return {name: json.loads(run.stdout) for name, run in runs.items()}
 
 
 def measure(
@@ -72,14 +80,16 @@ def measure(
     import fusewire as xp
 
     arrays = workload.inputs(elements, dtype, np.random.default_rng(1))
-    wanted = workload.function(np, *arrays)
     calls, first = {}, {}
-    for name, prepare in peers.items():
+    # NumPy says what is right.
+    for name, prepare in sorted(peers.items(), key=lambda peer: peer[0] != "numpy"):
         start = time.perf_counter()
         call = prepare(workload, arrays)
         if call is None:
             continue
         found = call()
+        if name == "numpy":
+            wanted = found
         first[name] = rounded(time.perf_counter() - start)
         check(workload, name, found, wanted)
         calls[name] = call
@@ -133,15 +143,17 @@ def check(workload: Workload, name: str, found: Any, wanted: Any) -> None:
 
 def fresh(workload: Workload, dtype: str, elements: int, processes: int) -> dict[str, Any]:
     """Measure what happens only once: the medians over some processes."""
-    command = [sys.executable, str(Path(__file__).parent / "fresh.py"), workload.name, dtype, str(elements)]
+    command = [sys.executable, str(Path(__file__).parent / "fresh.py"), workload.name, dtype]
     runs = [
-        json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(processes)
+        json.loads(subprocess.run([*command, str(n)], check=True, capture_output=True, text=True).stdout)
+        # The memory of one is enough.
+        for n in [elements, *[0] * (processes - 1)]
     ]
     return {
         "workload": workload.name,
         "dtype": dtype,
         "first_call_seconds": rounded(statistics.median(run["first_call_seconds"] for run in runs)),
-        "extra_bytes": int(statistics.median(run["extra_bytes"] for run in runs)),
+        "extra_bytes": runs[0]["extra_bytes"],
     }
 
 
@@ -177,6 +189,65 @@ def row(result: dict[str, Any], names: list[str]) -> str:
     return f"| {result['workload']} | {result['dtype']} | {result['size']} | " + " | ".join(cells) + " |"
 
 
+@dataclass(frozen=True)
+class Case:
+    """A workload at one size."""
+
+    workload: Workload
+    dtype: str
+    size: str
+    elements: int
+
+
+def all_measured(
+    cases: list[Case], peers: dict[str, Prepare], rounds: int, known: dict[str, dict[str, float]]
+) -> list[dict[str, Any]]:
+    """Time every case, and print a table of them."""
+    for name, figures in known.items():
+        shown = ", ".join(f"{key} {value / 1e9:.1f}" for key, value in figures.items())
+        print(f"- limits at {name}: {shown} (10^9 a second)")
+    names = list(peers)
+    print(f"\n| workload | dtype | size | {' | '.join(names)} | best peer / fusewire | first | extra MB |")
+    print("|---" * (len(names) + 6) + "|")
+    results = []
+    for case in cases:
+        # Larger than half the machine's memory, as far as the smaller sizes tell.
+        before = [r for r in results if (r["workload"], r["dtype"]) == (case.workload.name, case.dtype)]
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if any(r["extra_bytes"] / r["elements"] * case.elements > memory / 2 for r in before):
+            print(f"| {case.workload.name} | {case.dtype} | {case.size} | left out: too much memory |", flush=True)
+            continue
+        results.append(measure(case.workload, case.dtype, case.size, case.elements, peers, rounds))
+        print(row(results[-1], names), flush=True)
+    ratios = [r["ratio"] for r in results]
+    print(f"\nGeometric mean of the ratios {statistics.geometric_mean(ratios):.2f}, worst {min(ratios):.2f}.")
+    return results
+
+
+def all_fresh(cases: list[Case]) -> list[dict[str, Any]]:
+    """Measure each workload once in processes of its own, at its middle size."""
+    print("\n| workload | first call on 10,000 elements | memory beyond inputs and results, MB |\n|---|---|---|")
+    results = []
+    for workload in dict.fromkeys(case.workload for case in cases):
+        dtype = workload.dtypes[0]
+        results.append(fresh(workload, dtype, chosen(workload, dtype, "middle")[-1][1], 3))
+        first, extra = readable(results[-1]["first_call_seconds"]), results[-1]["extra_bytes"] / 1e6
+        print(f"| {workload.name} | {first} | {extra:.1f} |", flush=True)
+    return results
+
+
+def all_scaled(cases: list[Case], threads: int, rounds: int) -> list[dict[str, Any]]:
+    """Measure what more threads bring where the processor is the limit, at the middle size."""
+    print(f"\n| workload | dtype | {threads} threads' speed relative to one's |\n|---|---|---|")
+    results = []
+    for workload, dtype in dict.fromkeys((case.workload, case.dtype) for case in cases):
+        if workload.bound == "compute":
+            size, elements = chosen(workload, dtype, "middle")[-1]
+            results.append(scaling(workload, dtype, size, elements, threads, rounds))
+            print(f"| {workload.name} | {dtype} | {results[-1]['speedup']:.2f} |", flush=True)
+    return results
+
+
 def write(contents: dict[str, Any], path: Path) -> None:
     """Leave a file with a line a measurement, so that differences can be read."""
     lines = []
@@ -198,9 +269,11 @@ def main() -> None:
     parser.add_argument("--peers", help="these peers only, separated by commas")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--quick", action="store_true", help="5 rounds, and float64 at the middle size only")
     parser.add_argument("--scaling", action="store_true", help="only what the second thread brings")
     parser.add_argument("--write", help="name of the file in benches/results")
     arguments = parser.parse_args()
+    rounds = min(arguments.rounds, 5) if arguments.quick else arguments.rounds
     started = time.perf_counter()
     wanted = {"fusewire", "numpy", *(arguments.peers or ",".join(PEERS)).split(",")}
     peers = {name: make() for name, make in PEERS.items() if name in wanted and installed(name)}
@@ -209,45 +282,18 @@ def main() -> None:
     absent = [name for name in PEERS if name not in peers]
     print(contents["machine"] + (f" Absent: {', '.join(absent)}." if absent else "") + "\n", flush=True)
     workloads = [w for w in WORKLOADS if not arguments.only or arguments.only in w.name]
-    dtypes = {w.name: [d for d in w.dtypes if arguments.dtype in {None, d}] for w in workloads}
-
+    cases = [
+        Case(workload, dtype, size, elements)
+        for workload in workloads
+        for dtype in workload.dtypes
+        if arguments.dtype in {None, dtype}
+        for size, elements in chosen(workload, dtype, arguments.size, arguments.quick)
+    ]
     if not arguments.scaling:
-        known = {name: limits(arguments.threads, total) for name, total in TRAFFIC.items()}
-        contents["limits"] = known
-        for name, figures in known.items():
-            shown = ", ".join(f"{key} {value / 1e9:.1f}" for key, value in figures.items())
-            print(f"- limits at {name}: {shown} (10^9 a second)")
-        names = list(peers)
-        print(f"\n| workload | dtype | size | {' | '.join(names)} | best peer / fusewire | first | extra MB |")
-        print("|---" * (len(names) + 6) + "|")
-        contents["results"] = []
-        for workload in workloads:
-            for dtype in dtypes[workload.name]:
-                for size, elements in chosen(workload, dtype, arguments.size):
-                    result = measure(workload, dtype, size, elements, peers, arguments.rounds)
-                    print(row(result, names), flush=True)
-                    contents["results"].append(result)
-        ratios = [r["ratio"] for r in contents["results"]]
-        print(f"\nGeometric mean of the ratios {statistics.geometric_mean(ratios):.2f}, worst {min(ratios):.2f}.")
-
-        print("\n| workload | first call on 10,000 elements | memory beyond inputs and results, MB |\n|---|---|---|")
-        contents["fresh"] = []
-        for workload in workloads:
-            for dtype in dtypes[workload.name][:1]:
-                found = fresh(workload, dtype, chosen(workload, dtype, "middle")[-1][1], 3)
-                first, extra = readable(found["first_call_seconds"]), found["extra_bytes"] / 1e6
-                print(f"| {workload.name} | {first} | {extra:.1f} |", flush=True)
-                contents["fresh"].append(found)
-
-    print(f"\n| workload | dtype | size | {arguments.threads} threads' speed relative to one's |\n|---|---|---|---|")
-    contents["scaling"] = []
-    for workload in workloads:
-        for dtype in dtypes[workload.name] if workload.bound == "compute" else []:
-            for size, elements in chosen(workload, dtype, arguments.size or "middle"):
-                found = scaling(workload, dtype, size, elements, arguments.threads, arguments.rounds)
-                print(f"| {workload.name} | {dtype} | {size} | {found['speedup']:.2f} |", flush=True)
-                contents["scaling"].append(found)
-
+        contents["limits"] = limits(arguments.threads)
+        contents["results"] = all_measured(cases, peers, rounds, contents["limits"])
+        contents["fresh"] = all_fresh(cases)
+    contents["scaling"] = all_scaled(cases, arguments.threads, rounds)
     contents["minutes"] = rounded((time.perf_counter() - started) / 60)
     print(f"\n{contents['minutes']:.1f} minutes.")
     if arguments.write:

@@ -23,8 +23,8 @@ from pathlib import Path
 ROUND_SECONDS = 0.02
 """How long one contender's turn lasts, unless a single call takes longer."""
 PAUSE_SECONDS = 0.02
-"""How long everybody waits before a turn: threads of OpenMP look out for work for several milliseconds before they sleep, on the
-cores of whoever is next. (Sobel on two cores beside Numba's threads: 640 us, by itself 370 us.)"""
+"""How long everybody waits before a turn: threads of OpenMP look out for work for several milliseconds before they
+sleep, on the cores of whoever is next. (Sobel on two cores beside Numba's threads: 640 us, by itself 370 us.)"""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,15 @@ class Timing:
 def interleaved(contenders: dict[str, Callable[[], object]], rounds: int, patience: float = math.inf) -> list[Timing]:
     """Time each contender once a round; in every round another one begins.
 
-    Who has taken ``patience`` seconds in all, after three rounds at least, waits until the others are done.
+    Who has taken ``patience`` seconds in all, after three rounds at least, waits until the others are done; and who
+    takes that long for one call has made it once, before the rounds.
     """
-    calls = {name: _calls_that_fill_a_round(call) for name, call in contenders.items()}
-    samples: dict[str, list[float]] = {name: [] for name in contenders}
-    names = list(contenders)
+    once = {name: _seconds_once(call) for name, call in contenders.items()}
+    samples: dict[str, list[float]] = {name: [once[name]] if once[name] > patience else [] for name in contenders}
+    names = [name for name in contenders if once[name] <= patience]
+    calls = {name: max(1, min(100_000, int(ROUND_SECONDS / max(once[name], 1e-9)))) for name in names}
     for number in range(rounds):
-        for name in names[number % len(names) :] + names[: number % len(names)]:
+        for name in names[number % len(names) :] + names[: number % len(names)] if names else []:
             if number < 3 or sum(samples[name]) * calls[name] < patience:
                 time.sleep(PAUSE_SECONDS)
                 samples[name].append(_seconds_a_call(contenders[name], calls[name]))
@@ -80,12 +82,10 @@ def _seconds_a_call(call: Callable[[], object], calls: int) -> float:
     return (time.perf_counter() - start) / calls
 
 
-def _calls_that_fill_a_round(call: Callable[[], object]) -> int:
+def _seconds_once(call: Callable[[], object]) -> float:
     # The first one may compile.
     once = _seconds_a_call(call, 1)
-    if once < 10 * ROUND_SECONDS:
-        once = min(_seconds_a_call(call, 1) for _ in range(3))
-    return max(1, min(100_000, int(ROUND_SECONDS / max(once, 1e-9))))
+    return once if once > 10 * ROUND_SECONDS else min(_seconds_a_call(call, 1) for _ in range(3))
 
 
 def installed(package: str) -> bool:
