@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.requirements
 
-.PHONY: help demo test test-rust test-python test-simt lint build stubs conformance exhaustive figures bench tools clean
+.PHONY: help demo test test-rust test-python test-simt test-gpu lint build stubs conformance exhaustive figures bench bench-gpu tools clean
 
 help:  ## What there is to make.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -32,6 +32,10 @@ test-python: build
 
 test-simt: build  ## The Python tests with the emulator of a GPU as the default device.
 	FUSEWIRE_SIMT=1 FUSEWIRE_DEVICE=simt $(BIN)/pytest
+
+# CHECK="compute-sanitizer --tool memcheck" (of NVIDIA's toolkit) looks at every access of every kernel; it takes very long.
+test-gpu: build  ## The Python tests with a GPU as the default device: make test-gpu [DEVICE=cuda:0] [CHECK=<a memory checker>].
+	FUSEWIRE_DEVICE=$(or $(DEVICE),cuda:0) $(CHECK) $(BIN)/python -m pytest
 
 lint: build  ## Formatting, clippy, ruff, types.
 	cargo fmt --all --check
@@ -66,6 +70,9 @@ bench: build  ## Every workload beside the peers, which are installed first; tab
 	-grep -v '^#' benches/requirements.txt | xargs -n 1 $(BIN)/pip install -q
 	$(BIN)/python benches/python/compare.py --write local
 	$(BIN)/python benches/python/report.py local
+
+bench-gpu: build  ## A GPU beside CuPy, JAX, PyTorch and a copy inside its memory, where they are installed; table and JSON.
+	$(BIN)/python benches/python/gpu.py --write local
 
 # The requirements decide whether the environment is new, not its age.
 $(READY): requirements-dev.txt | tools

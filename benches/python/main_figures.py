@@ -143,6 +143,7 @@ def compile_time(rounds: int) -> str:
         "fusewire, the same again": [],
         "NumPy": [],
     }
+    before = xp.debug.set_first_run("compiled")
     for seed in range(rounds):
         for name, times in samples.items():
             start = time.perf_counter()
@@ -151,6 +152,7 @@ def compile_time(rounds: int) -> str:
             else:
                 thirty_ops(seed, x, y).compute()
             times.append(time.perf_counter() - start)
+    xp.debug.set_first_run(before)
     timings = [Timing(name, tuple(times)) for name, times in samples.items()]
     return table(timings, "NumPy")
 

@@ -20,18 +20,20 @@ use fusewire_ir::{
     pass::{self, PIPELINE},
 };
 use fusewire_jit_cpu::CpuBackend;
+use fusewire_jit_gpu::simt::SimtBackend;
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
+    backend::Backend,
     compile,
     stages::{kernel_stages, stages},
 };
 use html::Part;
 use picture::{Picture, dot, graph_picture, region_picture, svg};
-use select::{Section, sections, select};
+use select::{OF_GPUS, Section, sections, select};
 
 /// The stages of a captured graph.
 pub fn render(graph: &Graph, options: &Options) -> Result<String, String> {
-    let all = || stages(graph, &CpuBackend::default()).map(sections).map_err(|e| e.to_string());
+    let all = || stages(graph, &*backend(&options.selection)).map(sections).map_err(|e| e.to_string());
     match options.format {
         Format::Text => Ok(text(&select(all()?, &options.selection)?)),
         Format::Dot => Ok(dot(&selected_picture(graph, options)?)),
@@ -52,13 +54,23 @@ pub fn render(graph: &Graph, options: &Options) -> Result<String, String> {
 
 /// The stages of a kernel; `options.sizes` mean nothing here.
 pub fn render_kernel(kernel: &Kernel, options: &Options) -> Result<String, String> {
-    let all = kernel_stages(kernel, None, &CpuBackend::default()).map(sections).map_err(|e| e.to_string())?;
+    let all = kernel_stages(kernel, None, &*backend(&options.selection)).map(sections).map_err(|e| e.to_string())?;
     match options.format {
         Format::Text => Ok(text(&select(all, &options.selection)?)),
         Format::Dot | Format::Svg => Err("kernels have no picture; use the format text or html".to_owned()),
         Format::Html => {
             let parts: Vec<Part> = all.iter().map(Part::section).collect();
             Ok(html::page("fusewire: every stage of a kernel", &parts))
+        }
+    }
+}
+
+/// Whose code is shown: the CPU's, unless it is a GPU's that is asked for. No memory of either is used.
+fn backend(selection: &Selection) -> Box<dyn Backend> {
+    match selection {
+        Selection::Stage(name) if OF_GPUS.contains(&name.as_str()) => Box::new(SimtBackend::default()),
+        Selection::Summary | Selection::All | Selection::Stage(_) | Selection::After(_) => {
+            Box::new(CpuBackend::default())
         }
     }
 }

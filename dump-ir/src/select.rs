@@ -14,10 +14,15 @@ const GROUPS: &[(&str, &str)] = &[
     ("asm", "Machine code of each kernel."),
     ("llvm", "LLVM's IR of each kernel, for phases that run for long."),
     ("llvm-asm", "Machine code of that."),
+    ("gpu", "LLVM's IR of each kernel for a GPU."),
+    ("ptx", "What NVIDIA's driver makes machine code of."),
 ];
 
 /// The back end's stages.
-const CODES: [&str; 4] = ["clif", "asm", "llvm", "llvm-asm"];
+const CODES: [&str; 6] = ["clif", "asm", "llvm", "llvm-asm", "gpu", "ptx"];
+
+/// Those that only a GPU's back end has.
+pub const OF_GPUS: [&str; 2] = ["gpu", "ptx"];
 
 /// A text with what the dump calls it.
 #[derive(Clone, PartialEq, Eq, Debug)]

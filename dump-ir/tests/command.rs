@@ -62,6 +62,14 @@ fn one_stage_is_printed_as_its_parser_reads_it() {
 }
 
 #[test]
+fn gpu_code_is_shown_where_it_is_asked_for() {
+    let ir = printed(&["--stage", "gpu", "-"], SOFTMAX);
+    assert!(ir.contains("ptx_kernel") && ir.contains("nvptx64-nvidia-cuda"), "{ir}");
+    let ptx = printed(&["--stage", "ptx", "-"], SOFTMAX);
+    assert!(ptx.contains(".target sm_80") && ptx.contains(".entry phase0"), "{ptx}");
+}
+
+#[test]
 fn all_shows_each_pass_and_the_machine_code() {
     let text = printed(&["--all", "-"], SOFTMAX);
     for part in

@@ -3,10 +3,12 @@
 //! Operators are in `operators.rs`, indexing and iteration in `indexing.rs`, NumPy-style methods in `methods.rs`.
 
 use crate::{
+    cuda_interface,
     device::{self, DeviceArgument},
+    dlpack,
     dtype::to_python,
     evaluate::{evaluate, recorded},
-    export::{buffer_protocol, element, to_numpy, to_python_number},
+    export::{buffer_protocol, element, to_capsule, to_numpy, to_python_number},
     text,
     variable::Variable,
 };
@@ -19,7 +21,7 @@ use fusewire_ir::{
 use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
 use parking_lot::Mutex;
 use pyo3::{
-    exceptions::{PyTypeError, PyValueError},
+    exceptions::{PyBufferError, PyTypeError, PyValueError},
     ffi, intern,
     prelude::*,
     types::{PyComplex, PyDict, PyInt, PyString, PyTuple, PyType},
@@ -208,7 +210,10 @@ impl Array {
     /// A DLPack capsule that shares the memory, computed first where it is not; versioned for who knows versions.
     ///
     /// Without `copy=False`, what the consumer could not take is copied: read-only memory when the capsule has no flag to say
-    /// so, and negative strides. Raises BufferError for other devices and where `copy=False` is impossible.
+    /// so, and negative strides. `dl_device=(1, 0)` copies to the host; the emulator's memory, which nobody else reaches, goes
+    /// there unless `dl_device` is its own. On a GPU the consumer's `stream` (1, the legacy default, for None; -1 for one that
+    /// need not wait) begins its further work when the values are there. Raises BufferError for other devices and where
+    /// `copy=False` is impossible, ValueError for a stream that is none.
     #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
     fn __dlpack__<'py>(
         slf: &Bound<'py, Self>,
@@ -218,26 +223,46 @@ impl Array {
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let array = to_numpy(slf)?;
         let flagged = max_version.is_some_and(|version| version >= (1, 0));
+        let own = device::of(&slf.get().node());
+        if own != Device::Cpu {
+            let wanted = dl_device.map(|numbers| numbers.extract::<(i32, i32)>()).transpose()?;
+            let default = if own == Device::Simt { (dlpack::HOST, 0) } else { dlpack::device_numbers(own) };
+            let wanted = wanted.unwrap_or(default);
+            if wanted == dlpack::device_numbers(own) {
+                return to_capsule(slf, stream, flagged, copy);
+            }
+            if wanted != (dlpack::HOST, 0) || copy == Some(false) {
+                return Err(PyBufferError::new_err(format!(
+                    "__dlpack__: an array on {own} cannot be given to DLPack's device {wanted:?} with copy={copy:?}; move it \
+                     with to_device"
+                )));
+            }
+        }
+        let array = to_numpy(slf)?;
         let writable: bool = array.getattr(intern!(py, "flags"))?.getattr(intern!(py, "writeable"))?.extract()?;
         let unfit = !(flagged || writable) || array.strides().iter().any(|&stride| stride < 0);
         let options = PyDict::new(py);
-        options.set_item(intern!(py, "stream"), stream)?;
+        // Who takes what a GPU has to the host says its stream, and gets what is complete.
+        options.set_item(intern!(py, "stream"), stream.filter(|_| own == Device::Cpu))?;
         options.set_item(intern!(py, "max_version"), max_version)?;
         options.set_item(intern!(py, "dl_device"), dl_device)?;
         options.set_item(intern!(py, "copy"), copy.or(unfit.then_some(true)))?;
         array.call_method(intern!(py, "__dlpack__"), (), Some(&options))
     }
 
-    /// DLPack's number of the kind of device, and the device's own: `(1, 0)` for the cpu.
+    /// DLPack's number of the kind of device, and the device's own: `(1, 0)` for the cpu, `(2, n)` for `cuda:n`.
     fn __dlpack_device__(&self) -> (i32, i32) {
-        match device::of(&self.node()) {
-            Device::Cpu => (1, 0),
-            Device::Cuda(number) => (2, number.into()),
-            // Nobody else has such a device: the standard's number for extensions.
-            Device::Simt => (12, 0),
-        }
+        dlpack::device_numbers(device::of(&self.node()))
+    }
+
+    /// The memory of an array on a GPU, computed first where it is not, for CuPy, Numba, PyTorch and others: version 3.
+    ///
+    /// `stream` is the one on which the values are computed. Who writes there changes this array, too. Arrays of other devices,
+    /// and those of bfloat16, for which it has no name, do not have the attribute.
+    #[getter]
+    fn __cuda_array_interface__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        cuda_interface::export(slf)
     }
 
     #[pyo3(signature = (*, api_version=None))]

@@ -5,10 +5,11 @@
 
 use crate::{array::Array, errors, evaluate::computed};
 use fusewire_ir::lazy::{Device, Lazy};
-use fusewire_runtime::{registry, transfer};
+use fusewire_jit_gpu::cuda;
+use fusewire_runtime::{error::Error, registry, transfer};
 use parking_lot::RwLock;
 use pyo3::{exceptions::PyValueError, prelude::*};
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// Where arrays go that are made of no array.
 static DEFAULT: RwLock<Device> = RwLock::new(Device::Cpu);
@@ -22,13 +23,42 @@ impl<'a, 'py> FromPyObject<'a, 'py> for DeviceArgument {
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<DeviceArgument> {
         let name = object.extract::<&str>().ok();
-        let device = name.and_then(Device::parse).filter(|&device| registry::devices().any(|known| known == device));
-        device.map(DeviceArgument).ok_or_else(|| {
-            let known: Vec<String> = registry::devices().map(|device| device.to_string()).collect();
-            let shown = object.repr().map_or_else(|_| "an object".to_owned(), |repr| repr.to_string());
-            PyValueError::new_err(format!("unknown device {shown}; there is: {}", known.join(", ")))
-        })
+        let device = name.and_then(Device::parse);
+        let mut why = String::new();
+        if let Some(device) = device {
+            match ready(object.py(), device) {
+                Ok(true) => return Ok(DeviceArgument(device)),
+                Ok(false) => {}
+                Err(error) => why = format!(": {error}"),
+            }
+        }
+        let shown = object.repr().map_or_else(|_| "an object".to_owned(), |repr| repr.to_string());
+        let known = names().join(", ");
+        Err(PyValueError::new_err(format!("unknown device {shown}{why}; there is: {known}")))
     }
+}
+
+/// Is there such a device? A GPU is opened when it is named for the first time; the error says why there is none.
+pub fn ready(py: Python<'_>, device: Device) -> Result<bool, Error> {
+    if registry::devices().any(|known| known == device) {
+        return Ok(true);
+    }
+    let Device::Cuda(number) = device else { return Ok(false) };
+    // Where `pip` puts NVIDIA's libraries.
+    let folders = py.import("sys").and_then(|sys| sys.getattr("path")?.extract::<Vec<PathBuf>>());
+    cuda::search_in(folders.unwrap_or_default());
+    let backend = py.detach(|| cuda::open(number))?;
+    registry::register(device, Arc::new(backend));
+    Ok(registry::devices().any(|known| known == device))
+}
+
+/// The names of all devices: GPUs also where nobody has used them yet.
+fn names() -> Vec<String> {
+    let gpus = (0..cuda::count().unwrap_or(0)).filter_map(|number| u8::try_from(number).ok().map(Device::Cuda));
+    let mut all: Vec<Device> = registry::devices().collect();
+    let new: Vec<Device> = gpus.filter(|gpu| !all.contains(gpu)).collect();
+    all.splice(1..1, new);
+    all.into_iter().map(|device| device.to_string()).collect()
 }
 
 /// The device that an argument names, or the default one.
@@ -68,7 +98,15 @@ pub fn moved_array<'py>(array: &Bound<'py, Array>, device: Device) -> PyResult<B
 /// The names of all devices.
 #[pyfunction]
 pub fn devices() -> Vec<String> {
-    registry::devices().map(|device| device.to_string()).collect()
+    names()
+}
+
+/// Waits until the device has done all that it was asked for.
+#[pyfunction]
+#[pyo3(signature = (device=None, /))]
+pub fn synchronize(py: Python<'_>, device: Option<DeviceArgument>) -> PyResult<()> {
+    let backend = registry::backend(chosen(device)).map_err(errors::computing)?;
+    py.detach(|| backend.synchronise()).map_err(errors::computing)
 }
 
 /// The device of new arrays: of NumPy arrays, lists and numbers, and of what `zeros`, `arange` and the like make, where no

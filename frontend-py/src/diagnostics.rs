@@ -1,5 +1,6 @@
 //! What a user can see and set of the engine itself: counters, memory, threads.
 
+use crate::{device::DeviceArgument, errors};
 use fusewire_ir::{
     build::{self, Axis, Operand},
     dtype::DType,
@@ -10,7 +11,7 @@ use fusewire_ir::{
 };
 use fusewire_jit_cpu::CpuBackend;
 use fusewire_jit_gpu::simt::{Emulator, SimtBackend};
-use fusewire_runtime::{cache::PLANS, counters, evaluate::evaluate, op_by_op::FirstRun, pool, registry};
+use fusewire_runtime::{cache::PLANS, counters, evaluate::evaluate, op_by_op::FirstRun, pool::Memory, registry};
 use pyo3::{exceptions::PyValueError, prelude::*};
 use std::sync::{Arc, OnceLock};
 
@@ -102,27 +103,55 @@ pub fn reset_counters() {
     counters::reset();
 }
 
-/// The pool's figures by name, in bytes.
+/// The memory of a device's arrays.
+fn memory(device: Option<DeviceArgument>) -> PyResult<&'static dyn Memory> {
+    let device = device.map_or(Device::Cpu, |device| device.0);
+    Ok(registry::backend(device).map_err(errors::computing)?.memory())
+}
+
+/// A pool's figures by name, in bytes; those of a GPU with what others leave free of it, and its size.
 #[pyfunction]
-pub fn memory_figures() -> [(&'static str, usize); 4] {
-    let figures = pool::figures();
-    [("allocated", figures.allocated), ("cached", figures.cached), ("peak", figures.peak), ("limit", figures.limit)]
+#[pyo3(signature = (device=None, /))]
+pub fn memory_figures(device: Option<DeviceArgument>) -> PyResult<Vec<(&'static str, usize)>> {
+    let memory = memory(device)?;
+    let figures = memory.figures();
+    let mut named = vec![
+        ("allocated", figures.allocated),
+        ("cached", figures.cached),
+        ("peak", figures.peak),
+        ("limit", figures.limit),
+    ];
+    if let Some((free, total)) = memory.of_device().map_err(errors::computing)? {
+        named.extend([("free", free), ("total", total)]);
+    }
+    Ok(named)
 }
 
 /// Lets the peak start again from what is allocated now.
 #[pyfunction]
-pub fn reset_peak() {
-    pool::reset_peak();
+#[pyo3(signature = (device=None, /))]
+pub fn reset_peak(device: Option<DeviceArgument>) -> PyResult<()> {
+    memory(device)?.reset_peak();
+    Ok(())
 }
 
-/// Gives cached memory back to the system.
+/// Gives cached memory back.
 #[pyfunction]
-pub fn trim_memory(py: Python<'_>) {
-    py.detach(pool::trim);
+#[pyo3(signature = (device=None, /))]
+pub fn trim_memory(py: Python<'_>, device: Option<DeviceArgument>) -> PyResult<()> {
+    py.detach(|| memory(device)?.trim().map_err(errors::computing))
 }
 
 /// Bounds the memory that is kept for reuse.
 #[pyfunction]
-pub fn set_memory_limit(py: Python<'_>, size: usize) {
-    py.detach(|| pool::set_limit(size));
+#[pyo3(signature = (size, device=None, /))]
+pub fn set_memory_limit(py: Python<'_>, size: usize, device: Option<DeviceArgument>) -> PyResult<()> {
+    py.detach(|| memory(device)?.set_limit(size).map_err(errors::computing))
+}
+
+/// Bounds the memory that is taken from a GPU.
+#[pyfunction]
+#[pyo3(signature = (size, device=None, /))]
+pub fn set_memory_budget(py: Python<'_>, size: Option<usize>, device: Option<DeviceArgument>) -> PyResult<()> {
+    py.detach(|| memory(device)?.set_budget(size.unwrap_or(usize::MAX)).map_err(errors::computing))
 }

@@ -2,10 +2,11 @@
 
 use crate::{
     array::{Array, Exported},
-    device,
+    device, dlpack,
     dtype::to_python,
     evaluate::computed,
     import::NumpyMemory,
+    methods,
 };
 use fusewire_ir::{
     dtype::{DType, Kind},
@@ -13,12 +14,17 @@ use fusewire_ir::{
     promote::Weak,
     scalar::Scalar,
 };
-use fusewire_runtime::assign::is_exclusive;
+use fusewire_runtime::assign::{is_alone, is_exclusive};
 use numpy::{
     PyArrayDescrMethods, PyUntypedArray,
     npyffi::{NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API, get_type_object, npy_intp},
 };
-use pyo3::{exceptions::PyTypeError, ffi, prelude::*, types::PyComplex};
+use pyo3::{
+    exceptions::{PyBufferError, PyTypeError},
+    ffi,
+    prelude::*,
+    types::PyComplex,
+};
 use smallvec::SmallVec;
 use std::{ptr, sync::Arc};
 
@@ -66,6 +72,38 @@ pub fn to_numpy<'py>(array: &Bound<'py, Array>) -> PyResult<Bound<'py, PyUntyped
         }
         Ok(result.cast_into_unchecked())
     }
+}
+
+/// The array, on a GPU, as a DLPack capsule that shares its memory, computed first where it is not.
+pub fn to_capsule<'py>(
+    array: &Bound<'py, Array>,
+    stream: Option<&Bound<'py, PyAny>>,
+    flagged: bool,
+    copy: Option<bool>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = array.py();
+    let stream = stream.map(|stream| stream.extract::<i64>()).transpose()?;
+    let node = array.get().node();
+    let (backwards, read_only, device) = {
+        let buffer = computed(py, &node)?;
+        (buffer.strides.iter().any(|&stride| stride < 0), buffer.storage.read_only(), buffer.storage.device())
+    };
+    let (exported, alone) = (array.get().export(&node), is_alone(&node, 3));
+    let writable = !read_only && alone;
+    let unfit = backwards || !(flagged || writable);
+    if unfit && copy == Some(false) {
+        return Err(PyBufferError::new_err(
+            "__dlpack__: copy=False, but the consumer cannot take the memory as it is: it lies backwards, or others use it \
+             and the consumer knows no read-only memory",
+        ));
+    }
+    let (exported, copied) = match copy == Some(true) || unfit {
+        true => (Arc::new(Exported(methods::copied(array)?.node())), true),
+        false => (exported, false),
+    };
+    let buffer = computed(py, &exported.0)?;
+    dlpack::order_consumer(device, &*buffer.storage, stream)?;
+    dlpack::capsule(py, exported.clone(), flagged, copied || writable, copied)
 }
 
 /// What NumPy arrays hold on to whose memory is ours.

@@ -6,8 +6,10 @@
 mod array;
 mod assignment;
 mod convert;
+mod cuda_interface;
 mod device;
 mod diagnostics;
+mod dlpack;
 mod dtype;
 mod dump;
 mod errors;
@@ -64,10 +66,11 @@ mod _fusewire {
     mod engine {
         #[pymodule_export]
         use crate::{
-            device::{devices, get_default_device, known_device, set_default_device},
+            cuda_interface::{adopt_memory, describe_memory},
+            device::{devices, get_default_device, known_device, set_default_device, synchronize},
             diagnostics::{
                 counter_snapshot, finish, get_num_threads, memory_figures, rehearse, reset_counters, reset_peak,
-                set_first_run, set_memory_limit, set_num_threads, trim_memory,
+                set_first_run, set_memory_budget, set_memory_limit, set_num_threads, trim_memory,
             },
             dump::{dump, dump_listing, dump_text, observe},
             functions::{

@@ -5,6 +5,7 @@ use crate::{
     convert::{IntegersArgument, python_number},
     device::{self, DeviceArgument, moved_array},
     dtype::DTypeArgument,
+    errors,
     evaluate::recorded,
     export::to_numpy,
     functions::{
@@ -18,11 +19,12 @@ use fusewire_ir::{
     build::{self, Axis, Operand},
     dtype::DType,
     error::Recorded,
-    lazy::Lazy,
+    lazy::{Device, Lazy},
     ops::ScalarOp,
     promote::Weak,
     value::dense_strides,
 };
+use fusewire_runtime::{assign, registry};
 use numpy::PyUntypedArray;
 use pyo3::{
     exceptions::PyValueError,
@@ -39,9 +41,14 @@ pub fn copied(array: &Bound<'_, Array>) -> PyResult<Array> {
     if node.buffer().is_none() {
         return Ok(Array::new(Arc::clone(&node)));
     }
+    let device = device::of(&node);
+    if device != Device::Cpu {
+        let backend = registry::backend(device).map_err(errors::computing)?;
+        let copy = array.py().detach(|| assign::copied(&node, &**backend)).map_err(errors::computing)?;
+        return Ok(Array::new(copy));
+    }
     let copy = to_numpy(array)?.call_method0(intern!(array.py(), "copy"))?;
-    let copy = from_numpy(copy.cast::<PyUntypedArray>()?, None, Copy::IfNeeded)?;
-    device::moved(array.py(), copy, device::of(&node)).map(Array::new)
+    from_numpy(copy.cast::<PyUntypedArray>()?, None, Copy::IfNeeded).map(Array::new)
 }
 
 /// NumPy's calls take `f(2, 3)` and `f((2, 3))` alike.

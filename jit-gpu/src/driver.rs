@@ -4,13 +4,13 @@
 //! Work on a stream is done in the order in which it was given; work on two streams in any order, but for what events say. The
 //! emulator does it at once, and reports two streams that use the same memory in no order.
 
-use fusewire_ir::lazy::Device;
+use fusewire_ir::{lazy::Device, value::Storage};
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
-    backend::{LibraryCall, MatrixProduct},
+    backend::{ArrayView, LibraryCall, MatrixProduct},
     error::Error,
 };
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
 /// A queue of work, by the driver's handle.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -131,7 +131,15 @@ pub trait Driver: Send + Sync + Debug + Sized + 'static {
     ) -> Result<(), Error>;
 
     /// A batch of matrix products.
-    fn product(&self, product: &MatrixProduct<'_>, stream: Stream) -> Result<(), Error>;
+    fn product(&self, product: &MatrixProduct<'_>, stream: Stream, lender: &dyn Lender) -> Result<(), Error>;
     /// A routine of a library.
-    fn call(&self, call: &LibraryCall<'_>, stream: Stream) -> Result<(), Error>;
+    fn call(&self, call: &LibraryCall<'_>, stream: Stream, lender: &dyn Lender) -> Result<(), Error>;
+}
+
+/// What calls of libraries need besides: all on the stream of the call.
+pub trait Lender {
+    /// Memory of the pool's.
+    fn memory(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error>;
+    /// Writes the elements of an array one after another, row by row, to memory that has room for them.
+    fn pack(&self, view: &ArrayView<'_>, to: *mut u8) -> Result<(), Error>;
 }

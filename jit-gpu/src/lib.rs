@@ -2,8 +2,9 @@
 //! finds their mistakes.
 //!
 //! [`schedule`] deals a phase's work to threads, `emit` makes LLVM IR of it for either target. [`device`] is a GPU as a back end
-//! of the runtime, over a [`driver`]: NVIDIA's, or the emulator, [`simt`]. [`ptx`] makes the text that NVIDIA's takes.
+//! of the runtime, over a [`driver`]: NVIDIA's, [`cuda`], or the emulator, [`simt`]. [`ptx`] makes the text that NVIDIA's takes.
 
+pub mod cuda;
 pub mod device;
 pub mod driver;
 mod emit;

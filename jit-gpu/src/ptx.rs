@@ -15,10 +15,26 @@ use inkwell::{
         CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
     },
 };
+use std::ops::Range;
 
 /// A GPU's compute capability, as in `sm_80`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Capability(pub u32);
+
+impl Capability {
+    /// What code is made for on a GPU of this capability: the newest target that it runs. Newer GPUs run the code of older ones.
+    /// `None` where there is none.
+    pub fn target(major: u32, minor: u32) -> Option<Capability> {
+        let own = major * 10 + minor;
+        TARGETS.iter().rev().find(|&&target| target <= own).copied().map(Capability)
+    }
+}
+
+/// What is shown of kernels where there is no GPU.
+pub const SHOWN: Capability = Capability(80);
+
+/// Targets that LLVM has for the PTX of [`machine`].
+const TARGETS: [u32; 6] = [75, 80, 86, 87, 89, 90];
 
 /// What the kernel of a phase is called.
 pub fn name(phase: usize) -> String {
@@ -27,11 +43,33 @@ pub fn name(phase: usize) -> String {
 
 /// A kernel after the kernel passes: a module with a GPU kernel a phase.
 pub fn module(kernel: &Kernel, capability: Capability) -> Result<String, Error> {
+    Ok(texts(kernel, 0..kernel.phases.len(), capability)?.assembly)
+}
+
+/// A module with the GPU kernel of one phase.
+pub fn phase(kernel: &Kernel, number: usize, capability: Capability) -> Result<String, Error> {
+    Ok(texts(kernel, number..number + 1, capability)?.assembly)
+}
+
+/// The stages of a kernel as text, by their names: LLVM's IR of its GPU kernels, and PTX.
+pub fn stages(kernel: &Kernel, capability: Capability) -> Result<Vec<(&'static str, String)>, Error> {
+    let Texts { ir, assembly } = texts(kernel, 0..kernel.phases.len(), capability)?;
+    Ok(vec![("gpu", ir), ("ptx", assembly)])
+}
+
+/// A module as LLVM's IR, and as what becomes of it.
+struct Texts {
+    ir: String,
+    assembly: String,
+}
+
+fn texts(kernel: &Kernel, phases: Range<usize>, capability: Capability) -> Result<Texts, Error> {
     let refused = |message: String| Error::Internal(format!("LLVM refuses kernel {}: {message}", kernel.name));
     let machine = machine(capability).map_err(refused)?;
     let context = Context::create();
     let i = Instructions::new(&context, &kernel.name);
-    for (number, phase) in kernel.phases.iter().enumerate() {
+    for number in phases {
+        let phase = &kernel.phases[number];
         let schedule = Schedule::of(kernel, phase);
         emit::phase(&i, kernel, phase, &schedule, Target::Ptx, &name(number))
             .map_err(|error| refused(error.to_string()))?;
@@ -43,9 +81,10 @@ pub fn module(kernel: &Kernel, capability: Capability) -> Result<String, Error> 
     let options = PassBuilderOptions::create();
     options.set_loop_unrolling(false);
     i.module.run_passes("default<O2>", &machine, options).map_err(|message| refused(message.to_string()))?;
+    let ir = i.module.print_to_string().to_string();
     let text = machine.write_to_memory_buffer(&i.module, FileType::Assembly);
     let text = text.map_err(|message| refused(message.to_string()))?;
-    Ok(String::from_utf8_lossy(text.as_slice()).trim_end_matches('\0').to_owned())
+    Ok(Texts { ir, assembly: String::from_utf8_lossy(text.as_slice()).trim_end_matches('\0').to_owned() })
 }
 
 fn machine(capability: Capability) -> Result<TargetMachine, String> {
@@ -55,4 +94,16 @@ fn machine(capability: Capability) -> Result<TargetMachine, String> {
     let (cpu, level) = (format!("sm_{}", capability.0), OptimizationLevel::Default);
     let machine = target.create_target_machine(&triple, &cpu, "+ptx80", level, RelocMode::Default, CodeModel::Default);
     machine.ok_or_else(|| format!("there is no target {cpu}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Capability;
+
+    #[test]
+    fn targets_are_the_newest_that_a_gpu_runs() {
+        let targets = [(7, 0), (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 1)];
+        let targets = targets.map(|(major, minor)| Capability::target(major, minor).map(|target| target.0));
+        assert_eq!(targets, [None, Some(75), Some(80), Some(86), Some(89), Some(90), Some(90), Some(90)]);
+    }
 }

@@ -6,10 +6,10 @@ use fusewire_ir::{
     lazy::{Device, Lazy},
     ops::ScalarOp,
     promote::Weak,
-    value::Buffer,
+    value::{Buffer, Storage},
 };
 use fusewire_jit_gpu::{
-    device::GpuBackend,
+    device::{GpuBackend, interchange::Interchange},
     driver::{Driver, Event, Stream},
     simt::{Emulator, SimtBackend},
 };
@@ -20,7 +20,10 @@ use fusewire_runtime::{
     evaluate::evaluate_on,
     pool::Memory,
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 const MIB: usize = 1 << 20;
 
@@ -234,4 +237,60 @@ fn a_computation_that_runs_out_of_memory_leaves_the_arrays() {
     .expect("it multiplies");
     compute(&backend, &plans, &two);
     assert_eq!(numbers(&backend, &two), [2.0; 1024]);
+}
+
+#[test]
+fn arrays_that_lie_anyhow_are_copied_by_kernels() {
+    let (backend, plans) = (SimtBackend::default(), PlanCache::new(LIMITS));
+    let x = array(&backend, &(0..24).map(|i| i as f32).collect::<Vec<_>>());
+    let cube = build::reshape(&x, &[2, 3, 4]).expect("it has 24 elements");
+    let turned = build::permute_dims(&cube, &[2, 0, 1]).expect("it has three axes");
+    compute(&backend, &plans, &turned);
+    let copy = fusewire_runtime::assign::copied(&turned, &backend).expect("it is copied");
+    let expected: Vec<f32> = (0..4).flat_map(|k| (0..6).map(move |row| (row * 4 + k) as f32)).collect();
+    assert_eq!(numbers(&backend, &copy), expected);
+    let (to, from) = (copy.buffer().expect("it is computed"), turned.buffer().expect("it is computed"));
+    assert_ne!(to.pointer(), from.pointer());
+    let one = build::reshape(&array(&backend, &[5.0]), &[]).expect("it has one element");
+    compute(&backend, &plans, &one);
+    assert_eq!(numbers(&backend, &fusewire_runtime::assign::copied(&one, &backend).expect("it is copied")), [5.0]);
+}
+
+#[test]
+fn memory_of_others_is_used_and_given_back() {
+    struct Owner(Arc<AtomicBool>, #[expect(dead_code, reason = "it is kept")] Arc<dyn Storage>);
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            self.0.store(true, Relaxed);
+        }
+    }
+    let (backend, plans) = (SimtBackend::default(), PlanCache::new(LIMITS));
+    // Somebody fills memory on a stream of his own, and tells us which.
+    let storage = backend.allocate(12).expect("there is memory");
+    let theirs = backend.driver().stream().expect("a stream");
+    backend.order_foreign(&*storage, theirs).expect("it waits");
+    let values = [1f32, 2.0, 3.0];
+    let address = storage.pointer().addr() as u64;
+    // SAFETY: both are twelve bytes.
+    unsafe { backend.driver().copy_in(values.as_ptr().cast(), address, 12, theirs).expect("it is copied") };
+    let gone = Arc::new(AtomicBool::new(false));
+    let owner = Box::new(Owner(gone.clone(), storage));
+    backend.order_after_foreign(theirs).expect("it waits");
+    let ours = backend.adopt(address, 12, false, owner).expect("it is adopted");
+    let x = Lazy::computed(Buffer::dense(ours, &[3]), DType::F32, [3][..].into(), Device::Simt);
+    let y = add(&x, &x);
+    // Another thread's stream has to wait, too.
+    std::thread::scope(|scope| {
+        scope.spawn(|| compute(&backend, &plans, &y)).join().expect("no thread fails");
+    });
+    assert_eq!(numbers(&backend, &y), [2.0, 4.0, 6.0]);
+    assert!(!gone.load(Relaxed));
+    drop(x);
+    assert!(gone.load(Relaxed), "its owner has it again");
+    // Somebody reads ours on a stream of his own.
+    backend.order_foreign(&*y.buffer().expect("it is computed").storage, theirs).expect("it waits");
+    let (mut got, address) = ([0f32; 3], y.buffer().expect("it is computed").pointer().addr() as u64);
+    // SAFETY: as above.
+    unsafe { backend.driver().copy_out(address, got.as_mut_ptr().cast(), 12, theirs).expect("it is copied") };
+    assert_eq!(got, [2.0, 4.0, 6.0]);
 }

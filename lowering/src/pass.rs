@@ -5,8 +5,8 @@ use crate::{
     canonical::canonicalise,
     kernel::Kernel,
     passes::{
-        collapse_dims, eliminate_common_values, eliminate_dead_values, expand_maths, hoist_invariants, merge_loops,
-        split_reductions, vectorise,
+        collapse_dims, eliminate_common_values, eliminate_dead_values, expand_maths, find_in_segments,
+        hoist_invariants, merge_loops, split_reductions, vectorise,
     },
     text,
     verify::{verify, verify_lowered},
@@ -40,6 +40,8 @@ pub const KERNEL_PIPELINE: &[KernelPass] = &[
     collapse_dims::PASS,
     // Before vectorising, because it makes parallel dims of loops.
     split_reductions::PASS,
+    // Of the segments that were just made.
+    find_in_segments::PASS,
     vectorise::PASS,
     // What depends on an outer tile only; and phases that were split computed everything twice.
     hoist_invariants::PASS,

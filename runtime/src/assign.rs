@@ -2,7 +2,13 @@
 //! array is named at. Values go in their order, so of several for one element the last stays. On a device whose memory the host
 //! reaches.
 
-use crate::{backend::Backend, error::Error, pool::HostBlock, positions::Memory, transfer::on_host};
+use crate::{
+    backend::{ArrayView, Backend},
+    error::Error,
+    pool::HostBlock,
+    positions::Memory,
+    transfer::on_host,
+};
 use fusewire_ir::{
     build::Region,
     lazy::Lazy,
@@ -12,15 +18,18 @@ use fusewire_ir::{
 use smallvec::{SmallVec, smallvec};
 use std::{ptr::copy_nonoverlapping, sync::Arc};
 
-/// Can nobody see what is written into the array's memory but those who hold one of these references to the node?
+/// Can nobody see what is written into the array's memory but those who hold one of these references to the node? And is the
+/// memory one of the host's blocks, which may be written to?
 pub fn is_exclusive(node: &Arc<Lazy>, holders: usize) -> bool {
+    is_alone(node, holders) && node.buffer().is_some_and(|buffer| buffer.storage.as_any().is::<HostBlock>())
+}
+
+/// [`is_exclusive`], wherever the memory is.
+pub fn is_alone(node: &Arc<Lazy>, holders: usize) -> bool {
     let overlaps =
         |buffer: &Buffer| node.shape.iter().zip(&buffer.strides).any(|(&extent, &stride)| extent > 1 && stride == 0);
     node.buffer().is_some_and(|buffer| {
-        Arc::strong_count(node) == holders
-            && Arc::strong_count(&buffer.storage) == 1
-            && buffer.storage.as_any().is::<HostBlock>()
-            && !overlaps(buffer)
+        Arc::strong_count(node) == holders && Arc::strong_count(&buffer.storage) == 1 && !overlaps(buffer)
     })
 }
 
@@ -45,8 +54,18 @@ pub fn copied(node: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
     let bytes = node.shape.iter().product::<usize>() * node.dtype.size();
     let buffer = Buffer::dense(backend.allocate(bytes)?, &node.shape);
     let whole = Region { offset: 0, shape: node.shape.clone(), strides: buffer.strides.clone() };
-    let device = buffer.storage.device();
+    let (device, to) = (buffer.storage.device(), buffer.pointer());
     let copy = Lazy::computed(buffer, node.dtype, node.shape.clone(), device);
+    if let Some(from) = node.buffer() {
+        backend.begin(&[from])?;
+        let view = ArrayView { dtype: node.dtype, pointer: from.pointer(), shape: &node.shape, strides: &from.strides };
+        // SAFETY: the array is computed, and the room for its elements has just been allocated.
+        let copied = unsafe { backend.copy(&view, to)? };
+        backend.end(&|| false)?;
+        if copied {
+            return Ok(copy);
+        }
+    }
     write_part(&copy, &whole, node)?;
     Ok(copy)
 }

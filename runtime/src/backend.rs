@@ -176,6 +176,14 @@ pub trait Backend: Any + Send + Sync {
         let _ = (other, from, to, bytes);
         Ok(false)
     }
+    /// Writes the elements of an array of its own one after another, row by row; false where the host has to do it.
+    ///
+    /// # Safety
+    /// The array and the room for as many elements are allocated, apart from each other, and nobody uses the room meanwhile.
+    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8) -> Result<bool, Error> {
+        let _ = (from, to);
+        Ok(false)
+    }
     /// Bytes to its memory from the host's; those may change when it returns.
     ///
     /// # Safety

@@ -58,24 +58,20 @@ pub fn evaluate_on(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     reserve::hold()?;
-    let (found, values) = capture(roots, |captured| match plans.find(device, captured.hash, &captured.key) {
-        Some(plan) => Found::Plan(plan),
-        None => match op_by_op::steps_of(captured, device, plans) {
-            Some(steps) => Found::Steps(steps),
-            None => Found::Nothing(Box::new(Unknown::of(captured))),
-        },
+    let (found, values) = capture(roots, |captured| {
+        plans.find(device, captured.hash, &captured.key).ok_or_else(|| Unplanned::of(captured, device, plans))
     });
     counters::GRAPHS_CAPTURED.add(1);
     let plan = match found {
-        Found::Plan(plan) => {
+        Ok(plan) => {
             counters::PLAN_HITS.add(1);
             plan
         }
-        Found::Steps(steps) => {
+        Err(Unplanned::Steps(steps)) => {
             drop(values);
             return op_by_op::run(steps, backend, device, plans, interrupted);
         }
-        Found::Nothing(unknown) => {
+        Err(Unplanned::Whole(unknown)) => {
             counters::PLAN_MISSES.add(1);
             unknown.plan(backend, device, plans, interrupted)?
         }
@@ -83,14 +79,26 @@ pub fn evaluate_on(
     run_plan(&plan, &values, backend, device, plans, interrupted)
 }
 
-/// What there is for a captured graph.
-enum Found {
-    Plan(Arc<Plan>),
+/// A captured graph without a plan.
+enum Unplanned {
+    /// To be computed op by op.
     Steps(Vec<Step>),
-    Nothing(Box<Unknown>),
+    /// To be compiled.
+    Whole(Box<Unknown>),
+}
+
+impl Unplanned {
+    #[cold]
+    fn of(captured: &Capture<'_>, device: Device, plans: &PlanCache) -> Unplanned {
+        match op_by_op::steps_of(captured, device, plans) {
+            Some(steps) => Unplanned::Steps(steps),
+            None => Unplanned::Whole(Box::new(Unknown::of(captured))),
+        }
+    }
 }
 
 /// Runs a plan, and fills the outputs.
+#[inline]
 pub(crate) fn run_plan(
     plan: &Plan,
     values: &Values,

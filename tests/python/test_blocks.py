@@ -146,3 +146,14 @@ def test_an_index_outside_is_found():
     outside = xp.asarray(np.full((3000, 1), 90))
     with pytest.raises(IndexError):
         (xp.take_along_axis(product + 1.0, outside, axis=1) + xp.sum(product, axis=1, keepdims=True)).compute()
+
+
+def test_what_lies_between_takes_no_memory():
+    x, w, b = (xp.asarray(a) for a in (normal(8000, 64), normal(64, 512), normal(512)))
+    layer(xp, x, w, b).compute()
+    result = layer(xp, x, w, b)
+    before = xp.memory.figures()["allocated"]
+    xp.memory.reset_peak()
+    result.compute()
+    extra = xp.memory.figures()["peak"] - before
+    assert extra < 1.3 * 8000 * 512 * 4

@@ -15,9 +15,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("jit-llvm", &["ir", "lowering"]),
     ("jit-cpu", &["ir", "lowering", "runtime", "jit-llvm"]),
     ("jit-gpu", &["ir", "lowering", "runtime", "jit-llvm"]),
-    ("dump-ir", &["ir", "lowering", "runtime", "jit-cpu"]),
+    ("dump-ir", &["ir", "lowering", "runtime", "jit-cpu", "jit-gpu"]),
     ("frontend-py", &["ir", "lowering", "runtime", "jit-cpu", "jit-gpu", "dump-ir"]),
-    ("tests", &["ir", "lowering", "runtime", "jit-cpu", "jit-gpu", "dump-ir"]),
+    ("tests", &["ir", "lowering", "runtime", "jit-llvm", "jit-cpu", "jit-gpu", "dump-ir"]),
     ("benches", &["ir", "lowering", "runtime", "jit-cpu"]),
 ];
 
@@ -28,6 +28,7 @@ const SECRETS: &[(&str, &str)] = &[
     ("cranelift", "jit-cpu"),
     ("inkwell", "jit-llvm jit-gpu"),
     ("corosensei", "jit-gpu"),
+    ("cudarc", "jit-gpu"),
     ("gemm", "jit-cpu"),
     ("faer", "jit-cpu"),
     ("rustfft", "jit-cpu"),

@@ -4,14 +4,15 @@ from typing import Literal
 
 from fusewire._fusewire import Array, engine
 
-__all__ = ["counters", "dump", "is_computed", "reset_counters", "set_first_run"]
+__all__ = ["counters", "dump", "is_computed", "reset_counters", "set_first_run", "synchronize"]
 
 
 def counters() -> dict[str, int]:
     """Return counts since the start or the last reset.
 
     Among them: ``plan_hits`` and ``plan_misses`` (computations whose structure was known or new), ``graphs_op_by_op``
-    (new ones on little data, computed without compiling them), ``kernels_compiled``, ``kernel_launches``, ``bytes_moved`` (an estimate of memory traffic).
+    (new ones on little data, computed without compiling them), ``kernels_compiled``, ``kernel_launches``,
+    ``bytes_moved`` (an estimate of memory traffic).
     """
     return dict(engine.counters())
 
@@ -24,8 +25,10 @@ def reset_counters() -> None:
 def set_first_run(mode: Literal["auto", "compiled", "op-by-op"]) -> Literal["auto", "compiled", "op-by-op"]:
     """Set how a structure that was not seen before is computed, and return how it was.
 
-    ``"compiled"``: as it always is from the second time on. ``"op-by-op"``: without compiling more than single ops, as far as
-    results have the same bits. ``"auto"``, the default: whichever should take less time. The results are the same.
+    ``"compiled"``: into few kernels, as it is when it comes back often. ``"op-by-op"``: without compiling more than
+    single ops, as far as that gives the same bits. ``"auto"``, the default: whichever should take less time.
+
+    Raises ValueError for other names.
     """
     return engine.set_first_run(mode)
 
@@ -50,3 +53,12 @@ def dump(
 def is_computed(x: Array, /) -> bool:
     """Return whether the values of ``x`` are there already; asking does not compute them."""
     return engine.is_computed(x)
+
+
+def synchronize(device: str | None = None) -> None:
+    """Wait until a device, the default one if none is named, has done all that it was asked for: for measuring.
+
+    GPUs compute while Python goes on; values that Python asks for are waited for anyway. Raises ValueError for a device
+    that is not there.
+    """
+    engine.synchronize(device)

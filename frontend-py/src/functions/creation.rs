@@ -3,7 +3,9 @@
 use crate::{
     array::Array,
     convert::{IntegerArgument, ShapeArgument, array, is_numpy_scalar, python_number, type_name},
+    cuda_interface,
     device::{self, DeviceArgument, chosen},
+    dlpack,
     dtype::{self, DTypeArgument},
     errors,
     evaluate::{recorded, recorded_tuple},
@@ -67,6 +69,8 @@ pub fn asarray<'py>(
             let descriptor = dtype.map(|d| dtype::to_python(py, d)).transpose()?;
             from_numpy(&through_numpy(obj, descriptor.as_ref())?, dtype, Copy::IfNeeded)?
         }
+    } else if let Some(node) = cuda_interface::import(obj)? {
+        return convert(&Bound::new(py, Array::new(node))?, dtype, policy, device);
     } else {
         let scalar = is_numpy_scalar(obj);
         if scalar && policy == Copy::Never {
@@ -173,6 +177,11 @@ pub fn from_dlpack<'py>(
     }
     if !x.hasattr(intern!(py, "__dlpack__"))? {
         return Err(PyTypeError::new_err(format!("from_dlpack: {} has no __dlpack__", type_name(x))));
+    }
+    if let Some(node) = dlpack::import(x, copy)? {
+        let array = Bound::new(py, Array::new(node))?;
+        let policy = if copy == Some(false) { Copy::Never } else { Copy::IfNeeded };
+        return convert(&array, None, policy, device);
     }
     let options = PyDict::new(py);
     // NumPy takes what another device has to the host, if it is told so.

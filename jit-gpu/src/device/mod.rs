@@ -3,25 +3,29 @@
 //! Launches are asynchronous. Each thread of the host has a stream, on which its work is done in its order; `streams` orders them
 //! where arrays go from one thread to another. The host waits where it downloads, and where a kernel says that an index was wrong.
 
+mod copy;
 mod graphs;
+pub mod interchange;
 mod launch;
 mod pool;
 mod queue;
 mod staging;
 mod streams;
 
-use crate::driver::{Driver, Stream};
+use crate::driver::{Driver, Lender, Stream};
+use copy::Copies;
 use fusewire_ir::{
     lazy::Device,
     value::{Buffer, Storage},
 };
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
-    backend::{Backend, Executable, Launch, LibraryCall, MatrixProduct},
+    backend::{ArrayView, Backend, Executable, Launch, LibraryCall, MatrixProduct},
     error::Error,
     pool::{Figures, Memory},
 };
 use graphs::Graphs;
+use interchange::Home;
 use launch::Compiled;
 use parking_lot::Mutex;
 use pool::Pool;
@@ -46,6 +50,7 @@ struct Core<D: Driver> {
     streams: Streams,
     queues: Queues<D>,
     graphs: Graphs<D>,
+    copies: Copies<D>,
     pool: Pool,
     staging: Staging,
 }
@@ -65,30 +70,11 @@ impl<D: Driver> GpuBackend<D> {
                 streams: Streams::new(),
                 queues: Queues::default(),
                 graphs: Graphs::default(),
+                copies: Copies::default(),
                 pool: Pool::new(),
                 staging: Staging::default(),
             }),
         }
-    }
-
-    /// The calling thread's stream, to which all its work has been given: for those who give it more by themselves.
-    pub fn stream(&self) -> Result<Stream, Error> {
-        self.core.stream()
-    }
-
-    /// Lets a stream of somebody else's begin its further work after what the home of this memory has to do now.
-    pub fn order_foreign(&self, storage: &dyn Storage, stream: Stream) -> Result<(), Error> {
-        let home = match storage.as_any().downcast_ref::<Block<D>>() {
-            Some(block) => block.home,
-            None => self.core.stream()?,
-        };
-        self.core.order(home, stream)
-    }
-
-    /// Lets the calling thread's stream begin its further work after that of a stream of somebody else's.
-    pub fn order_after_foreign(&self, stream: Stream) -> Result<(), Error> {
-        let current = self.core.stream()?;
-        self.core.streams.order(&self.core.driver, stream, current)
     }
 
     /// Its driver.
@@ -184,12 +170,12 @@ impl<D: Driver> Backend for GpuBackend<D> {
         let core = &self.core;
         let stream = core.streams.current(&core.driver)?;
         for input in inputs {
-            if let Some(block) = input.storage.as_any().downcast_ref::<Block<D>>()
-                && block.home != stream
+            if let Some(Home { home, readers }) = Home::of::<D>(&*input.storage)
+                && home != stream
             {
                 core.queues.flush(&core.driver, stream, &|| false)?;
-                core.order(block.home, stream)?;
-                let mut readers = block.readers.lock();
+                core.order(home, stream)?;
+                let mut readers = readers.lock();
                 if !readers.contains(&stream) {
                     readers.push(stream);
                 }
@@ -247,6 +233,11 @@ impl<D: Driver> Backend for GpuBackend<D> {
         Ok(true)
     }
 
+    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8) -> Result<bool, Error> {
+        self.core.pack(from, to)?;
+        Ok(true)
+    }
+
     fn host_pointer(&self, pointer: *mut u8) -> Option<*mut u8> {
         self.synchronise().ok()?;
         self.core.driver.on_host(pointer.addr() as u64)
@@ -263,12 +254,12 @@ impl<D: Driver> Backend for GpuBackend<D> {
 
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
         let stream = self.core.stream()?;
-        self.core.driver.product(product, stream)
+        self.core.driver.product(product, stream, &self.core)
     }
 
     fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {
         let stream = self.core.stream()?;
-        self.core.driver.call(call, stream)
+        self.core.driver.call(call, stream, &self.core)
     }
 }
 

@@ -14,9 +14,11 @@ type Clock = BTreeMap<usize, u64>;
 
 /// The host, as one who uses memory.
 const HOST: usize = 0;
+/// The first number of a stream or event: smaller ones have a meaning of their own in CUDA.
+const FIRST: usize = 16;
 
 static CLOCKS: Mutex<Clocks> =
-    Mutex::new(Clocks { next: HOST + 1, host: Clock::new(), streams: BTreeMap::new(), events: BTreeMap::new() });
+    Mutex::new(Clocks { next: FIRST, host: Clock::new(), streams: BTreeMap::new(), events: BTreeMap::new() });
 
 struct Clocks {
     next: usize,

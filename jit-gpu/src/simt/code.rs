@@ -32,13 +32,6 @@ impl Code {
         Ok(Code { code, waits })
     }
 
-    /// What LLVM makes code of.
-    pub fn text(kernel: &Kernel, number: usize, schedule: &Schedule) -> Result<String, Error> {
-        let context = Context::create();
-        let i = emitted(&context, kernel, number, schedule)?;
-        Ok(i.module.print_to_string().to_string())
-    }
-
     /// The function; valid as long as `self`.
     pub fn function(&self) -> Function {
         // SAFETY: at this address lies the code of a function that was emitted with exactly this signature.

@@ -11,8 +11,9 @@ mod memory;
 
 use crate::{
     device::GpuBackend,
-    driver::{Driver, Event, Grid, Stream},
+    driver::{Driver, Event, Grid, Lender, Stream},
     emit::argument_count,
+    ptx,
     schedule::Schedule,
 };
 use code::Code;
@@ -253,11 +254,7 @@ impl Driver for Emulator {
         })
     }
     fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
-        let mut text = String::new();
-        for (number, phase) in kernel.phases.iter().enumerate() {
-            text.push_str(&Code::text(kernel, number, &Schedule::of(kernel, phase))?);
-        }
-        Ok(vec![("llvm", text)])
+        ptx::stages(kernel, ptx::SHOWN)
     }
     unsafe fn launch(
         &self,
@@ -300,7 +297,7 @@ impl Driver for Emulator {
         graph.0.iter().try_for_each(|noted| self.run(noted.clone(), stream, interrupted))
     }
 
-    fn product(&self, product: &MatrixProduct<'_>, stream: Stream) -> Result<(), Error> {
+    fn product(&self, product: &MatrixProduct<'_>, stream: Stream, _lender: &dyn Lender) -> Result<(), Error> {
         let here =
             |matrix: Matrix, write| Ok(Matrix { pointer: self.element(matrix.pointer, stream, write)?, ..matrix });
         let batch = product
@@ -311,7 +308,7 @@ impl Driver for Emulator {
         self.libraries.matrix_product(&MatrixProduct { batch: &batch, ..*product })
     }
 
-    fn call(&self, call: &LibraryCall<'_>, stream: Stream) -> Result<(), Error> {
+    fn call(&self, call: &LibraryCall<'_>, stream: Stream, _lender: &dyn Lender) -> Result<(), Error> {
         let here = |view: &ArrayView<'_>, write| -> Result<*mut u8, Error> {
             if view.shape.contains(&0) { Ok(view.pointer) } else { self.element(view.pointer, stream, write) }
         };

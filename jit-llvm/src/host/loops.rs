@@ -3,6 +3,7 @@
 use super::{
     emit::{Emitter, There},
     folds::Folded,
+    transpose::transposing_copy,
 };
 use crate::instructions::Emitted;
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
@@ -35,7 +36,7 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// The first iteration and the one behind the last.
-    fn bounds(&self, range: Range) -> Emitted<(IntValue<'c>, IntValue<'c>)> {
+    pub fn bounds(&self, range: Range) -> Emitted<(IntValue<'c>, IntValue<'c>)> {
         let to = self.to;
         match range {
             Range::Full(extent) => Ok((to.index(0), self.int(extent))),
@@ -53,6 +54,9 @@ impl<'c> Emitter<'_, 'c> {
 
     /// A loop whose iterations come one after another, each in all lanes of a vector loop around it.
     pub fn serial_loop(&mut self, inner: &Loop) -> Emitted<()> {
+        if let Some(copy) = transposing_copy(self.kernel, inner).filter(|_| self.lanes == 1) {
+            return self.copy_transposed(&copy);
+        }
         let (begin, end) = self.bounds(inner.range)?;
         let folded = self.fold_loop(inner, begin, end, 1)?;
         let results = self.finish(inner, folded)?;
@@ -132,12 +136,17 @@ impl<'c> Emitter<'_, 'c> {
 
     /// The first so many lanes.
     fn first_lanes(&self, count: IntValue<'c>) -> Emitted<There<'c>> {
+        self.first_lanes_of(self.lanes, count)
+    }
+
+    /// The first so many of several lanes.
+    pub fn first_lanes_of(&self, lanes: u32, count: IntValue<'c>) -> Emitted<There<'c>> {
         let to = self.to;
         // In 32 bits, which is half the vectors.
         let short = to.context.i32_type();
-        let numbers: Vec<_> = (0..self.lanes).map(|lane| short.const_int(lane.into(), false)).collect();
+        let numbers: Vec<_> = (0..lanes).map(|lane| short.const_int(lane.into(), false)).collect();
         let numbers = inkwell::types::VectorType::const_vector(&numbers);
-        let limit = to.index(i64::from(self.lanes));
+        let limit = to.index(i64::from(lanes));
         let few = to.op(ScalarOp::Minimum, DType::I64, &[count.into(), limit.into()])?;
         let few_short = to.cast(few, DType::I64, DType::U32)?;
         let mask = to.compare(IntPredicate::ULT, numbers.into(), few_short)?.into_vector_value();

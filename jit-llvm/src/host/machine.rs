@@ -34,6 +34,19 @@ const PASSES: &str = "function(early-cse<memssa>,instcombine<no-verify-fixpoint>
 /// What the passes do where code runs once, on little: code is compiled faster for it than they take.
 const FEW_PASSES: &str = "function(early-cse)";
 
+/// Makes LLVM's x86 known to it; again does nothing.
+fn initialise() {
+    let config = InitializationConfig {
+        asm_parser: false,
+        asm_printer: true,
+        base: true,
+        disassembler: false,
+        info: true,
+        machine_code: true,
+    };
+    Target::initialize_x86(&config);
+}
+
 impl Machine {
     /// This machine, when it has what the emitted code needs: x86-64 with AVX2 and FMA, without which LLVM calls functions for
     /// single instructions.
@@ -43,15 +56,7 @@ impl Machine {
             if !cfg!(target_arch = "x86_64") {
                 return None;
             }
-            let config = InitializationConfig {
-                asm_parser: false,
-                asm_printer: true,
-                base: true,
-                disassembler: false,
-                info: true,
-                machine_code: true,
-            };
-            Target::initialize_x86(&config);
+            initialise();
             let machine = Machine {
                 triple: TargetMachine::get_default_triple().as_str().to_string_lossy().into_owned(),
                 cpu: TargetMachine::get_host_cpu_name().to_string(),
@@ -76,6 +81,18 @@ impl Machine {
             passes: FEW_PASSES,
         };
         HURRIED.get_or_init(|| Machine::this().map(hurried)).as_ref()
+    }
+
+    /// A processor by LLVM's name with features such as `+avx2`, to see code for; this machine may be another one.
+    pub fn named(cpu: &str, features: &str) -> Machine {
+        initialise();
+        Machine {
+            triple: "x86_64-unknown-linux-gnu".into(),
+            cpu: cpu.into(),
+            features: features.into(),
+            level: OptimizationLevel::Default,
+            passes: PASSES,
+        }
     }
 
     /// Does it have the instructions of this name?

@@ -12,6 +12,7 @@ mod folds;
 mod loops;
 mod machine;
 mod places;
+mod transpose;
 mod values;
 
 pub use code::Code;

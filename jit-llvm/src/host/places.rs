@@ -8,10 +8,7 @@ use crate::{
 };
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
 use fusewire_lowering::kernel::{Affine, BufferId, Coefficient, ValueId, VarId};
-use inkwell::{
-    IntPredicate,
-    values::{IntValue, PointerValue},
-};
+use inkwell::values::{IntValue, PointerValue};
 use smallvec::SmallVec;
 
 impl<'c> Emitter<'_, 'c> {
@@ -56,20 +53,28 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// Elements whose distance is known when the kernel runs. Most often they are neighbours all the same, as in a part of
-    /// a larger array's rows; that is asked each time, which costs next to nothing.
+    /// a larger array's rows, or two to four apart, as in the channels of pixels; that is asked each time, which costs next to
+    /// nothing.
     fn load_strided(&mut self, dtype: DType, address: PointerValue<'c>, step: IntValue<'c>) -> Emitted<Value<'c>> {
         let to = self.to;
-        let neighbours = to.builder.build_int_compare(IntPredicate::EQ, step, to.index(1), "")?;
-        let (near, far, join) = (to.block("near"), to.block("far"), to.block("loaded"));
-        to.branch(neighbours.into(), near, far)?;
-        to.switch_to(near);
-        let together = to.load_lanes(dtype, address, Step::Const(1), self.lanes, self.mask())?;
-        to.jump(join)?;
-        to.switch_to(far);
-        let apart = to.load_lanes(dtype, address, Step::Run(step), self.lanes, self.mask())?;
-        to.jump(join)?;
+        let usual = match self.mask() {
+            None => 1..=4,
+            Some(_) => 1..=1,
+        };
+        let (other, join) = (to.block("other"), to.block("loaded"));
+        let cases: Vec<_> = usual.map(|step| (to.index(step), to.block("near"), step)).collect();
+        let targets: Vec<_> = cases.iter().map(|&(value, block, _)| (value, block)).collect();
+        to.builder.build_switch(step, other, &targets)?;
+        let mut loaded = Vec::new();
+        let steps = cases.iter().map(|&(_, block, step)| (block, Step::Const(step)));
+        for (block, step) in steps.chain([(other, Step::Run(step))]) {
+            to.switch_to(block);
+            let value = to.load_lanes(dtype, address, step, self.lanes, self.mask())?;
+            loaded.push((value, to.here()));
+            to.jump(join)?;
+        }
         to.switch_to(join);
-        Ok(to.phi(&[(together, near), (apart, far)])?.as_basic_value())
+        Ok(to.phi(&loaded)?.as_basic_value())
     }
 
     /// Writes an element, or one a lane.
@@ -142,7 +147,7 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// Where the element (of the first lane) lies.
-    fn address(&mut self, buffer: BufferId, at: &Affine) -> Emitted<PointerValue<'c>> {
+    pub fn address(&mut self, buffer: BufferId, at: &Affine) -> Emitted<PointerValue<'c>> {
         let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
         let mut address = self.buffer(buffer.0);
         if let Some(offset) = at.offset {

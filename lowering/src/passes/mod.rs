@@ -5,6 +5,7 @@ mod copy;
 pub mod eliminate_common_values;
 pub mod eliminate_dead_values;
 pub mod expand_maths;
+pub mod find_in_segments;
 pub mod hoist_invariants;
 pub(crate) mod lanes;
 pub mod merge_loops;

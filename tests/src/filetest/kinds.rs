@@ -2,14 +2,17 @@
 
 use super::{Case, kernels, values};
 use fusewire_ir::{
+    dtype::DType,
     fusion::partition,
     graph::Graph,
     interp::evaluate,
+    ops::ScalarOp,
     pass::{PIPELINE, Pass, find, run_pipeline},
     text::parse::parse,
     verify::verify,
 };
 use fusewire_jit_cpu::CpuBackend;
+use fusewire_jit_llvm::host::{self, Machine};
 use fusewire_lowering::{
     lower,
     program::{Program, Step},
@@ -181,6 +184,20 @@ pub const KINDS: &[Kind] = &[
                 .find(|(stage, _)| *stage == "clif")
                 .map(|(_, text)| text)
                 .ok_or("no such stage".to_owned())
+        },
+    },
+    Kind {
+        name: "llvm",
+        doc: "Makes LLVM's code of the kernel for a processor with AVX-512, whatever this one has; the output is that code, optimised.",
+        reprint: Some(kernels::reprint_kernel),
+        decides: false,
+        run: |case| {
+            let kernel = kernels::kernel(case.text)?;
+            verify_lowered(&kernel)?;
+            let machine = Machine::named("x86-64-v4", "+avx2,+fma,+avx512f,+avx512bw,+avx512dq,+avx512vl");
+            let function = |op: ScalarOp, dtype: DType| (format!("{}:{dtype}", op.row().name), 0);
+            let phases = (0..kernel.phases.len()).map(|index| host::explain(&machine, &kernel, index, &function));
+            phases.map(|phase| phase.map(|(llvm, _)| llvm)).collect()
         },
     },
 ];

@@ -1,0 +1,67 @@
+//! What the driver's numbers mean: errors that say what happened, and what is lost.
+
+use cudarc::driver::sys::{self, CUresult};
+use fusewire_runtime::error::Error;
+use std::ffi::{CStr, c_char};
+
+/// The error of a call that was made while doing something, if it is one.
+pub(super) fn check(doing: &str, result: CUresult) -> Result<(), Error> {
+    match result {
+        CUresult::CUDA_SUCCESS => Ok(()),
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => Err(Error::OutOfMemory { bytes: 0 }),
+        result => Err(Error::Device(words(doing, result, is_final(result)))),
+    }
+}
+
+/// After these the driver answers every call of the process with the same.
+fn is_final(result: CUresult) -> bool {
+    matches!(
+        result,
+        CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
+            | CUresult::CUDA_ERROR_LAUNCH_FAILED
+            | CUresult::CUDA_ERROR_LAUNCH_TIMEOUT
+            | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
+            | CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | CUresult::CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | CUresult::CUDA_ERROR_INVALID_PC
+            | CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
+            | CUresult::CUDA_ERROR_ASSERT
+            | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
+            | CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
+    )
+}
+
+fn words(doing: &str, result: CUresult, is_final: bool) -> String {
+    let (name, text) = names(result);
+    let lost = "; CUDA gives up all of this process's memory on the GPU: arrays there are lost, those of the host are not. \
+                Start a new process, and report the error; FUSEWIRE_SIMT=1 runs the same kernels on device=\"simt\", which says \
+                what they do wrong";
+    format!("NVIDIA's driver failed while {doing}: {text} ({name}){}", if is_final { lost } else { "" })
+}
+
+fn names(result: CUresult) -> (String, String) {
+    let text = |ask: unsafe fn(CUresult, *mut *const c_char) -> CUresult| {
+        let mut text: *const c_char = std::ptr::null();
+        // SAFETY: the driver is loaded, since it gave the result; what it answers is a constant text of its own.
+        unsafe {
+            match ask(result, &raw mut text) {
+                CUresult::CUDA_SUCCESS if !text.is_null() => CStr::from_ptr(text).to_string_lossy().into_owned(),
+                _ => format!("error {}", result as u32),
+            }
+        }
+    };
+    (text(sys::cuGetErrorName), text(sys::cuGetErrorString))
+}
+
+/// A GPU in words.
+pub(super) fn describe(number: i32) -> Result<String, Error> {
+    let (mut device, mut name, mut bytes) = (0, [0 as c_char; 128], 0usize);
+    // SAFETY: the driver has begun; it writes no more than it is told that there is room for.
+    unsafe {
+        check("looking for a GPU", sys::cuDeviceGet(&raw mut device, number))?;
+        check("asking for its name", sys::cuDeviceGetName(name.as_mut_ptr(), 127, device))?;
+        check("asking for its memory", sys::cuDeviceTotalMem_v2(&raw mut bytes, device))?;
+        let name = CStr::from_ptr(name.as_ptr()).to_string_lossy();
+        Ok(format!("cuda:{number}: {name}, {} MiB", bytes >> 20))
+    }
+}
