@@ -77,9 +77,10 @@ fn texts(kernel: &Kernel, phases: Range<usize>, capability: Capability) -> Resul
     i.module.set_triple(&machine.get_triple());
     i.module.set_data_layout(&machine.get_target_data().get_data_layout());
     i.module.verify().map_err(|message| refused(message.to_string()))?;
-    i.module
-        .run_passes("default<O2>", &machine, PassBuilderOptions::create())
-        .map_err(|message| refused(message.to_string()))?;
+    // The assembler unrolls what is worth it; done before, it is left with more at once than there are registers.
+    let options = PassBuilderOptions::create();
+    options.set_loop_unrolling(false);
+    i.module.run_passes("default<O2>", &machine, options).map_err(|message| refused(message.to_string()))?;
     let ir = i.module.print_to_string().to_string();
     let text = machine.write_to_memory_buffer(&i.module, FileType::Assembly);
     let text = text.map_err(|message| refused(message.to_string()))?;

@@ -44,6 +44,8 @@ pub(crate) struct Schedule {
     pub places: Vec<Option<Place>>,
     /// Buffers that the phase writes and reads: what one thread writes another may read.
     pub exchanged: Vec<bool>,
+    /// Does it have loops that fold?
+    pub folds: bool,
     /// Bytes of shared memory: of folds first, then scratch.
     pub shared_bytes: u32,
 }
@@ -55,7 +57,7 @@ impl Schedule {
         seen.block(kernel, &phase.body);
         let worker = if seen.vector_loop { Worker::Block } else { Worker::Thread };
         let (used, mut shared_bytes) = (seen.loaded.iter().chain(&seen.stored), 0);
-        if worker == Worker::Block && seen.folds {
+        if seen.dealt_folds {
             shared_bytes = FOLD_BYTES;
         }
         let used: Vec<BufferId> = used.copied().collect();
@@ -81,7 +83,7 @@ impl Schedule {
         let places = (0..kernel.buffers.len()).map(&mut place).collect();
         let exchanged = (0..kernel.buffers.len() as u32).map(BufferId);
         let exchanged = exchanged.map(|b| seen.loaded.contains(&b) && seen.stored.contains(&b)).collect();
-        Schedule { worker, places, exchanged, shared_bytes }
+        Schedule { worker, places, exchanged, folds: seen.folds, shared_bytes }
     }
 }
 
@@ -90,6 +92,8 @@ impl Schedule {
 struct Seen {
     vector_loop: bool,
     folds: bool,
+    /// In vector loops.
+    dealt_folds: bool,
     loaded: Vec<BufferId>,
     stored: Vec<BufferId>,
 }
@@ -107,7 +111,8 @@ impl Seen {
                 Stmt::Loop(inner) => {
                     let vector = matches!(inner.kind, LoopKind::Vector { .. });
                     self.vector_loop |= vector;
-                    self.folds |= vector && !inner.reductions.is_empty();
+                    self.folds |= !inner.reductions.is_empty();
+                    self.dealt_folds |= vector && !inner.reductions.is_empty();
                     self.block(kernel, &inner.body);
                 }
             }

@@ -28,6 +28,9 @@ const EVERYBODY: i64 = 0xffff_ffff;
 const GLOBAL: u16 = 1;
 /// Shared memory in PTX.
 const SHARED: u16 = 3;
+/// Blocks that a multiprocessor must have room for at once, where loops fold. Not told, the assembler makes room for many more and
+/// keeps accumulators in memory for it; told 4, it takes the registers that it needs, up to 128, and keeps more loads under way.
+const RESIDENT_BLOCKS: u32 = 4;
 /// How PTX calls what the host launches.
 const PTX_KERNEL: u32 = 71;
 
@@ -43,7 +46,7 @@ pub(crate) struct Machine<'c> {
 }
 
 impl<'c> Machine<'c> {
-    /// Begins a kernel of so many arguments of 64 bits, and emits at its entry.
+    /// Begins a kernel of so many arguments of 64 bits, in which loops fold or none, and emits at its entry.
     pub fn begin(
         i: &Instructions<'c>,
         target: Target,
@@ -51,6 +54,7 @@ impl<'c> Machine<'c> {
         argument_count: u32,
         shared_bytes: u32,
         threads: u32,
+        folds: bool,
     ) -> Emitted<Machine<'c>> {
         let pointer = i.context.ptr_type(AddressSpace::default());
         let parameters: Vec<BasicMetadataTypeEnum<'c>> = match target {
@@ -72,6 +76,11 @@ impl<'c> Machine<'c> {
                 function.add_attribute(AttributeLoc::Param(0), align);
                 let attribute = i.context.create_string_attribute("nvvm.reqntid", &threads.to_string());
                 function.add_attribute(AttributeLoc::Function, attribute);
+                if folds {
+                    let blocks = RESIDENT_BLOCKS.to_string();
+                    let attribute = i.context.create_string_attribute("nvvm.minctasm", &blocks);
+                    function.add_attribute(AttributeLoc::Function, attribute);
+                }
                 if shared_bytes > 0 {
                     let kind = i.context.i8_type().array_type(shared_bytes);
                     let global = i.module.add_global(kind, Some(AddressSpace::from(SHARED)), "shared");

@@ -46,7 +46,8 @@ pub(crate) fn phase<'c>(
     target: Target,
     name: &str,
 ) -> Emitted<()> {
-    let machine = Machine::begin(i, target, name, argument_count(kernel), schedule.shared_bytes, THREADS)?;
+    let machine =
+        Machine::begin(i, target, name, argument_count(kernel), schedule.shared_bytes, THREADS, schedule.folds)?;
     let mut emitter = Emitter::begin(i, kernel, schedule, machine)?;
     emitter.items(phase)?;
     i.builder.build_return(None)?;

@@ -6,6 +6,7 @@ use std::{
     cell::RefCell,
     ptr::{NonNull, null_mut},
     rc::Rc,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 /// Addresses reserved for a module: far more than any phase needs, and close enough together for every jump. Memory is only
@@ -14,6 +15,10 @@ const RESERVED: usize = 32 << 20;
 
 /// Bytes that there must be before LLVM is asked for anything: several times what compiling the largest phases takes.
 const ROOM: usize = 256 << 20;
+
+/// Where the last code ended. The system puts so large a range at a multiple of 2 MiB if it is not told where, and 512 of them are
+/// all addresses that there are below 2^31.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes of a page.
 const PAGE: usize = 4096;
@@ -71,19 +76,20 @@ impl Memory {
     /// Addresses for a module, below 2^31: LLVM's just-in-time code is not position-independent, and has the addresses of its tables
     /// in 32 bits.
     pub fn reserve() -> Result<Memory, String> {
-        Memory::addresses(RESERVED, libc::MAP_32BIT)
+        Memory::addresses(NEXT.load(Relaxed), RESERVED, libc::MAP_32BIT)
     }
 
     /// Is there room for compiling? LLVM ends the process when it finds no memory.
     pub fn has_room() -> bool {
-        Memory::addresses(ROOM, 0).is_ok()
+        Memory::addresses(0, ROOM, 0).is_ok()
     }
 
-    /// So many addresses without memory.
-    fn addresses(length: usize, place: i32) -> Result<Memory, String> {
+    /// So many addresses without memory, from this one on where they are free.
+    fn addresses(wanted: usize, length: usize, place: i32) -> Result<Memory, String> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | place;
         // SAFETY: a new mapping wherever the system likes.
-        let start = unsafe { libc::mmap(null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
+        let start =
+            unsafe { libc::mmap(std::ptr::without_provenance_mut(wanted), length, libc::PROT_NONE, flags, -1, 0) };
         let start = if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast::<u8>()) };
         let start = start.ok_or_else(|| "the system has no addresses for code".to_owned())?;
         let range = Range { start, length };
@@ -99,6 +105,7 @@ impl Memory {
         // SAFETY: the pages behind the sections belong to the range, and nobody uses them.
         if kept < range.length && unsafe { libc::munmap(behind, range.length - kept) } == 0 {
             range.length = kept;
+            NEXT.store(behind.addr(), Relaxed);
         }
         Ok(Code { range, address })
     }
@@ -143,4 +150,21 @@ impl McjitMemoryManager for Memory {
     }
 
     fn destroy(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_of_codes_have_addresses() {
+        let code = |_| {
+            let mut memory = Memory::reserve()?;
+            assert!(!memory.allocate_code_section(100, 16, 0, "").is_null());
+            memory.finalize_memory()?;
+            memory.into_code(0)
+        };
+        let codes: Result<Vec<Code>, String> = (0..3000).map(code).collect();
+        assert!(codes.is_ok_and(|codes| codes.iter().all(|code| code.bytes() == PAGE)));
+    }
 }
