@@ -160,3 +160,22 @@ fn products_of_several_blocks_in_every_direction_are_exact() {
         }
     }
 }
+
+#[test]
+fn sums_of_negative_zeros_are_zero_at_every_depth() {
+    let backend = CpuBackend::new(Some(1));
+    for side in [1, 3, 8, 20] {
+        for k in 1..=20 {
+            let (mut left, mut right, mut to) =
+                (vec![-0.0f64; side * k], vec![1.0f64; side * k], vec![7.0f64; side * side]);
+            let matrix = |memory: &mut Vec<f64>, columns: usize| Matrix {
+                pointer: memory.as_mut_ptr().cast(),
+                row_stride: columns as isize,
+                column_stride: 1,
+            };
+            let matrices = [matrix(&mut left, k), matrix(&mut right, side), matrix(&mut to, side)];
+            run(&backend, [side, side, k], &[matrices]).unwrap();
+            assert!(to.iter().all(|x| x.to_bits() == 0), "{side} x {k}: {to:?}");
+        }
+    }
+}
