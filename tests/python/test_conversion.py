@@ -344,6 +344,7 @@ def test_dlpack_copies_what_the_consumer_could_not_take():
     np.testing.assert_array_equal(result, [2.0, 1.0, 0.0])
 
 
+@on_the_host
 def test_dlpack_refuses_other_devices_and_streams():
     x = xp.ones(2)
     with pytest.raises(BufferError, match="device"):

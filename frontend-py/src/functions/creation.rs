@@ -13,7 +13,14 @@ use crate::{
     import::{Copy, from_numpy, through_numpy},
     methods::copied,
 };
-use fusewire_ir::{build, dtype::DType, error::Recorded, lazy::Lazy, promote::Weak, shape::Shape};
+use fusewire_ir::{
+    build,
+    dtype::DType,
+    error::Recorded,
+    lazy::{Device, Lazy},
+    promote::Weak,
+    shape::Shape,
+};
 use numpy::PyUntypedArray;
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
@@ -178,7 +185,9 @@ pub fn from_dlpack<'py>(
     if !x.hasattr(intern!(py, "__dlpack__"))? {
         return Err(PyTypeError::new_err(format!("from_dlpack: {} has no __dlpack__", type_name(x))));
     }
-    if let Some(node) = dlpack::import(x, copy)? {
+    // What is on a GPU and wanted on the host is brought by its owner, who may have a driver where there is none for us.
+    let stays = device.is_none_or(|wanted| wanted.0 != Device::Cpu);
+    if stays && let Some(node) = dlpack::import(x, copy)? {
         let array = Bound::new(py, Array::new(node))?;
         let policy = if copy == Some(false) { Copy::Never } else { Copy::IfNeeded };
         return convert(&array, None, policy, device);
