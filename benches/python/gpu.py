@@ -18,7 +18,7 @@ import time
 from typing import Any
 
 import numpy as np
-from compare import RESULTS, check, nbytes
+from compare import RESULTS, differs, nbytes
 from harness import installed, interleaved, machine, readable
 from peers import Call, Prepare
 from workloads import WORKLOADS, Workload
@@ -151,7 +151,8 @@ def measure(workload: Workload, elements: int, peers: dict[str, Prepare], rounds
         if call is not None:
             found = call()
             first[name] = time.perf_counter() - start
-            check(workload, name, on_host(found), wanted)
+            if problem := differs(on_host(found), wanted):
+                raise AssertionError(f"{workload.name}: {name} {problem}")
             calls[name] = call
     moved = nbytes(arrays) + nbytes(wanted)
     calls["copy"] = copy(moved)
