@@ -300,10 +300,10 @@ impl Driver for Emulator {
     fn product(&self, product: &MatrixProduct<'_>, stream: Stream, _lender: &dyn Lender) -> Result<(), Error> {
         let here =
             |matrix: Matrix, write| Ok(Matrix { pointer: self.element(matrix.pointer, stream, write)?, ..matrix });
-        let batch = product
-            .batch
-            .iter()
-            .map(|[left, right, to]| Ok([here(*left, false)?, here(*right, false)?, here(*to, true)?]));
+        // Operands without elements, of a batch of them, lie outside of any memory, and nobody reads them.
+        let operand = |matrix| if product.k == 0 { Ok(matrix) } else { here(matrix, false) };
+        let batch =
+            product.batch.iter().map(|[left, right, to]| Ok([operand(*left)?, operand(*right)?, here(*to, true)?]));
         let batch = batch.collect::<Result<Vec<_>, Error>>()?;
         self.libraries.matrix_product(&MatrixProduct { batch: &batch, ..*product })
     }
