@@ -99,8 +99,8 @@ pub trait Driver: Send + Sync + Debug + Sized + 'static {
     /// The host waits for the event, as it was recorded last.
     fn synchronise_event(&self, event: Event) -> Result<(), Error>;
 
-    /// Compiles and loads a phase of a kernel.
-    fn load(&self, kernel: &Kernel, phase: usize) -> Result<Self::Code, Error>;
+    /// Compiles and loads a phase of a kernel, by one of the phase's schedules.
+    fn load(&self, kernel: &Kernel, phase: usize, schedule: usize) -> Result<Self::Code, Error>;
     /// Stages of [`Driver::load`] as text.
     fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error>;
     /// Launches a phase. `interrupted` is asked where the launch runs at once.

@@ -2,7 +2,7 @@
 
 use crate::{
     emit::{self, machine::Target},
-    schedule::Schedule,
+    schedule::Schedules,
 };
 use fusewire_jit_llvm::instructions::Instructions;
 use fusewire_lowering::kernel::Kernel;
@@ -15,7 +15,6 @@ use inkwell::{
         CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
     },
 };
-use std::ops::Range;
 
 /// A GPU's compute capability, as in `sm_80`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -36,25 +35,30 @@ pub const SHOWN: Capability = Capability(80);
 /// Targets that LLVM has for the PTX of [`machine`].
 const TARGETS: [u32; 6] = [75, 80, 86, 87, 89, 90];
 
-/// What the kernel of a phase is called.
-pub fn name(phase: usize) -> String {
-    format!("phase{phase}")
+/// What the kernel of a phase by one of its schedules is called.
+pub fn name(phase: usize, schedule: usize) -> String {
+    if schedule == 0 { format!("phase{phase}") } else { format!("phase{phase}_{schedule}") }
 }
 
-/// A kernel after the kernel passes: a module with a GPU kernel a phase.
+/// A kernel after the kernel passes: a module with a GPU kernel for each schedule of each phase.
 pub fn module(kernel: &Kernel, capability: Capability) -> Result<String, Error> {
-    Ok(texts(kernel, 0..kernel.phases.len(), capability)?.assembly)
+    Ok(texts(kernel, &all(kernel), capability)?.assembly)
 }
 
-/// A module with the GPU kernel of one phase.
-pub fn phase(kernel: &Kernel, number: usize, capability: Capability) -> Result<String, Error> {
-    Ok(texts(kernel, number..number + 1, capability)?.assembly)
+/// A module with the GPU kernel of one phase by one of its schedules.
+pub fn phase(kernel: &Kernel, number: usize, schedule: usize, capability: Capability) -> Result<String, Error> {
+    Ok(texts(kernel, &[(number, schedule)], capability)?.assembly)
 }
 
 /// The stages of a kernel as text, by their names: LLVM's IR of its GPU kernels, and PTX.
 pub fn stages(kernel: &Kernel, capability: Capability) -> Result<Vec<(&'static str, String)>, Error> {
-    let Texts { ir, assembly } = texts(kernel, 0..kernel.phases.len(), capability)?;
+    let Texts { ir, assembly } = texts(kernel, &all(kernel), capability)?;
     Ok(vec![("gpu", ir), ("ptx", assembly)])
+}
+
+fn all(kernel: &Kernel) -> Vec<(usize, usize)> {
+    let schedules = kernel.phases.iter().map(|phase| Schedules::of(kernel, phase).all.len());
+    schedules.enumerate().flat_map(|(phase, schedules)| (0..schedules).map(move |schedule| (phase, schedule))).collect()
 }
 
 /// A module as LLVM's IR, and as what becomes of it.
@@ -63,15 +67,15 @@ struct Texts {
     assembly: String,
 }
 
-fn texts(kernel: &Kernel, phases: Range<usize>, capability: Capability) -> Result<Texts, Error> {
+fn texts(kernel: &Kernel, chosen: &[(usize, usize)], capability: Capability) -> Result<Texts, Error> {
     let refused = |message: String| Error::Internal(format!("LLVM refuses kernel {}: {message}", kernel.name));
     let machine = machine(capability).map_err(refused)?;
     let context = Context::create();
     let i = Instructions::new(&context, &kernel.name);
-    for number in phases {
+    for &(number, schedule) in chosen {
         let phase = &kernel.phases[number];
-        let schedule = Schedule::of(kernel, phase);
-        emit::phase(&i, kernel, phase, &schedule, Target::Ptx, &name(number))
+        let schedules = Schedules::of(kernel, phase);
+        emit::phase(&i, kernel, phase, &schedules.all[schedule], Target::Ptx, &name(number, schedule))
             .map_err(|error| refused(error.to_string()))?;
     }
     i.module.set_triple(&machine.get_triple());

@@ -320,11 +320,11 @@ impl Driver for Cuda {
         unsafe { check("computing", sys::cuEventSynchronize(event(at))) }
     }
 
-    fn load(&self, kernel: &Kernel, phase: usize) -> Result<Loaded, Error> {
-        let text = ptx::phase(kernel, phase, self.capability)?;
+    fn load(&self, kernel: &Kernel, phase: usize, schedule: usize) -> Result<Loaded, Error> {
+        let text = ptx::phase(kernel, phase, schedule, self.capability)?;
         let internal = |message: String| Error::Internal(format!("kernel {}: {message}", kernel.name));
         let text = CString::new(text).map_err(|_| internal("its PTX has a NUL in it".into()))?;
-        let name = CString::new(ptx::name(phase)).map_err(|_| internal("its name has a NUL in it".into()))?;
+        let name = CString::new(ptx::name(phase, schedule)).map_err(|_| internal("its name has a NUL in it".into()))?;
         let mut said = [0 as c_char; 4096];
         let mut options = [Option_::CU_JIT_ERROR_LOG_BUFFER, Option_::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
         let mut values = [said.as_mut_ptr().cast::<c_void>(), ptr::without_provenance_mut(said.len() - 1)];

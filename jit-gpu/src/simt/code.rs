@@ -3,7 +3,7 @@
 use super::machine::{Function, functions};
 use crate::{
     emit::{self, machine::Target},
-    schedule::Schedule,
+    schedule::{Schedule, THREADS},
 };
 use fusewire_jit_llvm::{host, instructions::Instructions};
 use fusewire_lowering::kernel::Kernel;
@@ -13,7 +13,8 @@ use inkwell::context::Context;
 /// The code of a phase. Dropping it frees it.
 pub(crate) struct Code {
     code: host::Code,
-    waits: bool,
+    /// How many threads wait for each other.
+    team: usize,
 }
 
 /// What the function is called.
@@ -29,7 +30,8 @@ impl Code {
         let Instructions { module, builder, .. } = i;
         drop(builder);
         let code = machine()?.load(module, NAME, &externs).map_err(|message| refused(kernel, &message))?;
-        Ok(Code { code, waits })
+        let team = if waits { THREADS / schedule.worker.in_block() } else { 1 };
+        Ok(Code { code, team: team as usize })
     }
 
     /// The function; valid as long as `self`.
@@ -38,9 +40,9 @@ impl Code {
         unsafe { std::mem::transmute::<*const u8, Function>(self.code.address()) }
     }
 
-    /// Do its threads wait for each other?
-    pub fn waits(&self) -> bool {
-        self.waits
+    /// How many threads wait for each other, at most; 1 where none does.
+    pub fn team(&self) -> usize {
+        self.team
     }
 }
 

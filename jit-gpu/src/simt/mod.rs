@@ -8,13 +8,14 @@ mod clocks;
 mod code;
 mod machine;
 mod memory;
+mod races;
 
 use crate::{
     device::GpuBackend,
     driver::{Driver, Event, Grid, Lender, Stream},
     emit::argument_count,
     ptx,
-    schedule::Schedule,
+    schedule::Schedules,
 };
 use code::Code;
 use fusewire_ir::lazy::Device;
@@ -41,6 +42,8 @@ pub struct Emulator {
     staging: Mutex<Vec<HostMemory>>,
     /// What streams were asked for that note it.
     captures: Mutex<BTreeMap<usize, Vec<Noted>>>,
+    /// Does it look for races between threads?
+    finds_races: bool,
 }
 
 /// Blocks that a launch has at most; items beyond are theirs too, by turns.
@@ -101,8 +104,14 @@ impl Default for GpuBackend<Emulator> {
 impl Emulator {
     /// A device with so many bytes of memory.
     pub fn with_memory(bytes: usize) -> Emulator {
-        let libraries = Arc::new(Interpreter);
-        Emulator { memory: Memory::new(bytes), libraries, staging: Mutex::default(), captures: Mutex::default() }
+        let (memory, libraries) = (Memory::new(bytes), Arc::new(Interpreter));
+        Emulator { memory, libraries, staging: Mutex::default(), captures: Mutex::default(), finds_races: false }
+    }
+
+    /// With a look at who uses each byte of a launch: it finds threads of which one writes what another uses, and no barrier is
+    /// between.
+    pub fn finding_races(self) -> Emulator {
+        Emulator { finds_races: true, ..self }
     }
 
     /// With products and routines of a back end that works in the host's memory, instead of the interpreter's.
@@ -130,10 +139,14 @@ impl Emulator {
         let moment = clocks::work(stream);
         let shared = if shared_bytes == 0 { 0 } else { self.memory.allocate(shared_bytes as usize)? };
         let fault = arguments.last().copied().unwrap_or_default();
-        let reach = Reach::of(&self.memory, arguments[..addresses].iter().copied().chain([shared, fault]));
+        let mut reach = Reach::of(&self.memory, arguments[..addresses].iter().copied().chain([shared, fault]));
+        if self.finds_races {
+            // Every thread that has something to say writes the same to the fault.
+            reach.watch(code.team(), shared, fault);
+        }
         let run = machine::Launch::new(&kernel, reach, shared);
         // SAFETY: the function was compiled for this kernel, and these are its arguments in their order.
-        let ran = unsafe { run.run(code.function(), &arguments, blocks.into(), code.waits(), interrupted) };
+        let ran = unsafe { run.run(code.function(), &arguments, blocks.into(), code.team(), interrupted) };
         let ordered = run.reach.at(&moment);
         if shared != 0 {
             self.memory.free(shared, &clocks::work(stream))?;
@@ -244,10 +257,10 @@ impl Driver for Emulator {
         Ok(())
     }
 
-    fn load(&self, kernel: &Kernel, phase: usize) -> Result<Loaded, Error> {
-        let schedule = Schedule::of(kernel, &kernel.phases[phase]);
+    fn load(&self, kernel: &Kernel, phase: usize, schedule: usize) -> Result<Loaded, Error> {
+        let schedule = &Schedules::of(kernel, &kernel.phases[phase]).all[schedule];
         Ok(Loaded {
-            code: Arc::new(Code::compile(kernel, phase, &schedule)?),
+            code: Arc::new(Code::compile(kernel, phase, schedule)?),
             kernel: kernel.name.as_str().into(),
             words: argument_count(kernel) as usize,
             addresses: kernel.buffers.len(),
