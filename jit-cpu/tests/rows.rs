@@ -1,5 +1,5 @@
 //! Rows of every length around a vector's and a group's end, folded side by side, in groups and one by one, and searches for the
-//! first of equal elements: compiled code has the interpreter's bits.
+//! first of equal elements, blocks turned in squares: compiled code has the interpreter's bits.
 
 mod support;
 
@@ -135,5 +135,35 @@ fn rows_agree_in_groups() {
             agrees(&kernel, dtype, &[0, 1, 5, 16, 17, 40].map(|n| (m, n)));
         }
         agrees(&kernel, dtype, &[(33, 300), (17, 511), (17, 513)]);
+    }
+}
+
+#[test]
+fn transposed_blocks_agree() {
+    let kernel = "kernel @transpose(b0: in T, b1: out T[i2], b2: scratch T[i5]) {
+      i0 = sym m
+      i1 = sym n
+      i2 = mul i0, i1
+      i3 = const 64
+      i4 = ceildiv i0, i3
+      i5 = const 5120
+      i6 = ceildiv i1, i3
+      phase (v0: i6, v1: i4) {
+        loop v2 in tile(i0, v1, 64) {
+          loop v3 in tile(i1, v0, 64) vector 8 {
+            %0 = load b0[v2*i1 + v3] : T
+            store b2[-v0*5120 - v1*64 + v2 + v3*80] = %0
+          }
+        }
+        loop v4 in tile(i1, v0, 64) {
+          loop v5 in tile(i0, v1, 64) vector 8 {
+            %1 = load b2[-v0*5120 - v1*64 + v4*80 + v5] : T
+            store b1[v4*i0 + v5] = %1
+          }
+        }
+      }
+    }";
+    for dtype in [DType::F32, DType::F64, DType::U8, DType::I32] {
+        agrees(kernel, dtype, &[(1, 1), (7, 9), (8, 16), (16, 16), (17, 15), (33, 70), (64, 65), (90, 31), (130, 20)]);
     }
 }

@@ -3,10 +3,10 @@
 //! itself; the loop then loads neighbours. Where they are long, nothing is turned, and the lanes gather: which it is, is asked when
 //! the code runs.
 
-use super::{emit::Emitter, transpose::SIDE};
+use super::{emit::Emitter, transpose::PART};
 use crate::{
     access::Step,
-    instructions::{Emitted, Value, lanes},
+    instructions::{Emitted, Value},
 };
 use fusewire_ir::dtype::DType;
 use fusewire_lowering::{
@@ -45,17 +45,13 @@ impl<'c> Emitter<'_, 'c> {
     /// Before a serial loop inside a vector loop: turns the rows through which it goes, where they are short.
     pub fn turn_rows(&mut self, inner: &Loop, begin: IntValue<'c>, end: IntValue<'c>) -> Emitted<()> {
         // Lanes that are not all there come once behind many that are.
-        if !self.lanes.is_multiple_of(SIDE) || self.there.is_some() {
+        if self.there.is_some() {
             return Ok(());
         }
         for (buffer, at) in self.rows_along(inner) {
             let Some(Step::Run(step)) = self.step(&at) else { continue };
-            let dtype = match self.kernel.buffers[buffer.0 as usize].dtype {
-                // A truth is a byte in memory.
-                DType::Bool => DType::U8,
-                dtype => dtype,
-            };
-            let to = self.to;
+            let (to, dtype) = (self.to, self.kernel.buffers[buffer.0 as usize].dtype);
+            let part = PART / dtype.size() as u32;
             let place = to.stack(dtype, self.lanes, LONGEST)?;
             let length = to.builder.build_int_sub(end, begin, "")?;
             let short = to.builder.build_int_compare(IntPredicate::SLE, length, to.index(LONGEST.into()), "")?;
@@ -64,7 +60,7 @@ impl<'c> Emitter<'_, 'c> {
             let (turn, join) = (to.block("turn"), to.block("rows"));
             to.branch(turns.into(), turn, join)?;
             to.switch_to(turn);
-            to.counted_loop(begin, end, to.index(SIDE.into()), &[], |column, _| {
+            to.counted_loop(begin, end, to.index(part.into()), &[], |column, _| {
                 self.enter(inner.var, column);
                 let address = self.address(buffer, &at);
                 self.leave(inner.var);
@@ -91,7 +87,8 @@ impl<'c> Emitter<'_, 'c> {
                 && let Inst::Load { buffer, at } = &self.kernel.value(*id).inst
                 && matches!(self.step(at), Some(Step::Run(_)))
                 && at.coefficient(inner.var) == Some(Coefficient::Const(1))
-                && (self.machine.vector_bytes() == 64 || self.kernel.dtype(*id).size() >= 4)
+                && self.kernel.dtype(*id).size() >= 4
+                && self.lanes >= PART / self.kernel.dtype(*id).size() as u32
                 && !stores_to(inner, *buffer)
                 && found.len() < MOST
                 && !found.contains(&(*buffer, at.clone()))
@@ -102,7 +99,7 @@ impl<'c> Emitter<'_, 'c> {
         found
     }
 
-    /// Some columns of all lanes' rows, of which so many are there, into as many vectors.
+    /// 16 bytes of all lanes' rows, of which so many columns are there, into as many vectors.
     fn turn_columns(
         &mut self,
         dtype: DType,
@@ -112,32 +109,20 @@ impl<'c> Emitter<'_, 'c> {
         into: PointerValue<'c>,
     ) -> Emitted<()> {
         let to = self.to;
-        let columns = self.first_lanes_of(SIDE, left)?;
-        let mut squares = Vec::new();
-        for first in (0..self.lanes).step_by(SIDE as usize) {
-            let mut lines = Vec::new();
-            for row in first..first + SIDE {
-                let distance = to.builder.build_int_mul(to.index(row.into()), step, "")?;
-                let row = to.element(dtype, address, distance)?;
-                lines.push(to.load_lanes(dtype, row, Step::Const(1), SIDE, Some(columns.mask))?.into_vector_value());
-            }
-            squares.push(self.turned(lines)?);
-        }
+        let size = dtype.size() as u32;
+        let columns = self.first_lanes_of(PART / size, left)?;
         // Stored in vectors as they are loaded, or the loads would have to wait until all their parts are in the cache.
-        let whole = (self.machine.vector_bytes() / dtype.size() as u32).clamp(SIDE, self.lanes);
-        for column in 0..SIDE {
-            let mut parts: Vec<_> = squares.iter().map(|square| square[column as usize]).collect();
-            let mut width = SIDE;
-            while width < whole {
-                let pairs = parts.chunks(2).map(|pair| to.shuffle(pair[0], Some(pair[1]), 0..2 * width));
-                parts = pairs.collect::<Emitted<_>>()?;
-                width *= 2;
-            }
-            for (number, part) in parts.into_iter().enumerate() {
-                debug_assert_eq!(lanes(part.into()), width);
-                let element = column * self.lanes + number as u32 * width;
-                let place = to.element(dtype, into, to.index(element.into()))?;
-                to.store_lanes(dtype, place, Step::Const(1), part, None)?;
+        let rows = (self.machine.vector_bytes() / size).min(self.lanes);
+        for first in (0..self.lanes).step_by(rows as usize) {
+            let vectors = self.turned_part(dtype, rows, |row| {
+                let distance = to.builder.build_int_mul(to.index((first + row).into()), step, "")?;
+                let row = to.element(dtype, address, distance)?;
+                let row = to.load_lanes(dtype, row, Step::Const(1), PART / size, Some(columns.mask))?;
+                Ok(row.into_vector_value())
+            })?;
+            for (column, vector) in vectors.into_iter().enumerate() {
+                let place = to.element(dtype, into, to.index((column as u32 * self.lanes + first).into()))?;
+                to.store_lanes(dtype, place, Step::Const(1), vector, None)?;
             }
         }
         Ok(())
