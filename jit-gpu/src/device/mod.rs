@@ -12,7 +12,7 @@ mod queue;
 mod staging;
 mod streams;
 
-use crate::driver::{Driver, Lender, Stream};
+use crate::driver::{Driver, Stream};
 use copy::Copies;
 use fusewire_ir::{
     lazy::Device,
@@ -233,9 +233,15 @@ impl<D: Driver> Backend for GpuBackend<D> {
         Ok(true)
     }
 
-    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8) -> Result<bool, Error> {
-        self.core.pack(from, to)?;
+    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8, strides: &[isize]) -> Result<bool, Error> {
+        self.core.place(from, to, strides)?;
         Ok(true)
+    }
+
+    fn is_callers(&self, storage: &dyn Storage) -> bool {
+        let (block, stream) =
+            (storage.as_any().downcast_ref::<Block<D>>(), self.core.streams.current(&self.core.driver));
+        block.is_some_and(|block| stream.is_ok_and(|stream| block.home == stream) && block.readers.lock().is_empty())
     }
 
     fn host_pointer(&self, pointer: *mut u8) -> Option<*mut u8> {
