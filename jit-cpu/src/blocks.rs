@@ -3,10 +3,11 @@
 //! of the thread, a block of it at a time.
 
 use crate::{
-    compile::{Compiled, PhaseFunction},
+    compile::Compiled,
     launch, product,
     threads::{Threads, Work},
 };
+use fusewire_jit_llvm::host::PhaseFunction;
 use fusewire_runtime::{
     backend::{BlockRun, Launch, MatrixProduct, Member, MemberWork},
     error::Error,
@@ -133,7 +134,8 @@ impl Shared<'_> {
                     // arrays it touches what lies in this block's memory. The items lie inside the phase, no other worker has
                     // this memory and scratch, and the function only reads the byte behind `stop` and only writes 1 to that behind
                     // `fault`, at once whole.
-                    unsafe { function(buffers, ints, params, scratch, begin, end, stop.as_ptr(), fault.as_ptr()) };
+                    // What it stores is wanted in the cache.
+                    unsafe { function(buffers, ints, params, scratch, begin, end, stop.as_ptr(), fault.as_ptr(), 0) };
                 }
                 Stage::Product(product, private) => {
                     let mut bases = [std::ptr::null_mut(); 3];

@@ -16,6 +16,7 @@ use cranelift::{
     codegen::{CodegenError, Context, control::ControlPlane, ir::Function},
     prelude::FunctionBuilderContext,
 };
+use fusewire_jit_llvm::host::PhaseFunction;
 use fusewire_lowering::kernel::{IntId, Kernel, Role};
 use fusewire_runtime::{backend::Executable, error::Error};
 use std::{
@@ -80,18 +81,6 @@ const QUICK_RUNS: u32 = 2;
 
 /// What the books say of the code of a phase that is not compiled yet.
 const EXPECTED_CODE_BYTES: usize = 4096;
-
-/// What a phase's function looks like from outside; see `emit`.
-pub(crate) type PhaseFunction = unsafe extern "C" fn(
-    buffers: *const *mut u8,
-    ints: *const i64,
-    params: *const u64,
-    scratch: *mut u8,
-    begin: i64,
-    end: i64,
-    stop: *const bool,
-    fault: *mut bool,
-);
 
 impl Compiled {
     /// The function of a phase for so much work; valid as long as `self`.

@@ -9,9 +9,25 @@ use fusewire_ir::value::Storage;
 use fusewire_lowering::kernel::IntId;
 use fusewire_runtime::{backend::Launch, error::Error, pool};
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
+
+/// A launch that moves so many times what the last cache holds leaves nothing of its results there, and stores past it.
+const CACHES: u64 = 2;
+
+/// Bytes of a last cache that the system does not know.
+const USUAL_CACHE: u64 = 32 << 20;
+
+/// Bytes of the last cache.
+fn last_level_cache() -> u64 {
+    static BYTES: OnceLock<u64> = OnceLock::new();
+    *BYTES.get_or_init(|| {
+        // SAFETY: asks for a number.
+        let bytes = unsafe { libc::sysconf(libc::_SC_LEVEL3_CACHE_SIZE) };
+        u64::try_from(bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(USUAL_CACHE)
+    })
+}
 
 /// Runs every phase to its end, one after another.
 pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>) -> Result<(), Error> {
@@ -22,6 +38,7 @@ pub(crate) fn launch(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
 pub(crate) fn phases(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>, from: usize) -> Result<(), Error> {
     let scratch_bytes = scratch_bytes(compiled, launch)?;
     let fault = AtomicBool::new(false);
+    let streams = i64::from(launch.bytes / CACHES >= last_level_cache());
     for phase in &compiled.parts.phases[from..] {
         let work = work(compiled, phase, launch)?;
         if work.items == 0 {
@@ -44,7 +61,8 @@ pub(crate) fn phases(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
             // phase, no other worker has this scratch, and the function only reads the byte behind `stop` and only writes 1 to
             // that behind `fault`, at once whole.
             unsafe {
-                function(buffers, ints, params, scratch, begin as i64, end as i64, stop.as_ptr(), fault.as_ptr())
+                let (begin, end) = (begin as i64, end as i64);
+                function(buffers, ints, params, scratch, begin, end, stop.as_ptr(), fault.as_ptr(), streams)
             };
         };
         threads.run(&work, workers, &run, launch.interrupted)?;

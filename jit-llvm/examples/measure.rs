@@ -2,20 +2,12 @@
 //! `cargo run --release -p fusewire-jit-llvm --example measure -- FILE SYMBOL...`; with `--asm FILE` its code instead.
 //! Every buffer has as many elements as the symbols' product, and a stride is the number of elements behind its axis.
 
-use fusewire_jit_llvm::host::{self, Machine};
+use fusewire_jit_llvm::host::{self, Machine, PhaseFunction};
 use fusewire_lowering::{ints::evaluate_ints, kernel::Kernel, text};
 use std::{hint::black_box, time::Instant};
 
-type Phase = unsafe extern "C" fn(
-    buffers: *const *mut u8,
-    ints: *const i64,
-    params: *const u64,
-    scratch: *mut u8,
-    begin: i64,
-    end: i64,
-    stop: *const bool,
-    fault: *mut bool,
-);
+/// Elements from which on stores go past the caches.
+const LARGE: usize = 16 << 20;
 
 /// Seconds that this process has computed: what compiling costs, whatever else the machine does.
 fn cpu_time() -> f64 {
@@ -31,11 +23,17 @@ fn run(machine: &Machine, kernel: &Kernel, symbols: &[i64]) {
     let strides = |_, axis: u8| symbols.iter().skip(axis as usize + 1).product();
     let ints = evaluate_ints(&kernel.ints, symbols, strides);
     let mut storages: Vec<Vec<u64>> =
-        kernel.buffers.iter().map(|b| vec![0x3f3f_3f3f_3f3f_3f3f; n * b.dtype.size() / 8 + 64]).collect();
-    let buffers: Vec<*mut u8> = storages.iter_mut().map(|s| s.as_mut_ptr().cast()).collect();
+        kernel.buffers.iter().map(|b| vec![0x3f3f_3f3f_3f3f_3f3f; n * b.dtype.size() / 8 + 72]).collect();
+    // As the engine's memory is aligned.
+    let aligned = |storage: &mut Vec<u64>| {
+        let begin = storage.as_ptr().align_offset(64);
+        storage[begin..].as_mut_ptr().cast()
+    };
+    let buffers: Vec<*mut u8> = storages.iter_mut().map(aligned).collect();
     let mut scratch = vec![0u64; 1 << 20];
     let params = vec![0u64; kernel.params.len()];
     let (stop, mut fault) = (false, false);
+    let streams = i64::from(n > LARGE);
     for (index, phase) in kernel.phases.iter().enumerate() {
         let items: i64 = phase.dims.iter().map(|&(_, extent)| ints[extent.0 as usize]).product();
         let mut code = None;
@@ -47,7 +45,7 @@ fn run(machine: &Machine, kernel: &Kernel, symbols: &[i64]) {
         }
         let code = code.expect("compiled above");
         // SAFETY: the code of a phase's function.
-        let function = unsafe { std::mem::transmute::<*const u8, Phase>(code.address()) };
+        let function = unsafe { std::mem::transmute::<*const u8, PhaseFunction>(code.address()) };
         let mut times = Vec::new();
         let began = Instant::now();
         while times.len() < 20 || (began.elapsed().as_secs_f64() < 0.3 && times.len() < 2000) {
@@ -56,7 +54,7 @@ fn run(machine: &Machine, kernel: &Kernel, symbols: &[i64]) {
             unsafe {
                 let scratch = scratch.as_mut_ptr().cast();
                 let (ints, params) = (ints.as_ptr(), params.as_ptr());
-                function(black_box(&buffers).as_ptr(), ints, params, scratch, 0, items, &stop, &mut fault);
+                function(black_box(&buffers).as_ptr(), ints, params, scratch, 0, items, &stop, &mut fault, streams);
             }
             times.push(start.elapsed().as_secs_f64());
         }

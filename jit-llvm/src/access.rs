@@ -178,6 +178,22 @@ impl<'c> Instructions<'c> {
         }
     }
 
+    /// Stores a vector of neighbours past the caches, to a place that is aligned to so many bytes.
+    pub fn stream_lanes(
+        &self,
+        dtype: DType,
+        pointer: PointerValue<'c>,
+        value: VectorValue<'c>,
+        alignment: u32,
+    ) -> Emitted<()> {
+        let value = self.stored(dtype, value.into())?;
+        let store = self.builder.build_store(pointer, value)?;
+        store.set_alignment(alignment).expect("vectors have a power of two of bytes");
+        let yes = self.context.metadata_node(&[self.context.i32_type().const_int(1, false).into()]);
+        store.set_metadata(yes, self.context.get_kind_id("nontemporal")).expect("stores have metadata");
+        Ok(())
+    }
+
     fn lane_pointers(
         &self,
         dtype: DType,

@@ -1,19 +1,8 @@
 //! Maxima and minima of lanes and one number, which have code of their own: every pair of edge cases against the reference.
 
 use fusewire_ir::{dtype::DType, ops::ScalarOp, reference, scalar::Scalar};
-use fusewire_jit_llvm::host::{self, Machine};
+use fusewire_jit_llvm::host::{self, Machine, PhaseFunction};
 use fusewire_lowering::text;
-
-type Phase = unsafe extern "C" fn(
-    buffers: *const *mut u8,
-    ints: *const i64,
-    params: *const u64,
-    scratch: *mut u8,
-    begin: i64,
-    end: i64,
-    stop: *const bool,
-    fault: *mut bool,
-);
 
 const EDGES: [f64; 13] =
     [0.0, -0.0, 1.0, -1.0, 2.5, -2.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-40, -1e-40, 1e-310, 3e38];
@@ -41,7 +30,7 @@ fn extrema_with_one_number_have_the_bits_of_the_reference() {
             let code = host::compile(machine, &kernel, 0, &|_, _| unreachable!("no function is called"));
             let code = code.expect("it compiles");
             // SAFETY: the code of a phase's function.
-            let phase = unsafe { std::mem::transmute::<*const u8, Phase>(code.address()) };
+            let phase = unsafe { std::mem::transmute::<*const u8, PhaseFunction>(code.address()) };
             for number in EDGES {
                 let number = Scalar::from_f64(dtype, number);
                 // Enough for full vectors and a part of one.
@@ -56,7 +45,7 @@ fn extrema_with_one_number_have_the_bits_of_the_reference() {
                 // SAFETY: the buffers have as many elements as the integer says.
                 unsafe {
                     let (ints, params) = (ints.as_ptr(), params.as_ptr());
-                    phase(buffers.as_ptr(), ints, params, std::ptr::null_mut(), 0, 1, &stop, &mut fault);
+                    phase(buffers.as_ptr(), ints, params, std::ptr::null_mut(), 0, 1, &stop, &mut fault, 0);
                 }
                 for (operand, chunk) in operands.iter().zip(output.chunks(size)) {
                     let mut bits = [0; 8];

@@ -43,7 +43,7 @@ pub(crate) fn phase(
     function.name = UserFuncName::testcase(format!("phase{index}"));
     let pointer = AbiParam::new(types::I64);
     function.signature = Signature::new(machine.isa.default_call_conv());
-    function.signature.params = vec![pointer; 8];
+    function.signature.params = vec![pointer; 9];
 
     let mut b = FunctionBuilder::new(function, context);
     let entry = b.create_block();

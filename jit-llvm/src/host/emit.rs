@@ -8,7 +8,10 @@ use super::{
 };
 use crate::instructions::{Emitted, Instructions, Value};
 use fusewire_ir::dtype::DType;
-use fusewire_lowering::kernel::{IntId, Kernel, Loop, LoopKind, Phase, Role, Stmt, ValueId, VarId};
+use fusewire_lowering::{
+    kernel::{BufferId, Inst, IntId, Kernel, Loop, LoopKind, Phase, Role, Stmt, ValueId, VarId},
+    walk::for_each_definition,
+};
 use inkwell::{
     AddressSpace, IntPredicate,
     basic_block::BasicBlock,
@@ -33,7 +36,8 @@ pub(super) fn phase(
     let pointer = to.context.ptr_type(AddressSpace::default());
     let word = to.context.i64_type();
     let parameters = [pointer, pointer, pointer, pointer].map(Into::into);
-    let parameters = [&parameters[..], &[word.into(), word.into(), pointer.into(), pointer.into()]].concat();
+    let parameters =
+        [&parameters[..], &[word.into(), word.into(), pointer.into(), pointer.into(), word.into()]].concat();
     let function = to.module.add_function(NAME, to.context.void_type().fn_type(&parameters, false), None);
     machine.mark(to.context, function);
     let at = |i: u32| function.get_nth_param(i).expect("a parameter");
@@ -57,6 +61,9 @@ pub(super) fn phase(
         there: None,
         turned: Vec::new(),
         escape: None,
+        streamed: streamed(kernel, phase),
+        streams: None,
+        streaming: false,
         stop: pointer(6),
         fault: pointer(7),
         stopped: None,
@@ -64,7 +71,11 @@ pub(super) fn phase(
     };
     let mut body = || {
         emitter.load_arguments()?;
+        let zero = to.index(0);
+        emitter.streams =
+            Some(to.builder.build_int_compare(IntPredicate::NE, at(8).into_int_value(), zero, "streams")?);
         emitter.items(phase, at(4).into_int_value(), at(5).into_int_value())?;
+        emitter.end_streams()?;
         to.builder.build_return(None)?;
         if let Some(stopped) = emitter.stopped {
             to.switch_to(stopped);
@@ -74,6 +85,18 @@ pub(super) fn phase(
     };
     body().map_err(|error| error.to_string())?;
     Ok(emitter.externs)
+}
+
+/// The results that a phase only writes.
+fn streamed(kernel: &Kernel, phase: &Phase) -> Vec<BufferId> {
+    let mut loaded = Vec::new();
+    for_each_definition(&phase.body, &mut |id| {
+        if let Inst::Load { buffer, .. } = kernel.value(id).inst {
+            loaded.push(buffer);
+        }
+    });
+    let outputs = (0..).zip(&kernel.buffers).filter(|(_, declaration)| declaration.role == Role::Output);
+    outputs.map(|(number, _)| BufferId(number)).filter(|buffer| !loaded.contains(buffer)).collect()
 }
 
 /// What is known while a phase is being emitted.
@@ -102,6 +125,11 @@ pub(super) struct Emitter<'k, 'c> {
     pub turned: Vec<Turned<'c>>,
     /// Inside vector loops that can give up a group of lanes: where to go then, and which arguments were tested.
     pub escape: Option<(BasicBlock<'c>, Vec<Value<'c>>)>,
+    /// The buffers that the phase only writes, and whether it stores to them past the caches.
+    pub streamed: Vec<BufferId>,
+    pub streams: Option<IntValue<'c>>,
+    /// Inside a loop that does.
+    pub streaming: bool,
     /// Where the byte lies that says whether to stop, and the block that returns then.
     pub stop: PointerValue<'c>,
     pub stopped: Option<BasicBlock<'c>>,
@@ -244,6 +272,20 @@ impl<'c> Emitter<'_, 'c> {
     /// The lanes that are there, when not all of them are known to be.
     pub fn mask(&self) -> Option<VectorValue<'c>> {
         self.there.map(|there| there.mask)
+    }
+
+    /// Behind the last store: those past the caches are there for whoever hears that the phase is done.
+    fn end_streams(&mut self) -> Emitted<()> {
+        let (to, Some(streams)) = (self.to, self.streams) else { return Ok(()) };
+        if !self.streamed.is_empty() {
+            let (fence, end) = (to.block("fence"), to.block("end"));
+            to.branch(streams.into(), fence, end)?;
+            to.switch_to(fence);
+            to.call_intrinsic("x86.sse.sfence", &[], &[])?;
+            to.jump(end)?;
+            to.switch_to(end);
+        }
+        Ok(())
     }
 
     /// A memory access that nothing may move or leave out.

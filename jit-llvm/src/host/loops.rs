@@ -8,13 +8,16 @@ use super::{
 use crate::instructions::{Emitted, Value};
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
 use fusewire_lowering::{
-    kernel::{Loop, Range, VarId},
+    kernel::{Coefficient, Loop, Range, Stmt, VarId},
     loop_facts::Weight,
 };
 use inkwell::{
     IntPredicate,
     values::{BasicValue, IntValue},
 };
+
+/// Values of a loop that waits for memory rather than for what it computes, at most.
+const LIGHT: usize = 32;
 
 impl<'c> Emitter<'_, 'c> {
     /// Returns from the function when it is to stop. Stands in every loop whose length is not bounded when compiling.
@@ -87,20 +90,47 @@ impl<'c> Emitter<'_, 'c> {
         let (begin, end) = self.bounds(inner.range)?;
         self.lanes = lanes;
         self.vector_var = Some(inner.var);
-        let mut results = Vec::new();
-        if free && inner.may_give_up_lanes(self.kernel) {
+        let results = if free && inner.may_give_up_lanes(self.kernel) {
             self.escaping_loop(inner, begin, end)?;
+            Vec::new()
+        } else if let Some(streams) = self.streams.filter(|_| free && self.may_stream(inner)) {
+            let [far, near, join] = ["far", "near", "stored"].map(|name| to.block(name));
+            to.branch(streams.into(), far, near)?;
+            for (block, streaming) in [(far, true), (near, false)] {
+                to.switch_to(block);
+                self.streaming = streaming;
+                self.vectors_of_loop(inner, begin, end)?;
+                to.jump(join)?;
+            }
+            to.switch_to(join);
+            Vec::new()
         } else {
-            let count = to.builder.build_int_sub(end, begin, "")?;
-            let full = to.builder.build_and(count, to.index(-i64::from(lanes)), "")?;
-            let tail = to.builder.build_int_add(begin, full, "")?;
-            let folded = self.fold_loop(inner, begin, tail, i64::from(lanes))?;
-            let folded = self.tail(inner, folded, tail, end)?;
-            results = self.finish(inner, folded)?;
-        }
+            self.vectors_of_loop(inner, begin, end)?
+        };
         self.lanes = 1;
         self.vector_var = None;
         Ok(results)
+    }
+
+    /// Full vectors, then a part of one.
+    fn vectors_of_loop(&mut self, inner: &Loop, begin: IntValue<'c>, end: IntValue<'c>) -> Emitted<Vec<Value<'c>>> {
+        let (to, lanes) = (self.to, i64::from(self.lanes));
+        let count = to.builder.build_int_sub(end, begin, "")?;
+        let full = to.builder.build_and(count, to.index(-lanes), "")?;
+        let tail = to.builder.build_int_add(begin, full, "")?;
+        let folded = self.fold_loop(inner, begin, tail, lanes)?;
+        let folded = self.tail(inner, folded, tail, end)?;
+        self.finish(inner, folded)
+    }
+
+    /// Is the loop worth code of its own for stores past the caches? It writes neighbours of a result, and memory is what it waits for.
+    fn may_stream(&self, inner: &Loop) -> bool {
+        let one = Some(Coefficient::Const(1));
+        let streams = |statement: &Stmt| match statement {
+            Stmt::Store { buffer, at, .. } => self.streamed.contains(buffer) && at.coefficient(inner.var) == one,
+            Stmt::Let(_) | Stmt::Loop(_) => false,
+        };
+        inner.body.iter().any(streams) && Weight::of(self.kernel, &inner.body).values <= LIGHT
     }
 
     /// How many lanes a loop gets that may have any number: vectors of the machine, two of each value where values are few.

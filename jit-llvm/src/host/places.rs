@@ -11,7 +11,10 @@ use crate::{
 };
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
 use fusewire_lowering::kernel::{Affine, BufferId, Coefficient, ValueId, VarId};
-use inkwell::values::{IntValue, PointerValue};
+use inkwell::{
+    IntPredicate,
+    values::{IntValue, PointerValue, VectorValue},
+};
 use smallvec::SmallVec;
 
 /// Where lanes lie whose distance is known when the kernel runs.
@@ -124,9 +127,35 @@ impl<'c> Emitter<'_, 'c> {
             (None, element) => to.store(dtype, address, element),
             (Some(step), value) => {
                 let vector = to.splat(value, self.lanes)?.into_vector_value();
-                to.store_lanes(dtype, address, step, vector, self.mask())
+                let bytes = self.lanes * dtype.size() as u32;
+                let whole = bytes.is_multiple_of(self.machine.vector_bytes());
+                match (step, self.mask()) {
+                    (Step::Const(1), None) if self.streaming && whole && self.streamed.contains(&buffer) => {
+                        self.store_far(dtype, address, vector)
+                    }
+                    (step, mask) => to.store_lanes(dtype, address, step, vector, mask),
+                }
             }
         }
+    }
+
+    /// Writes neighbours past the caches, where they fill vectors of memory.
+    fn store_far(&mut self, dtype: DType, address: PointerValue<'c>, vector: VectorValue<'c>) -> Emitted<()> {
+        let to = self.to;
+        let bytes = self.machine.vector_bytes();
+        let [stream, near, stored] = ["stream", "split", "written"].map(|name| to.block(name));
+        let place = to.builder.build_ptr_to_int(address, to.context.i64_type(), "")?;
+        let over = to.builder.build_and(place, to.index(i64::from(bytes) - 1), "")?;
+        let fits = to.builder.build_int_compare(IntPredicate::EQ, over, to.index(0), "")?;
+        to.branch(fits.into(), stream, near)?;
+        to.switch_to(stream);
+        to.stream_lanes(dtype, address, vector, bytes)?;
+        to.jump(stored)?;
+        to.switch_to(near);
+        to.store_lanes(dtype, address, Step::Const(1), vector, None)?;
+        to.jump(stored)?;
+        to.switch_to(stored);
+        Ok(())
     }
 
     /// How the index moves from one lane to the next; `None`: not at all.
