@@ -1,9 +1,6 @@
 //! A kernel's phases as PTX, the text that NVIDIA's driver and `ptxas` make machine code of.
 
-use crate::{
-    emit::{self, machine::Target},
-    schedule::Schedule,
-};
+use crate::{driver::Source, emit::machine::Target};
 use fusewire_jit_llvm::instructions::Instructions;
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::error::Error;
@@ -15,7 +12,6 @@ use inkwell::{
         CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
     },
 };
-use std::ops::Range;
 
 /// A GPU's compute capability, as in `sm_80`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -36,24 +32,26 @@ pub const SHOWN: Capability = Capability(80);
 /// Targets that LLVM has for the PTX of [`machine`].
 const TARGETS: [u32; 6] = [75, 80, 86, 87, 89, 90];
 
-/// What the kernel of a phase is called.
-pub fn name(phase: usize) -> String {
-    format!("phase{phase}")
-}
+/// What the kernel of a module of one is called.
+pub const NAME: &str = "kernel";
 
 /// A kernel after the kernel passes: a module with a GPU kernel a phase.
 pub fn module(kernel: &Kernel, capability: Capability) -> Result<String, Error> {
-    Ok(texts(kernel, 0..kernel.phases.len(), capability)?.assembly)
+    Ok(texts(&kernel.name, &phases(kernel), capability)?.assembly)
 }
 
-/// A module with the GPU kernel of one phase.
-pub fn phase(kernel: &Kernel, number: usize, capability: Capability) -> Result<String, Error> {
-    Ok(texts(kernel, number..number + 1, capability)?.assembly)
+/// A module with one GPU kernel, [`NAME`].
+pub fn text(source: Source<'_>, capability: Capability) -> Result<String, Error> {
+    Ok(texts(&source.name(), &[(source, NAME.into())], capability)?.assembly)
+}
+
+fn phases(kernel: &Kernel) -> Vec<(Source<'_>, String)> {
+    (0..kernel.phases.len()).map(|number| (Source::Phase(kernel, number), format!("phase{number}"))).collect()
 }
 
 /// The stages of a kernel as text, by their names: LLVM's IR of its GPU kernels, and PTX.
 pub fn stages(kernel: &Kernel, capability: Capability) -> Result<Vec<(&'static str, String)>, Error> {
-    let Texts { ir, assembly } = texts(kernel, 0..kernel.phases.len(), capability)?;
+    let Texts { ir, assembly } = texts(&kernel.name, &phases(kernel), capability)?;
     Ok(vec![("gpu", ir), ("ptx", assembly)])
 }
 
@@ -63,16 +61,13 @@ struct Texts {
     assembly: String,
 }
 
-fn texts(kernel: &Kernel, phases: Range<usize>, capability: Capability) -> Result<Texts, Error> {
-    let refused = |message: String| Error::Internal(format!("LLVM refuses kernel {}: {message}", kernel.name));
+fn texts(name: &str, sources: &[(Source<'_>, String)], capability: Capability) -> Result<Texts, Error> {
+    let refused = |message: String| Error::Internal(format!("LLVM refuses kernel {name}: {message}"));
     let machine = machine(capability).map_err(refused)?;
     let context = Context::create();
-    let i = Instructions::new(&context, &kernel.name);
-    for number in phases {
-        let phase = &kernel.phases[number];
-        let schedule = Schedule::of(kernel, phase);
-        emit::phase(&i, kernel, phase, &schedule, Target::Ptx, &name(number))
-            .map_err(|error| refused(error.to_string()))?;
+    let i = Instructions::new(&context, name);
+    for (source, name) in sources {
+        source.emit(&i, Target::Ptx, name).map_err(|error| refused(error.to_string()))?;
     }
     i.module.set_triple(&machine.get_triple());
     i.module.set_data_layout(&machine.get_target_data().get_data_layout());

@@ -5,7 +5,7 @@ use super::{
     queue::{Queued, QueuedLaunch},
 };
 use crate::{
-    driver::{Driver, Stream},
+    driver::{Driver, Source, Stream},
     emit::argument_count,
     schedule::{Place, Schedule, THREADS, Worker},
 };
@@ -58,7 +58,7 @@ impl<D: Driver> Phases<D> {
         }
         let _one = phase.lock.lock();
         if phase.code.get().is_none() {
-            let code = driver.load(&self.kernel, number)?;
+            let code = driver.load(Source::Phase(&self.kernel, number))?;
             let _ = phase.code.set(code);
         }
         phase.code.get().ok_or_else(|| Error::Internal("a phase lost its code".into()))

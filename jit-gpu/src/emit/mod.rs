@@ -10,7 +10,10 @@ pub(crate) mod machine;
 mod native;
 mod pack;
 
-use crate::schedule::{Schedule, THREADS, Worker};
+use crate::{
+    driver::Source,
+    schedule::{Schedule, THREADS, Worker},
+};
 use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Instructions, Value};
 use fusewire_lowering::kernel::{IntId, Kernel, Phase, VarId};
@@ -37,8 +40,37 @@ pub(crate) fn argument_count(kernel: &Kernel) -> u32 {
     (kernel.buffers.len() + kernel.ints.len() + kernel.params.len()) as u32 + EXTRAS
 }
 
+impl Source<'_> {
+    /// For reports.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Source::Phase(kernel, _) => kernel.name.clone(),
+            Source::Function(function) => function.name().into(),
+        }
+    }
+
+    /// How many words its arguments are, and how many of them, in front, are addresses.
+    pub(crate) fn words(self) -> (usize, usize) {
+        match self {
+            Source::Phase(kernel, _) => (argument_count(kernel) as usize, kernel.buffers.len()),
+            Source::Function(function) => function.words(),
+        }
+    }
+
+    /// Emits it as a function of this name.
+    pub(crate) fn emit(self, i: &Instructions<'_>, target: Target, name: &str) -> Emitted<()> {
+        match self {
+            Source::Phase(kernel, number) => {
+                let phase = &kernel.phases[number];
+                self::phase(i, kernel, phase, &Schedule::of(kernel, phase), target, name)
+            }
+            Source::Function(function) => function.emit(i, target, name),
+        }
+    }
+}
+
 /// Emits a phase as a function of this name.
-pub(crate) fn phase<'c>(
+fn phase<'c>(
     i: &Instructions<'c>,
     kernel: &Kernel,
     phase: &Phase,
