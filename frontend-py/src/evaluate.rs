@@ -2,20 +2,36 @@
 //! flush that keeps recorded loops bounded.
 
 use crate::{array::Array, dump::announce, errors};
-use fusewire_ir::{error::Recorded, lazy::Lazy, value::Buffer};
+use fusewire_ir::{
+    error::Recorded,
+    lazy::{Lazy, Reading},
+    value::{Buffer, byte_count},
+};
 use fusewire_runtime::evaluate::evaluate as run;
 use parking_lot::Mutex;
-use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyTuple};
+use pyo3::{
+    exceptions::{PyKeyboardInterrupt, PyRuntimeError},
+    prelude::*,
+    types::PyTuple,
+};
 use smallvec::SmallVec;
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
+    collections::VecDeque,
     slice,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
 /// A recorded chain longer than this is computed at once, so that a loop neither grows nor is recomputed.
-const FLUSH_DEPTH: u32 = 128;
+const FLUSH_DEPTH: u32 = 512;
+
+/// So is one longer than this whose arrays would have more bytes than that all together, for each step of it may hold one.
+const LARGE_FLUSH_DEPTH: u32 = 128;
+const LARGE_FLUSH_BYTES: usize = 4 << 30;
+
+/// Of so many nodes it is known that they may have to be computed with such a chain.
+const RECENT_NODES: usize = 32;
 
 /// Computations of at most so many elements keep the interpreter: giving it away can cost a time slice of another thread,
 /// far more than the computation.
@@ -52,10 +68,58 @@ pub fn computed<'a>(py: Python<'_>, node: &'a Arc<Lazy>) -> PyResult<&'a Buffer>
 /// What recording gave, as an array; a chain that has grown long is computed on the way.
 pub fn recorded(py: Python<'_>, result: Recorded<Arc<Lazy>>) -> PyResult<Array> {
     let node = result.map_err(errors::recording)?;
-    if node.depth > FLUSH_DEPTH && node.buffer().is_none() {
-        evaluate(py, slice::from_ref(&node))?;
+    if node.depth > LARGE_FLUSH_DEPTH / 2 && node.buffer().is_none() {
+        if is_long(&node) {
+            flush(py, &node)?;
+        } else {
+            remember(&node);
+        }
     }
     Ok(Array::new(node))
+}
+
+/// Is the chain up to this node to be computed at once?
+fn is_long(node: &Lazy) -> bool {
+    let bytes = || byte_count(&node.shape, node.dtype.size()).unwrap_or(usize::MAX);
+    let large = || bytes().saturating_mul(node.depth as usize) > LARGE_FLUSH_BYTES;
+    node.depth > FLUSH_DEPTH || (node.depth > LARGE_FLUSH_DEPTH && large())
+}
+
+thread_local! {
+    /// The last nodes of long chains that this thread has recorded.
+    static RECENT: RefCell<VecDeque<Weak<Lazy>>> = const { RefCell::new(VecDeque::new()) };
+}
+
+fn remember(node: &Arc<Lazy>) {
+    RECENT.with_borrow_mut(|recent| {
+        if recent.len() == RECENT_NODES {
+            recent.pop_front();
+        }
+        recent.push_back(Arc::downgrade(node));
+    });
+}
+
+/// Computes a chain that has grown long, and what a loop has recorded beside it: computed later, that would need the values of each
+/// step, so they would have to be stored for it.
+fn flush(py: Python<'_>, node: &Arc<Lazy>) -> PyResult<()> {
+    let recent = RECENT.take();
+    let others = recent.iter().filter_map(Weak::upgrade);
+    let others: Vec<Arc<Lazy>> = others.filter(|n| n.buffer().is_none() && n.device == node.device).collect();
+    // What others are computed from is no end of anything.
+    let mut inner: Vec<*const Lazy> = Vec::new();
+    let reading = Reading::begin();
+    for other in others.iter().chain([node]) {
+        let inputs = other.expression(&reading).map(|expression| expression.inputs.iter());
+        inner.extend(inputs.into_iter().flatten().map(Arc::as_ptr));
+    }
+    drop(reading);
+    let mut ends: Vec<Arc<Lazy>> = others.into_iter().filter(|n| !inner.contains(&Arc::as_ptr(n))).collect();
+    ends.push(Arc::clone(node));
+    match evaluate(py, &ends) {
+        // What is wrong with another chain is said to whoever asks for that one.
+        Err(error) if !error.is_instance_of::<PyKeyboardInterrupt>(py) => evaluate(py, slice::from_ref(node)),
+        done => done,
+    }
 }
 
 /// As [`recorded`], for functions of several results.

@@ -24,8 +24,8 @@ pub struct Event(pub usize);
 /// What a driver makes code of.
 #[derive(Clone, Copy)]
 pub enum Source<'a> {
-    /// A phase of a kernel, by its number.
-    Phase(&'a Kernel, usize),
+    /// A phase of a kernel, by its number, and by that of one of the phase's schedules.
+    Phase(&'a Kernel, usize, usize),
     /// A function that is written by hand.
     Function(Function),
 }

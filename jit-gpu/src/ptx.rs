@@ -1,6 +1,6 @@
 //! A kernel's phases as PTX, the text that NVIDIA's driver and `ptxas` make machine code of.
 
-use crate::{driver::Source, emit::machine::Target};
+use crate::{driver::Source, emit::machine::Target, schedule::Schedules};
 use fusewire_jit_llvm::instructions::Instructions;
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::error::Error;
@@ -35,7 +35,7 @@ const TARGETS: [u32; 6] = [75, 80, 86, 87, 89, 90];
 /// What the kernel of a module of one is called.
 pub const NAME: &str = "kernel";
 
-/// A kernel after the kernel passes: a module with a GPU kernel a phase.
+/// A kernel after the kernel passes: a module with a GPU kernel for each schedule of each phase.
 pub fn module(kernel: &Kernel, capability: Capability) -> Result<String, Error> {
     Ok(texts(&kernel.name, &phases(kernel), capability)?.assembly)
 }
@@ -45,8 +45,17 @@ pub fn text(source: Source<'_>, capability: Capability) -> Result<String, Error>
     Ok(texts(&source.name(), &[(source, NAME.into())], capability)?.assembly)
 }
 
+/// Every schedule of every phase, with the name of its GPU kernel.
 fn phases(kernel: &Kernel) -> Vec<(Source<'_>, String)> {
-    (0..kernel.phases.len()).map(|number| (Source::Phase(kernel, number), format!("phase{number}"))).collect()
+    let name = |phase: usize, schedule: usize| match schedule {
+        0 => format!("phase{phase}"),
+        _ => format!("phase{phase}_{schedule}"),
+    };
+    let of = |number: usize| {
+        let schedules = 0..Schedules::of(kernel, &kernel.phases[number]).all.len();
+        schedules.map(move |schedule| (Source::Phase(kernel, number, schedule), name(number, schedule)))
+    };
+    (0..kernel.phases.len()).flat_map(of).collect()
 }
 
 /// The stages of a kernel as text, by their names: LLVM's IR of its GPU kernels, and PTX.

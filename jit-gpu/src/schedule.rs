@@ -1,10 +1,15 @@
 //! How a phase's work is dealt to the threads of a GPU. The kernel IR says which element and in which order sums are taken; this
 //! says who computes it, and changes no bit.
 //!
-//! A phase with vector loops has a block of threads an item: the block goes through the item together, and the iterations of
-//! each vector loop are dealt to its threads. Other phases have a thread an item.
+//! A phase with vector loops has a *team* of threads an item: the team goes through the item together, and the iterations of
+//! each vector loop are dealt to its threads. How many threads a team has depends on how long the loops are and how many items
+//! there are, which is known when the phase runs: so a phase has several schedules, each compiled when it is first chosen. Other
+//! phases have a thread an item.
 
-use fusewire_lowering::kernel::{BufferId, Inst, IntExpr, Kernel, Loop, LoopKind, Phase, Role, Stmt};
+use fusewire_lowering::kernel::{
+    BufferId, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Phase, Range, Reduction, Role, Stmt,
+};
+use fusewire_lowering::walk::for_each_stmt;
 
 /// Threads of a block.
 pub(crate) const THREADS: u32 = 128;
@@ -12,16 +17,30 @@ pub(crate) const THREADS: u32 = 128;
 /// Threads that exchange values without memory.
 pub(crate) const WARP: u32 = 32;
 
+/// Threads of a team, and how long the loops and the rows of scratch are that it is for: the narrower the team, the fewer of its
+/// threads have nothing to do at the end of a row; teams of a warp or less wait for nobody else; and rows that are not too long
+/// lie in shared memory.
+const TEAMS: [(u32, i64); 4] = [(THREADS, 4096), (WARP, 1024), (16, 256), (4, 16)];
+
 /// Bytes of shared memory that a kernel may use without asking the driver for more.
 const SHARED_LIMIT: u32 = 48 << 10;
 
-/// Bytes that are kept for the partial results of folds.
-pub(crate) const FOLD_BYTES: u32 = 16 << 10;
+/// Folds whose partial results lie in shared memory at the same time.
+pub(crate) const PUBLISHED: u32 = 8;
+
+/// Bytes that are kept for the partial results of a fold: one for each thread.
+pub(crate) const FOLD_BYTES: u32 = THREADS * 8;
+
+/// From how many iterations on the loops inside a vector loop are dealt, instead of those of the vector loop ...
+const LONG_INSIDE: i64 = 512;
+
+/// ... where that has no more iterations than these altogether, too few to have a thread each.
+const FEW_OUTSIDE: u64 = 8192;
 
 /// Where scratch of an item lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Place {
-    /// In shared memory, so many bytes from its start.
+    /// In shared memory, so many bytes from the start of the team's.
     Shared(u32),
     /// In device memory, one for each worker.
     Device,
@@ -32,68 +51,177 @@ pub(crate) enum Place {
 pub(crate) enum Worker {
     /// One thread.
     Thread,
-    /// The threads of a block together.
-    Block,
+    /// So many neighbouring threads of a block together, a power of two.
+    Team(u32),
 }
 
-/// The decisions for a phase.
+impl Worker {
+    /// How many of them a block has.
+    pub fn in_block(self) -> u32 {
+        match self {
+            Worker::Thread => THREADS,
+            Worker::Team(width) => THREADS / width,
+        }
+    }
+}
+
+/// One way to run a phase.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     pub worker: Worker,
+    /// Of which length its loops and its scratch are at most.
+    most: i64,
+    /// The iterations of the phase's one vector loop are items, too, and what is dealt are the loops inside.
+    pub inside: bool,
     /// Of each buffer that is scratch, by its number.
     pub places: Vec<Option<Place>>,
     /// Buffers that the phase writes and reads: what one thread writes another may read.
     pub exchanged: Vec<bool>,
-    /// Does it have loops that fold?
-    pub folds: bool,
-    /// Bytes of shared memory: of folds first, then scratch.
-    pub shared_bytes: u32,
+    /// Bytes of shared memory of a team: of folds first, then scratch.
+    pub team_bytes: u32,
 }
 
 impl Schedule {
-    /// Decides for a phase of a kernel.
-    pub fn of(kernel: &Kernel, phase: &Phase) -> Schedule {
+    /// Bytes of memory that the threads of a block share.
+    pub fn shared_bytes(&self) -> u32 {
+        match self.worker {
+            Worker::Thread => 0,
+            Worker::Team(width) => self.team_bytes * (THREADS / width),
+        }
+    }
+}
+
+/// The ways to run a phase, and what decides between them.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedules {
+    /// The first one is for everything.
+    pub all: Vec<Schedule>,
+    /// Ranges of vector loops, with those of the loops that are dealt with them.
+    dealt: Vec<Vec<Range>>,
+    /// Lengths of scratch that are not known before.
+    scratch: Vec<IntId>,
+    /// Of the schedule that deals the loops inside: the vector loop's range, and theirs.
+    inside: Option<(Range, Vec<Range>)>,
+}
+
+impl Schedules {
+    /// Those of a phase of a kernel.
+    pub fn of(kernel: &Kernel, phase: &Phase) -> Schedules {
         let mut seen = Seen::default();
         seen.block(kernel, &phase.body);
-        let worker = if seen.vector_loop { Worker::Block } else { Worker::Thread };
-        let (used, mut shared_bytes) = (seen.loaded.iter().chain(&seen.stored), 0);
-        if seen.dealt_folds {
-            shared_bytes = FOLD_BYTES;
+        if seen.dealt.is_empty() {
+            let all = vec![schedule(kernel, &seen, Worker::Thread, i64::MAX, false)];
+            return Schedules { all, dealt: Vec::new(), scratch: Vec::new(), inside: None };
         }
-        let used: Vec<BufferId> = used.copied().collect();
-        let mut place = |number: usize| {
-            let buffer = &kernel.buffers[number];
-            if buffer.role != Role::Scratch || !used.contains(&BufferId(number as u32)) {
+        let mut all = vec![schedule(kernel, &seen, Worker::Team(THREADS), i64::MAX, false)];
+        for (width, most) in TEAMS.into_iter().filter(|&(width, _)| seen.cascade_lanes <= width) {
+            let other = schedule(kernel, &seen, Worker::Team(width), most, false);
+            // It is for nothing if it leaves scratch outside that has room in the memory of one team, or is but the first again.
+            let loses = |(other, first): (&Option<Place>, &Option<Place>)| {
+                *other == Some(Place::Device) && matches!(first, Some(Place::Shared(_)))
+            };
+            let same = width == THREADS && other.places == all[0].places;
+            if !same && !other.places.iter().zip(&all[0].places).any(loses) {
+                all.push(other);
+            }
+        }
+        let inside = inside(kernel, phase, &seen);
+        if inside.is_some() {
+            all.push(schedule(kernel, &seen, Worker::Team(THREADS), i64::MAX, true));
+        }
+        let scratch = kernel.buffers.iter().zip(&all[0].places).filter(|(_, place)| place.is_some());
+        let scratch = scratch.filter_map(|(buffer, _)| buffer.length);
+        let scratch = scratch.filter(|length| !matches!(kernel.ints[length.0 as usize], IntExpr::Const(_))).collect();
+        Schedules { all, dealt: seen.dealt, scratch, inside }
+    }
+
+    /// Which one is for so many items and these integers, and how many items it has then.
+    pub fn choose(&self, items: u64, ints: &[i64]) -> (usize, u64) {
+        let length = |range: &Range| match *range {
+            Range::Full(extent) => ints[extent.0 as usize],
+            Range::Tile { extent, size, .. } => ints[extent.0 as usize].min(size.into()),
+        };
+        if let Some((range, loops)) = &self.inside {
+            let all_items = items.saturating_mul(length(range).max(0) as u64);
+            if all_items <= FEW_OUTSIDE && loops.iter().any(|inner| length(inner) >= LONG_INSIDE) {
+                return (self.all.len() - 1, all_items);
+            }
+        }
+        let nest = |ranges: &Vec<Range>| ranges.iter().map(length).fold(1i64, |n, length| n.saturating_mul(length));
+        let longest = self.dealt.iter().map(nest).max().unwrap_or(0);
+        let suits = |schedule: &Schedule| {
+            let rows = || self.scratch.iter().all(|length| ints[length.0 as usize] <= schedule.most);
+            let runs_on_rows = schedule.most == i64::MAX || (longest <= schedule.most && rows());
+            !schedule.inside && runs_on_rows && items >= schedule.worker.in_block().into()
+        };
+        let number = self.all.iter().rposition(suits).unwrap_or(0);
+        (number, items)
+    }
+}
+
+fn schedule(kernel: &Kernel, seen: &Seen, worker: Worker, most: i64, inside: bool) -> Schedule {
+    let width = THREADS / worker.in_block();
+    let folds = if inside { seen.folds } else { seen.dealt_folds };
+    let mut team_bytes = if folds && width > WARP { PUBLISHED * FOLD_BYTES } else { 0 };
+    let mut place = |number: usize| {
+        let buffer = &kernel.buffers[number];
+        let id = BufferId(number as u32);
+        if buffer.role != Role::Scratch || !(seen.loaded.contains(&id) || seen.stored.contains(&id)) {
+            return None;
+        }
+        let known = match kernel.ints[buffer.length?.0 as usize] {
+            IntExpr::Const(length) => length,
+            _ => most,
+        };
+        let bytes = u32::try_from(known).ok().and_then(|length| length.checked_mul(buffer.dtype.size() as u32));
+        let team = bytes.and_then(|bytes| bytes.checked_next_multiple_of(16)?.checked_add(team_bytes));
+        match team.filter(|&team| worker != Worker::Thread && team <= SHARED_LIMIT / worker.in_block()) {
+            Some(team) => Some(Place::Shared(std::mem::replace(&mut team_bytes, team))),
+            None => Some(Place::Device),
+        }
+    };
+    let places = (0..kernel.buffers.len()).map(&mut place).collect();
+    let exchanged = (0..kernel.buffers.len() as u32).map(BufferId);
+    let exchanged = exchanged.map(|b| seen.loaded.contains(&b) && seen.stored.contains(&b)).collect();
+    Schedule { worker, most, inside, places, exchanged, team_bytes }
+}
+
+/// The loops inside the phase's one vector loop, if they can be dealt in its place: folds of what they load.
+fn inside(kernel: &Kernel, phase: &Phase, seen: &Seen) -> Option<(Range, Vec<Range>)> {
+    let (last, before) = phase.body.split_last()?;
+    let Stmt::Loop(outer) = last else { return None };
+    let values = |block: &[Stmt]| block.iter().all(|stmt| matches!(stmt, Stmt::Let(_)));
+    let vector = matches!(outer.kind, LoopKind::Vector { .. }) && outer.reductions.is_empty();
+    if !vector || !values(before) || seen.stored.iter().any(|stored| seen.loaded.contains(stored)) {
+        return None;
+    }
+    let mut ranges = Vec::new();
+    for stmt in &outer.body {
+        if let Stmt::Loop(inner) = stmt {
+            if inner.reductions.is_empty() || !inner.scans.is_empty() || !values(&inner.body) {
                 return None;
             }
-            let length = buffer.length.map(|int| kernel.ints[int.0 as usize]);
-            match (worker, length) {
-                (Worker::Block, Some(IntExpr::Const(length))) => {
-                    let bytes =
-                        u32::try_from(length).ok()?.checked_mul(buffer.dtype.size() as u32)?.next_multiple_of(16);
-                    if shared_bytes + bytes > SHARED_LIMIT {
-                        return Some(Place::Device);
-                    }
-                    shared_bytes += bytes;
-                    Some(Place::Shared(shared_bytes - bytes))
-                }
-                _ => Some(Place::Device),
-            }
-        };
-        let places = (0..kernel.buffers.len()).map(&mut place).collect();
-        let exchanged = (0..kernel.buffers.len() as u32).map(BufferId);
-        let exchanged = exchanged.map(|b| seen.loaded.contains(&b) && seen.stored.contains(&b)).collect();
-        Schedule { worker, places, exchanged, folds: seen.folds, shared_bytes }
+            ranges.push(inner.range);
+        }
     }
+    let scratch = kernel
+        .buffers
+        .iter()
+        .zip(0..)
+        .any(|(buffer, number)| buffer.role == Role::Scratch && seen.stored.contains(&BufferId(number)));
+    (!ranges.is_empty() && !scratch).then_some((outer.range, ranges))
 }
 
 /// What stands in a phase.
 #[derive(Default)]
 struct Seen {
-    vector_loop: bool,
+    /// The ranges of each vector loop and of the loops that are dealt with it.
+    dealt: Vec<Vec<Range>>,
     folds: bool,
     /// In vector loops.
     dealt_folds: bool,
+    /// Lanes of a vector loop with cascading folds, at most.
+    cascade_lanes: u32,
     loaded: Vec<BufferId>,
     stored: Vec<BufferId>,
 }
@@ -109,18 +237,49 @@ impl Seen {
                 }
                 Stmt::Store { buffer, .. } => self.stored.push(*buffer),
                 Stmt::Loop(inner) => {
-                    let vector = matches!(inner.kind, LoopKind::Vector { .. });
-                    self.vector_loop |= vector;
                     self.folds |= !inner.reductions.is_empty();
-                    self.dealt_folds |= vector && !inner.reductions.is_empty();
+                    if let LoopKind::Vector { lanes } = inner.kind {
+                        self.dealt.push(vec![inner.range]);
+                        self.dealt_folds |= !inner.reductions.is_empty();
+                        let cascades = |r: &Reduction| Reduction::cascades(r.op, kernel.dtype(r.value));
+                        if inner.reductions.iter().any(cascades) {
+                            self.cascade_lanes = self.cascade_lanes.max(lanes.into());
+                        }
+                    }
+                    let known = self.dealt.len();
                     self.block(kernel, &inner.body);
+                    if nest(kernel, inner).is_some() {
+                        self.dealt[known].push(inner.range);
+                    }
                 }
             }
         }
     }
 }
 
-/// Does a statement of a block store to a buffer that the phase reads too?
+/// The vector loop of a loop around nothing else, when the iterations of both can be computed in any order: each writes elements
+/// of its own, and reads none that another writes.
+pub(crate) fn nest<'a>(kernel: &Kernel, outer: &'a Loop) -> Option<&'a Loop> {
+    let (last, before) = outer.body.split_last()?;
+    let Stmt::Loop(inner) = last else { return None };
+    let plain = outer.kind == LoopKind::Serial && outer.reductions.is_empty() && outer.scans.is_empty();
+    let dealt = matches!(inner.kind, LoopKind::Vector { .. }) && inner.reductions.is_empty();
+    if !plain || !dealt || !before.iter().all(|stmt| matches!(stmt, Stmt::Let(_))) {
+        return None;
+    }
+    let mut seen = Seen::default();
+    seen.block(kernel, &outer.body);
+    let own = |stmt: &Stmt| match stmt {
+        Stmt::Let(_) | Stmt::Loop(_) => true,
+        Stmt::Store { at, .. } => at.mentions(outer.var) && at.mentions(inner.var),
+    };
+    let mut apart =
+        inner.range.tile() != Some(outer.var) && !seen.stored.iter().any(|stored| seen.loaded.contains(stored));
+    for_each_stmt(&inner.body, &mut |stmt| apart &= own(stmt));
+    apart.then_some(inner)
+}
+
+/// Does a statement of a team store to a buffer that the phase reads too?
 pub(crate) fn exchanges(schedule: &Schedule, statement: &Stmt) -> bool {
     match statement {
         Stmt::Let(_) => false,

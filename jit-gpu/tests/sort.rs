@@ -6,7 +6,7 @@ use fusewire_ir::{
     scalar::Scalar,
     value::{Storage, dense_strides},
 };
-use fusewire_jit_gpu::simt::SimtBackend;
+use fusewire_jit_gpu::simt::{Emulator, SimtBackend};
 use fusewire_runtime::backend::{ArrayView, Backend, LibraryCall};
 use std::{cmp::Ordering, sync::Arc};
 
@@ -116,7 +116,7 @@ fn check(backend: &SimtBackend, dtype: DType, shape: [usize; 2], strides: [isize
 
 #[test]
 fn rows_of_any_length_and_dtype_are_sorted_stably() {
-    let backend = SimtBackend::default();
+    let backend = SimtBackend::new(Emulator::default().finding_races());
     for dtype in DTYPES {
         for shape in [[1, 1], [3, 1], [1, 2], [700, 3], [19, 150], [5, 127], [2, 1000], [1, 1024], [3, 1025], [2, 2500]]
         {
@@ -128,7 +128,7 @@ fn rows_of_any_length_and_dtype_are_sorted_stably() {
 
 #[test]
 fn long_rows_have_parts_of_many_tiles() {
-    let backend = SimtBackend::default();
+    let backend = SimtBackend::new(Emulator::default().finding_races());
     for dtype in [DType::U8, DType::F16, DType::F32] {
         check(&backend, dtype, [2, 70_000], [70_000, 1], &elements(dtype, 140_000));
     }
@@ -136,7 +136,7 @@ fn long_rows_have_parts_of_many_tiles() {
 
 #[test]
 fn arrays_that_lie_anyhow_and_equal_elements_are_sorted() {
-    let backend = SimtBackend::default();
+    let backend = SimtBackend::new(Emulator::default().finding_races());
     check(&backend, DType::F32, [7, 40], [1, 7], &elements(DType::F32, 280));
     check(&backend, DType::I64, [3, 30], [0, 2], &elements(DType::I64, 60));
     check(&backend, DType::F64, [1, 3000], [3000, 1], &[f64::NAN.to_bits(); 3000]);

@@ -10,6 +10,7 @@
 //! Invariants: the blocks depend on sizes only, never on the number of threads; every item of a step whose results somebody else
 //! reads is in exactly one block.
 
+use fusewire_lowering::program::ArrayId;
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -32,8 +33,8 @@ pub(crate) struct Unit {
     pub single: bool,
     /// Does it write arrays that are no links?
     pub writes_others: bool,
-    /// What it moves besides links, in bytes.
-    pub bytes: u64,
+    /// The arrays that it reads or writes besides links, with their bytes.
+    pub others: SmallVec<[(ArrayId, u64); 4]>,
     /// The links that it reads or writes.
     pub touches: SmallVec<[Touch; 4]>,
 }
@@ -85,6 +86,17 @@ pub(crate) struct Blocks {
     pub places: Vec<usize>,
     /// Bytes of that memory.
     pub memory: usize,
+}
+
+/// The bytes that steps move besides links. What several of them read is in the cache after the first one.
+pub(crate) fn moved<'a>(units: impl IntoIterator<Item = &'a Unit>) -> u64 {
+    let mut arrays: SmallVec<[(ArrayId, u64); 16]> = SmallVec::new();
+    for other in units.into_iter().flat_map(|unit| &unit.others) {
+        if !arrays.iter().any(|(known, _)| *known == other.0) {
+            arrays.push(*other);
+        }
+    }
+    arrays.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
 }
 
 /// Are so many bytes between the steps worth it? Less than a block stays in the cache anyway.
@@ -295,8 +307,7 @@ impl<'a> Candidate<'a> {
         let least = |unit: &&Unit| (unit.least as u128 * count as u128).div_ceil(unit.count.max(1) as u128);
         let least = self.units.iter().map(least).max().unwrap_or(1).clamp(1, i64::MAX as u128) as i64;
         let most = (count / BLOCKS).max(1);
-        let public = |unit: &&Unit| unit.bytes;
-        let public: u64 = self.units.iter().map(public).sum();
+        let public = moved(self.units.iter().copied());
         let bytes = |size: i64| {
             let block = self.middle(size);
             let held: Vec<i64> = (0..self.private.len()).map(|private| self.held(&block, private).1).collect();
@@ -347,7 +358,11 @@ mod tests {
         };
         let touches: SmallVec<[Touch; 4]> = touches.iter().map(touch).collect();
         let writes_others = touches.iter().all(|t| !t.writes);
-        Unit { count, least: 1, single: true, writes_others, bytes: 8 * count as u64, touches }
+        // One of its own.
+        let other =
+            (ArrayId(touches.last().map_or(0, |t| 1000 + 2 * t.link as u32 + u32::from(t.writes))), 8 * count as u64);
+        let others = SmallVec::from_slice(&[other]);
+        Unit { count, least: 1, single: true, writes_others, others, touches }
     }
 
     fn link(writer: usize, alone: bool, elements: u64) -> LinkFacts {

@@ -94,10 +94,9 @@ impl Run<'_> {
             }
         }
         let position = |array: ArrayId| private.iter().position(|&p| p == array);
-        let mut bytes = 0u64;
+        let bytes = blocks::moved(blocks.members.iter().map(|&member| &parts[member].unit));
         let mut arguments: Vec<Arguments> = Vec::with_capacity(blocks.members.len());
         for &member in &blocks.members {
-            bytes = bytes.saturating_add(parts[member].unit.bytes);
             let mut own = Arguments::default();
             match &steps[member].work {
                 Work::Launch(launch) => {
@@ -175,7 +174,7 @@ impl Run<'_> {
             least: 1,
             single: later.is_empty(),
             writes_others: false,
-            bytes: 0,
+            others: SmallVec::new(),
             touches: SmallVec::new(),
         };
         let Some((number, phase)) = first else { return Part { unit, phase: 0, items: 1 } };
@@ -197,7 +196,7 @@ impl Run<'_> {
                 }
                 None => {
                     unit.writes_others |= writes;
-                    unit.bytes = unit.bytes.saturating_add(self.traffic(&self.plan.arrays[array.0 as usize]));
+                    unit.others.push((array, self.traffic(&self.plan.arrays[array.0 as usize])));
                 }
             }
         }
@@ -245,7 +244,7 @@ impl Run<'_> {
             least: ROWS,
             single: true,
             writes_others: link(product.destination).is_none(),
-            bytes: 0,
+            others: SmallVec::new(),
             touches: SmallVec::new(),
         };
         if let Some(Matrices { m, n, k, batch, .. }) = &matrices {
@@ -256,7 +255,10 @@ impl Run<'_> {
                     let window = Some(Window { step: n, low: 0, high: n - 1 });
                     unit.touches.push(Touch { link, writes: true, window });
                 }
-                None => unit.bytes += self.traffic(&self.plan.arrays[product.destination.0 as usize]),
+                None => {
+                    let array = product.destination;
+                    unit.others.push((array, self.traffic(&self.plan.arrays[array.0 as usize])));
+                }
             }
             let array = &self.plan.arrays[product.left.array.0 as usize];
             match link(product.left.array) {
@@ -274,7 +276,7 @@ impl Run<'_> {
                         window: rows.then_some(Window { step, low, high }),
                     });
                 }
-                None => unit.bytes += self.traffic(array),
+                None => unit.others.push((product.left.array, self.traffic(array))),
             }
             if let Some(link) = link(product.right.array) {
                 unit.touches.retain(|touch| touch.link != link);

@@ -133,6 +133,20 @@ def test_threads_from_the_environment():
     assert "FUSEWIRE_NUM_THREADS" in run(code, FUSEWIRE_NUM_THREADS="many").stderr
 
 
+def test_threads_limited_by_threadpoolctl():
+    import threadpoolctl
+
+    before = xp.get_num_threads()
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        assert xp.get_num_threads() == before
+    with threadpoolctl.threadpool_limits(3):
+        assert xp.get_num_threads() == 3
+        (ours,) = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "fusewire"]
+        assert ours["num_threads"] == 3
+        assert ours["version"] == xp.__version__
+    assert xp.get_num_threads() == before
+
+
 def test_fork_then_compute_in_the_child():
     result = run("""
         import os, sys

@@ -5,7 +5,7 @@
 
 use fusewire_ir::lazy::Device;
 use fusewire_jit_cpu::{CpuBackend, Tier};
-use fusewire_jit_gpu::simt::SimtBackend;
+use fusewire_jit_gpu::simt::{Emulator, SimtBackend};
 use fusewire_runtime::registry;
 use std::sync::{Arc, Once};
 
@@ -15,7 +15,7 @@ pub fn start() {
     STARTED.call_once(|| {
         let tier = if is_set("FUSEWIRE_TEST_TIER", "llvm") { Tier::Llvm } else { Tier::Rising };
         registry::register(Device::Cpu, Arc::new(CpuBackend::new(None).with_tier(tier)));
-        registry::register(Device::Simt, Arc::new(SimtBackend::default()));
+        registry::register(Device::Simt, Arc::new(SimtBackend::new(Emulator::default().finding_races())));
     });
 }
 

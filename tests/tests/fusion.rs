@@ -14,7 +14,7 @@ use fusewire_ir::{
     promote::Weak,
     scalar::Scalar,
 };
-use fusewire_lowering::{lower, program_interp};
+use fusewire_lowering::{lower, program::Step, program_interp};
 use fusewire_tests::{
     memory::{Arrangement, array},
     oracle::binding,
@@ -253,7 +253,62 @@ fn many_regions_of_one_long_chain() {
     let roots = [program().unwrap()];
     let (graph, partition) = fused(&roots);
     let largest = partition.regions.iter().map(|r| r.members.len()).max();
-    assert!(largest <= Some(160) && partition.regions.len() < 12, "{}", partition.text(&graph));
+    assert!(largest <= Some(160) && partition.regions.len() < 16, "{}", partition.text(&graph));
+}
+
+/// The kernels of a program that differ, and the arrays between them.
+fn kernels_and_arrays(root: Recorded<Array>) -> (usize, usize) {
+    let (graph, partition) = fused(&[root.unwrap()]);
+    let program = lower::program(&graph);
+    let mut kernels = Vec::new();
+    for step in program.steps {
+        let Step::Launch { kernel, .. } = step else { panic!("a call") };
+        if !kernels.contains(&kernel) {
+            kernels.push(kernel);
+        }
+    }
+    (kernels.len(), partition.homes.iter().filter(|homes| !homes.is_empty()).count() - 1)
+}
+
+/// Also where the order in which the graph has the nodes advances one of them after the other.
+#[test]
+fn a_loop_that_was_recorded_is_cut_at_the_same_place_of_each_step() {
+    let (a, b) = (input(DType::F64, &[9]), input(DType::F64, &[9]));
+    let program = |count_first: bool| -> Recorded<Array> {
+        let (mut x, mut y, mut count) = (a.clone(), b.clone(), with(S::Multiply, &a, 0.0)?);
+        for _ in 0..60 {
+            let (xx, yy) = (op(S::Multiply, &x, &x)?, op(S::Multiply, &y, &y)?);
+            let near = build::cast(&with(S::Less, &op(S::Add, &xx, &yy)?, 4.0)?, DType::F64)?;
+            count = if count_first { op(S::Add, &count, &near)? } else { op(S::Add, &near, &count)? };
+            let product = op(S::Multiply, &with(S::Multiply, &x, 2.0)?, &y)?;
+            x = op(S::Add, &op(S::Subtract, &xx, &yy)?, &a)?;
+            y = op(S::Add, &product, &b)?;
+        }
+        Ok(count)
+    };
+    for count_first in [false, true] {
+        let (kernels, arrays) = kernels_and_arrays(program(count_first));
+        assert!(kernels <= 3, "{kernels} kernels of 660 nodes");
+        assert!(arrays <= 3 * 8, "{arrays} arrays between pieces of 8 steps");
+    }
+}
+
+#[test]
+fn what_is_added_up_in_the_end_is_computed_one_after_another() {
+    let x = input(DType::F64, &[9]);
+    let program = || -> Recorded<Array> {
+        let mut sum = x.clone();
+        for number in 0..100 {
+            let mut term = with(S::Add, &x, f64::from(number))?;
+            for _ in 0..3 {
+                term = map(S::Sqrt, &with(S::Add, &term, 0.5)?)?;
+            }
+            sum = op(S::Add, &sum, &term)?;
+        }
+        Ok(sum)
+    };
+    let (_, arrays) = kernels_and_arrays(program());
+    assert!(arrays <= 2 * 9, "{arrays} arrays between pieces of a sum");
 }
 
 /// Each of 20 values is updated by its neighbour 25 times, from numbers.

@@ -3,7 +3,7 @@
 
 use fusewire_benches::{Times, readable, time, time_prepared};
 use fusewire_ir::{
-    build::{Axis, Operand, elementwise, full, mean},
+    build::{Axis, Operand, clip, elementwise, full, mean, where_},
     capture::{Capture, capture, graph_of},
     dtype::DType,
     graph::Graph,
@@ -69,6 +69,27 @@ fn thirty_ops(x: &Array, y: &Array) -> Array {
     value
 }
 
+/// Fifty steps of an iteration whose count is kept beside it: fifteen ops each.
+fn fifty_steps(a: &Array, b: &Array) -> Array {
+    let clipped = |x: &Array| {
+        let bound = |value| Operand::Scalar(Weak::Float(value));
+        clip(x, Some(&bound(-1e3)), Some(&bound(1e3))).expect("floats")
+    };
+    let near_or_not = [1.0, 0.0].map(|value| full(a.shape.clone(), Weak::Float(value), DType::F32).expect("small"));
+    let (mut x, mut y, mut near) = (a.clone(), b.clone(), scaled(a, 0.0));
+    for _ in 0..50 {
+        let (xx, yy) = (binary(S::Multiply, &x, &x), binary(S::Multiply, &y, &y));
+        let limit = Operand::Scalar(Weak::Float(4.0));
+        let test = elementwise(S::Less, &[Operand::Array(binary(S::Add, &xx, &yy)), limit]).expect("floats");
+        let [one, zero] = near_or_not.each_ref().map(|x| Operand::Array(x.clone()));
+        near = binary(S::Add, &near, &where_(&Operand::Array(test), &one, &zero).expect("shapes fit"));
+        let product = binary(S::Multiply, &scaled(&x, 2.0), &y);
+        x = clipped(&binary(S::Add, &binary(S::Subtract, &xx, &yy), a));
+        y = clipped(&binary(S::Add, &product, b));
+    }
+    near
+}
+
 /// The only kernel of a graph, as lowering makes it.
 fn kernel_of(graph: &Graph) -> Kernel {
     let optimized = compile::optimize_graph(graph, &mut |_, _| {}).expect("the passes hold their invariants");
@@ -129,6 +150,13 @@ fn main() {
             let kernel = kernel_of(&graph);
             compile::optimize_kernel(kernel, &mut |_, _| {}).expect("the passes hold")
         })
+    });
+
+    let (graph, _) = graph_of(&[fifty_steps(&x, &y)]);
+    row("50 steps of 15 ops: graph passes", &|| time(|| compile::optimize_graph(&graph, &mut |_, _| {})));
+    row("50 steps of 15 ops: fusion and lowering, after the graph passes", &|| {
+        let graph = compile::optimize_graph(&graph, &mut |_, _| {}).expect("the passes hold");
+        time(|| lower::program(&graph))
     });
 
     let table = computed(&[1000, 8]);

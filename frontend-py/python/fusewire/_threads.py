@@ -2,6 +2,7 @@
 
 import atexit
 import os
+from contextlib import suppress
 
 from fusewire._fusewire import engine
 
@@ -30,5 +31,8 @@ def _from_environment() -> None:
 
 
 _from_environment()
+# Where the package is not installed, nobody asks it.
+with suppress(ImportError):
+    import fusewire._threadpoolctl  # noqa: F401
 # A compilation in the background must not meet the end of the process.
 atexit.register(engine.finish)

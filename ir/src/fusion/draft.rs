@@ -5,6 +5,7 @@ use crate::{
         Output,
         fit::Plan,
         index::{Index, Indices, Var},
+        pieces::Piece,
     },
     graph::NodeId,
     shape::{Dim, SymShape},
@@ -26,6 +27,8 @@ pub(super) struct Draft {
     pub stores_row: bool,
     pub outputs: Vec<Output>,
     pub members: BTreeSet<NodeId>,
+    /// The pieces of long chains that it computes (part of).
+    pub pieces: SmallVec<[Piece; 1]>,
     pub reads: BTreeSet<NodeId>,
     /// Nodes with demands of this region that wait to be placed; may name some twice.
     pub waiting: Vec<NodeId>,
@@ -43,6 +46,18 @@ impl Draft {
     pub fn loops(&self) -> Draft {
         let Draft { vars, row, by_rows, stores_row, .. } = self;
         Draft { vars: vars.clone(), row: row.clone(), by_rows: *by_rows, stores_row: *stores_row, ..Draft::default() }
+    }
+
+    /// May it compute these pieces, as far as other pieces of the same chains are concerned?
+    pub fn admits(&self, pieces: &[Piece]) -> bool {
+        !self.pieces.iter().any(|own| pieces.iter().any(|other| own.parted(*other)))
+    }
+
+    /// It computes part of this piece too.
+    pub fn enters(&mut self, piece: Piece) {
+        if !self.pieces.contains(&piece) {
+            self.pieces.push(piece);
+        }
     }
 
     /// Changes the loops.
@@ -125,6 +140,7 @@ impl Draft {
             self.outputs.push(Output { at: renamed(&output.at, map), ..output });
         }
         self.members.append(&mut other.members);
+        other.pieces.drain(..).for_each(|piece| self.enters(piece));
         self.reads.append(&mut other.reads);
         self.waiting.append(&mut other.waiting);
         if !other.row.is_empty() {

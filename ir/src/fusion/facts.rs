@@ -6,6 +6,7 @@ use crate::{
         Access, ResultView, Why,
         cost::{self, Cost},
         index::is_affine,
+        pieces::{Piece, pieces},
         strided::Strided,
     },
     graph::{Graph, Node, NodeId},
@@ -48,6 +49,8 @@ pub(super) struct Facts {
     pub cost: Vec<Cost>,
     /// The reductions below it.
     pub below: Vec<Below>,
+    /// The piece of a long chain that it belongs to.
+    pub pieces: Vec<Option<Piece>>,
     /// Where each root is.
     pub results: Vec<ResultView>,
 }
@@ -62,6 +65,7 @@ impl Facts {
             access: vec![None; count],
             cost: Vec::with_capacity(count),
             below: Vec::with_capacity(count),
+            pieces: Vec::new(),
             results: Vec::new(),
         };
         for id in graph.reached() {
@@ -82,6 +86,8 @@ impl Facts {
             }
             facts.estimate(graph, id, node);
         }
+        let stored: Vec<bool> = facts.required.iter().map(Option::is_some).collect();
+        facts.pieces = pieces(graph, &facts.live, &facts.uniform, &stored);
         facts
     }
 

@@ -161,6 +161,7 @@ impl Grower<'_> {
         let draft = &mut self.drafts[region];
         if !matches!(self.graph.node(id).op, Op::View(_)) {
             draft.members.insert(id);
+            self.facts.pieces[id.0 as usize].into_iter().for_each(|piece| draft.enters(piece));
         }
         draft.apply(&plan);
         for demand in demands.iter().filter(|d| d.region == region && !d.loads) {
@@ -426,7 +427,8 @@ impl Grower<'_> {
         let (ours, theirs) = (&self.drafts[a].members, &self.drafts[b].members);
         let size = ours.len() + theirs.iter().filter(|id| !ours.contains(id)).count();
         let empty = [a, b].map(|region| self.drafts[region].is_empty());
-        if size > cost::REGION_LIMIT || empty[0] != empty[1] || self.reaches(a, b) || self.reaches(b, a) {
+        let parted = !self.drafts[a].admits(&self.drafts[b].pieces);
+        if size > cost::REGION_LIMIT || parted || empty[0] != empty[1] || self.reaches(a, b) || self.reaches(b, a) {
             return false;
         }
         let mut other = std::mem::take(&mut self.drafts[b]);

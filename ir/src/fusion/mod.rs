@@ -7,6 +7,7 @@
 //! that several regions pull is computed in each of them; a node that is stored is loaded by all regions but its home.
 //!
 //! - `facts.rs`: which nodes must be in memory, which views are free;
+//! - `pieces.rs`: where long chains of element-wise nodes are cut;
 //! - `cost.rs`: every figure of the cost model;
 //! - `grow.rs`: from the roots down, which region computes which node; `fit.rs`: can it; `draft.rs`: regions while they grow;
 //! - `order.rs`: in which order the regions run;
@@ -23,6 +24,7 @@ mod fit;
 mod grow;
 pub mod index;
 mod order;
+mod pieces;
 pub mod poly;
 pub mod strided;
 mod text;
@@ -152,6 +154,6 @@ pub enum Why {
     NotByRows,
     /// Its running fold is not used in the order in which it runs.
     NotInOrder,
-    /// The region that uses it is as large as a region may be.
+    /// The region that uses it is as large as a region may be, or computes another piece of a long chain.
     Full,
 }

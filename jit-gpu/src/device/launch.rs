@@ -7,7 +7,7 @@ use super::{
 use crate::{
     driver::{Driver, Source, Stream},
     emit::argument_count,
-    schedule::{Place, Schedule, THREADS, Worker},
+    schedule::{Place, Schedule, Schedules},
 };
 use fusewire_ir::value::Storage;
 use fusewire_lowering::kernel::{Inst, IntId, Kernel, Role};
@@ -33,8 +33,9 @@ pub(crate) struct Phases<D: Driver> {
 }
 
 struct Phase<D: Driver> {
-    schedule: Schedule,
-    code: OnceLock<D::Code>,
+    schedules: Schedules,
+    /// Of each schedule, once it was chosen.
+    codes: Vec<OnceLock<D::Code>>,
     /// One thread compiles at a time.
     lock: Mutex<()>,
     extents: Vec<IntId>,
@@ -50,34 +51,35 @@ impl<D: Driver> Executable for Compiled<D> {
 }
 
 impl<D: Driver> Phases<D> {
-    /// The code of a phase, compiled when it is first needed.
-    pub fn code(&self, driver: &D, number: usize) -> Result<&D::Code, Error> {
+    /// The code of a phase by one of its schedules, compiled when it is first needed.
+    pub fn code(&self, driver: &D, number: usize, schedule: usize) -> Result<&D::Code, Error> {
         let phase = &self.phases[number];
-        if let Some(code) = phase.code.get() {
+        let place = &phase.codes[schedule];
+        if let Some(code) = place.get() {
             return Ok(code);
         }
         let _one = phase.lock.lock();
-        if phase.code.get().is_none() {
-            let code = driver.load(Source::Phase(&self.kernel, number))?;
-            let _ = phase.code.set(code);
+        if place.get().is_none() {
+            let code = driver.load(Source::Phase(&self.kernel, number, schedule))?;
+            let _ = place.set(code);
         }
-        phase.code.get().ok_or_else(|| Error::Internal("a phase lost its code".into()))
+        place.get().ok_or_else(|| Error::Internal("a phase lost its code".into()))
     }
 
-    /// Bytes of memory that the threads of a block share.
-    pub fn shared_bytes(&self, number: usize) -> u32 {
-        self.phases[number].schedule.shared_bytes
+    /// One of a phase's schedules.
+    pub fn schedule(&self, number: usize, schedule: usize) -> &Schedule {
+        &self.phases[number].schedules.all[schedule]
     }
 }
 
 impl<D: Driver> Compiled<D> {
     /// A kernel of which nothing is compiled yet.
     pub fn new(kernel: &Kernel) -> Compiled<D> {
-        let phase = |phase: &fusewire_lowering::kernel::Phase| Phase {
-            schedule: Schedule::of(kernel, phase),
-            code: OnceLock::new(),
-            lock: Mutex::new(()),
-            extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
+        let phase = |phase: &fusewire_lowering::kernel::Phase| {
+            let schedules = Schedules::of(kernel, phase);
+            let codes = schedules.all.iter().map(|_| OnceLock::new()).collect();
+            let extents = phase.dims.iter().map(|&(_, extent)| extent).collect();
+            Phase { schedules, codes, lock: Mutex::new(()), extents }
         };
         let phases = kernel.phases.iter().map(phase).collect();
         let may_fault = kernel.values.iter().any(|value| matches!(value.inst, Inst::Position { .. }));
@@ -109,16 +111,11 @@ impl<D: Driver> Compiled<D> {
         launch: &Launch<'_>,
         fault: u64,
     ) -> Result<QueuedLaunch<D>, Error> {
-        let (kernel, schedule) = (&self.0.kernel, &self.0.phases[number].schedule);
-        let most = u64::from(core.driver.most_blocks());
-        let blocks = match schedule.worker {
-            Worker::Block => items.min(most),
-            Worker::Thread => items.div_ceil(THREADS.into()).min(most),
-        };
-        let workers = match schedule.worker {
-            Worker::Block => blocks,
-            Worker::Thread => blocks * u64::from(THREADS),
-        };
+        let (chosen, items) = self.0.phases[number].schedules.choose(items, launch.ints);
+        let (kernel, schedule) = (&self.0.kernel, self.0.schedule(number, chosen));
+        let in_block = u64::from(schedule.worker.in_block());
+        let blocks = items.div_ceil(in_block).min(core.driver.most_blocks().into());
+        let workers = blocks * in_block;
         let mut arguments: Vec<u64> = launch.buffers.iter().map(|buffer| buffer.addr() as u64).collect();
         // Scratch in device memory: all buffers of a worker one after another.
         let mut scratch_bytes = 0u64;
@@ -147,7 +144,7 @@ impl<D: Driver> Compiled<D> {
         arguments.extend_from_slice(launch.params);
         arguments.extend([scratch_bytes, fault]);
         debug_assert_eq!(arguments.len(), argument_count(kernel) as usize);
-        Ok(QueuedLaunch { phases: self.0.clone(), phase: number, arguments, blocks: blocks as u32 })
+        Ok(QueuedLaunch { phases: self.0.clone(), phase: number, schedule: chosen, arguments, blocks: blocks as u32 })
     }
 }
 

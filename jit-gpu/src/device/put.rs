@@ -51,11 +51,16 @@ pub(crate) fn put<D: Driver>(
         order: [],
     };
     let stream = core.stream()?;
+    // As with kernels, the last word is memory to which threads write in any order, and that is no race.
+    let mut all_words = words.words();
+    if let Some(last) = all_words.last_mut() {
+        *last = words.owners;
+    }
     let put = Function::Put { bytes: to.dtype.size() as u32 };
     // SAFETY: the caller vouches for the arrays; there are as many owners as places.
     unsafe {
         core.driver.clear(words.owners, bytes, stream)?;
-        core.run(Function::Claim, &words.words(), Work::Threads(count), stream, &|| false)?;
-        core.run(put, &words.words(), Work::Threads(count), stream, &|| false)
+        core.run(Function::Claim, &all_words, Work::Threads(count), stream, &|| false)?;
+        core.run(put, &all_words, Work::Threads(count), stream, &|| false)
     }
 }

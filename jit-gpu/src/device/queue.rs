@@ -20,6 +20,8 @@ pub(crate) enum Queued<D: Driver> {
 pub(crate) struct QueuedLaunch<D: Driver> {
     pub phases: Arc<Phases<D>>,
     pub phase: usize,
+    /// Which of the phase's.
+    pub schedule: usize,
     pub arguments: Vec<u64>,
     pub blocks: u32,
 }
@@ -31,12 +33,12 @@ impl<D: Driver> Queued<D> {
             Queued::Reuse(address, bytes) => return driver.reuse(*address, *bytes, stream),
             Queued::Launch(launch) => launch,
         };
-        let code = launch.phases.code(driver, launch.phase)?;
+        let code = launch.phases.code(driver, launch.phase, launch.schedule)?;
         let grid = Grid {
             kernel: &launch.phases.kernel.name,
             arguments: &launch.arguments,
             blocks: launch.blocks,
-            shared_bytes: launch.phases.shared_bytes(launch.phase),
+            shared_bytes: launch.phases.schedule(launch.phase, launch.schedule).shared_bytes(),
         };
         // SAFETY: `launch.rs` made the arguments for this phase. Their memory is given back to the driver after the stream
         // is done only.
@@ -48,7 +50,7 @@ impl<D: Driver> Queued<D> {
         match (self, other) {
             (Queued::Launch(one), Queued::Launch(other)) => {
                 Arc::ptr_eq(&one.phases, &other.phases)
-                    && one.phase == other.phase
+                    && (one.phase, one.schedule) == (other.phase, other.schedule)
                     && one.blocks == other.blocks
                     && one.arguments == other.arguments
             }

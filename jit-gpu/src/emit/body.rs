@@ -6,7 +6,7 @@ use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Value};
 use fusewire_jit_llvm::ops::needs_function;
 use fusewire_lowering::kernel::{
-    Affine, BufferId, Coefficient, Inst, Loop, LoopKind, Range, Scan, Stmt, ValueId, VarId,
+    Affine, BufferId, Coefficient, Inst, Loop, LoopKind, Range, Role, Scan, Stmt, ValueId, VarId,
 };
 use inkwell::{
     IntPredicate,
@@ -14,26 +14,22 @@ use inkwell::{
 };
 
 impl<'c> Emitter<'_, 'c> {
-    /// Statements one after another. Where the block goes through them together and one writes what another reads, all threads
+    /// Statements one after another. Where the team goes through them together and one writes what another reads, all threads
     /// wait before (for those that still read what was there) and after.
     pub(super) fn block(&mut self, statements: &[Stmt]) -> Emitted<()> {
         for statement in statements {
             let waits = self.mode == Mode::Together && exchanges(self.schedule, statement);
-            // A loop that the block goes through together waits inside.
+            // A loop that the team goes through together waits inside.
             let waits = waits && !self.goes_together(statement);
             if waits {
-                self.machine.barrier(self.i)?;
+                self.wait()?;
             }
             self.statement(statement)?;
             if waits {
-                self.machine.barrier(self.i)?;
+                self.wait()?;
             }
         }
         Ok(())
-    }
-
-    fn goes_together(&self, statement: &Stmt) -> bool {
-        matches!(statement, Stmt::Loop(Loop { kind: LoopKind::Serial, .. }))
     }
 
     fn statement(&mut self, statement: &Stmt) -> Emitted<()> {
@@ -42,12 +38,23 @@ impl<'c> Emitter<'_, 'c> {
             Stmt::Store { buffer, at, value } => match self.mode {
                 Mode::Alone => self.store_element(*buffer, at, *value),
                 Mode::Together => {
+                    // The output may be written over an input of which other threads are still to load the same element.
+                    if std::mem::take(&mut self.loaded) {
+                        self.wait()?;
+                    }
                     let first = self.thread_below(1)?;
                     self.when(first, |e| e.store_element(*buffer, at, *value))
                 }
             },
             Stmt::Loop(inner) => match (inner.kind, self.mode) {
-                (LoopKind::Serial, _) => self.serial_loop(inner),
+                (LoopKind::Serial, Mode::Together) if self.schedule.inside && !inner.reductions.is_empty() => {
+                    self.dealt_loop(inner, 1)
+                }
+                (LoopKind::Serial, Mode::Together) => match self.nest(inner) {
+                    Some(vector) => self.alone(|e| e.dealt_nest(inner, vector)),
+                    None => self.serial_loop(inner),
+                },
+                (LoopKind::Serial, Mode::Alone) => self.serial_loop(inner),
                 (LoopKind::Vector { lanes }, Mode::Together) => self.dealt_loop(inner, lanes.into()),
                 (LoopKind::Vector { .. }, Mode::Alone) => unreachable!("vector loops do not nest"),
             },
@@ -100,16 +107,21 @@ impl<'c> Emitter<'_, 'c> {
         Ok(())
     }
 
-    /// The iterations of a vector loop, each by a thread of the block.
+    /// The iterations of a loop, each by a thread of the team.
     fn dealt_loop(&mut self, inner: &Loop, lanes: u32) -> Emitted<()> {
         let (begin, end) = self.bounds(inner.range)?;
-        self.mode = Mode::Alone;
-        if inner.reductions.is_empty() {
-            self.dealt_elements(inner, begin, end)?;
-        } else {
-            self.dealt_folds(inner, lanes, begin, end)?;
-        }
-        self.mode = Mode::Together;
+        let everybody = self.everybody();
+        self.alone(|e| match inner.reductions.is_empty() {
+            true => e.dealt_elements(inner, begin, end, everybody),
+            false => e.dealt_folds(inner, lanes, begin, end),
+        })
+    }
+
+    /// Emits code in which each thread is by itself.
+    fn alone(&mut self, emit: impl FnOnce(&mut Self) -> Emitted<()>) -> Emitted<()> {
+        let mode = std::mem::replace(&mut self.mode, Mode::Alone);
+        emit(self)?;
+        self.mode = mode;
         Ok(())
     }
 
@@ -124,7 +136,7 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// The first iteration and the one behind the last.
-    fn bounds(&self, range: Range) -> Emitted<(IntValue<'c>, IntValue<'c>)> {
+    pub(super) fn bounds(&self, range: Range) -> Emitted<(IntValue<'c>, IntValue<'c>)> {
         let i = self.i;
         match range {
             Range::Full(extent) => Ok((i.index(0), self.int(extent))),
@@ -158,6 +170,10 @@ impl<'c> Emitter<'_, 'c> {
             Inst::Param(param) => self.params[param.0 as usize],
             Inst::Index(at) => self.affine(at)?.into(),
             Inst::Load { buffer, at } => match self.lanes_at(at) {
+                _ if self.loads_together(*buffer) => {
+                    self.loaded = true;
+                    self.load(value.dtype, self.element(*buffer, at)?)?
+                }
                 1 => self.load(value.dtype, self.element(*buffer, at)?)?,
                 lanes => self.load_packed(*buffer, at, lanes)?,
             },
@@ -185,6 +201,11 @@ impl<'c> Emitter<'_, 'c> {
         };
         self.values[id.0 as usize] = Some(result);
         Ok(())
+    }
+
+    /// Do all threads of the team load the same element of an input now?
+    fn loads_together(&self, buffer: BufferId) -> bool {
+        self.mode == Mode::Together && self.kernel.buffers[buffer.0 as usize].role == Role::Input
     }
 
     /// A position in an extent; 0 and a fault where there is none.

@@ -1,13 +1,13 @@
 //! Folds of loops, in the order that `fusewire_lowering::kernel::Reduction` lays down.
 //!
 //! A cascading fold keeps its finished blocks in slots, one a level: slot `k` is in use when bit `k` of the number of finished
-//! blocks is set. That is the binary counter. In a loop that is dealt to the threads of a block, each (lane, block of steps) is
-//! folded by one thread; the blocks of a lane then combine as the counter would combine them, in shared memory. What is long
-//! there goes the same way in every thread: loops that threads leave one by one inside of each other take more of what the
-//! machine remembers such places in than it has.
+//! blocks is set. That is the binary counter. In a loop that is dealt to the threads of a team, each (lane, block of steps) is
+//! folded by one thread, a *chunk* of them at a time; the blocks of a lane then combine as the counter would combine them, through
+//! shuffles in a warp and through shared memory between warps, and only whole chunks go to slots. All threads go the same way
+//! there, whatever the number of iterations.
 
 use super::Emitter;
-use crate::schedule::{FOLD_BYTES, THREADS, WARP};
+use crate::schedule::{FOLD_BYTES, PUBLISHED, WARP};
 use fusewire_ir::{dtype::DType, ops::ScalarOp, scalar::Scalar};
 use fusewire_jit_llvm::instructions::{Emitted, Value};
 use fusewire_lowering::kernel::{CASCADE_BLOCK, Loop, Reduction};
@@ -143,7 +143,7 @@ impl<'c> Slots<'c> {
         most: IntValue<'c>,
     ) -> Emitted<Value<'c>> {
         let i = e.i;
-        let sum = i.counted_loop(i.index(0), levels(e, most)?, i.index(1), &[rest], |level, carried| {
+        let sum = i.counted_loop(i.index(0), e.bits_of(most)?, i.index(1), &[rest], |level, carried| {
             let used = bit(e, blocks, level)?;
             // What an unused slot has is not looked at.
             let popped = i.load(self.dtype, i.element(self.dtype, self.memory, level)?)?;
@@ -154,14 +154,6 @@ impl<'c> Slots<'c> {
     }
 }
 
-/// How many levels so many blocks have.
-fn levels<'c>(e: &Emitter<'_, 'c>, blocks: IntValue<'c>) -> Emitted<IntValue<'c>> {
-    let i = e.i;
-    let zeros =
-        i.call_intrinsic("ctlz", &[blocks.get_type().into()], &[blocks.into(), i.constant(Scalar::bool(false))])?;
-    i.builder.build_int_sub(i.index(64), zeros.expect("a count").into_int_value(), "")
-}
-
 /// Is this bit set?
 fn bit<'c>(e: &Emitter<'_, 'c>, bits: IntValue<'c>, number: IntValue<'c>) -> Emitted<Value<'c>> {
     let i = e.i;
@@ -170,18 +162,32 @@ fn bit<'c>(e: &Emitter<'_, 'c>, bits: IntValue<'c>, number: IntValue<'c>) -> Emi
     i.compare(IntPredicate::NE, bit.into(), i.index(0).into())
 }
 
-/// A fold of a loop that is dealt to the threads of a block.
+/// A fold of a loop that is dealt to the threads of a team.
 struct Dealt<'c> {
     op: ScalarOp,
     dtype: DType,
-    /// Partial results in shared memory.
-    partial: PointerValue<'c>,
-    /// Of the threads that combine the blocks of a lane, if it cascades.
+    /// The unit.
+    unit: Value<'c>,
+    /// If it cascades, the thread's chunks.
     slots: Option<Slots<'c>>,
+    /// Partial results in shared memory, where a team is more than a warp. Several folds have the same place, by turns.
+    partial: Option<PointerValue<'c>>,
+}
+
+/// How lanes and their blocks of steps are dealt: thread `t` has lane `t % lanes` of block `t / lanes`. A chunk is a block for each
+/// thread.
+#[derive(Clone, Copy)]
+struct Dealing<'c> {
+    lanes: u32,
+    /// Of a lane in a chunk.
+    blocks: u32,
+    /// Those of the thread at hand.
+    lane: IntValue<'c>,
+    block: IntValue<'c>,
 }
 
 impl<'c> Emitter<'_, 'c> {
-    /// The iterations `begin..end` of a vector loop with its folds, by the block.
+    /// The iterations `begin..end` of a loop with its folds, by the team.
     pub(super) fn dealt_folds(
         &mut self,
         inner: &Loop,
@@ -191,25 +197,18 @@ impl<'c> Emitter<'_, 'c> {
     ) -> Emitted<()> {
         let i = self.i;
         let mut folds = Vec::new();
-        let share = FOLD_BYTES / inner.reductions.len().next_power_of_two() as u32;
-        for (number, reduction) in inner.reductions.iter().enumerate() {
-            let partial = self.machine.shared(i, number as u32 * share)?;
-            let slots = Slots::of(self, reduction)?;
-            folds.push(Dealt { op: reduction.op, dtype: self.dtype(reduction.value), partial, slots });
+        for (number, reduction) in (0u32..).zip(&inner.reductions) {
+            let place = number % PUBLISHED * FOLD_BYTES;
+            let partial = if self.width > WARP { Some(self.shared(place)?) } else { None };
+            let (slots, unit) = (Slots::of(self, reduction)?, unit(self, reduction));
+            folds.push(Dealt { op: reduction.op, dtype: self.dtype(reduction.value), unit, slots, partial });
         }
-        // What was folded before is still being read.
-        self.machine.barrier(i)?;
-        let units: Vec<Value<'c>> = inner.reductions.iter().map(|reduction| unit(self, reduction)).collect();
         let results = if folds.iter().any(|fold| fold.slots.is_some()) {
-            let pieces = Pieces { count: (share / 8).min(512).max(lanes), lanes };
-            self.dealt_cascade(inner, &folds, &units, pieces, begin, end)?
+            self.dealt_cascade(inner, &folds, lanes, begin, end)?
         } else {
+            let units: Vec<Value<'c>> = folds.iter().map(|fold| fold.unit).collect();
             let first = i.builder.build_int_add(begin, self.thread, "")?;
-            let step = i.index(THREADS.into());
-            let own = i.counted_loop(first, end, step, &units, |iteration, carried| {
-                self.iteration(inner, iteration)?;
-                self.fold_each(inner, carried)
-            })?;
+            let own = self.each(inner, first, end, i.index(self.width.into()), &units)?;
             let each = folds.iter().zip(own);
             each.map(|(fold, own)| self.fold_threads(fold, own)).collect::<Emitted<Vec<_>>>()?
         };
@@ -219,7 +218,8 @@ impl<'c> Emitter<'_, 'c> {
         Ok(())
     }
 
-    fn fold_each(&self, inner: &Loop, accumulators: &[Value<'c>]) -> Emitted<Vec<Value<'c>>> {
+    /// What an iteration adds to the accumulators.
+    pub(super) fn fold_each(&self, inner: &Loop, accumulators: &[Value<'c>]) -> Emitted<Vec<Value<'c>>> {
         let each = inner.reductions.iter().zip(accumulators);
         each.map(|(reduction, &sum)| {
             let value = self.value(reduction.value);
@@ -232,41 +232,70 @@ impl<'c> Emitter<'_, 'c> {
     fn fold_threads(&mut self, fold: &Dealt<'c>, own: Value<'c>) -> Emitted<Value<'c>> {
         let i = self.i;
         let mut sum = own;
-        let mut distance = WARP / 2;
+        let mut distance = self.width.min(WARP) / 2;
         while distance > 0 {
             let other = self.exchanged(sum, fold.dtype, distance)?;
             sum = i.op(fold.op, fold.dtype, &[sum, other])?;
             distance /= 2;
         }
-        let warp = i.builder.build_right_shift(self.thread, i.index(WARP.trailing_zeros().into()), false, "")?;
-        let lane = i.builder.build_and(self.thread, i.index(i64::from(WARP) - 1), "")?;
-        let first = i.compare(IntPredicate::EQ, lane.into(), i.index(0).into())?;
-        let (partial, dtype) = (fold.partial, fold.dtype);
-        self.when(first, |e| e.store(dtype, i.element(dtype, partial, warp)?, sum))?;
-        self.machine.barrier(i)?;
-        let mut total = self.load(dtype, partial)?;
-        for warp in 1..THREADS / WARP {
-            let other = self.load(dtype, i.element(dtype, partial, i.index(warp.into()))?)?;
-            total = i.op(fold.op, dtype, &[total, other])?;
+        if fold.partial.is_none() {
+            return Ok(sum);
+        }
+        self.publish(&[(fold, sum)])?;
+        let mut total = self.of_thread(fold, sum, i.index(0))?;
+        for warp in 1..self.width / WARP {
+            let other = self.of_thread(fold, sum, i.index((warp * WARP).into()))?;
+            total = i.op(fold.op, fold.dtype, &[total, other])?;
         }
         Ok(total)
     }
 
-    /// The value of the thread whose number in the warp differs in these bits.
+    /// The value of the thread whose number differs in these bits, in a warp.
     fn exchanged(&self, value: Value<'c>, dtype: DType, bits: u32) -> Emitted<Value<'c>> {
+        self.in_words(value, dtype, |word| self.machine.exchange(self.i, word, bits, self.width))
+    }
+
+    /// A value that is moved from thread to thread in words of 32 bits.
+    fn in_words(
+        &self,
+        value: Value<'c>,
+        dtype: DType,
+        moved: impl Fn(IntValue<'c>) -> Emitted<IntValue<'c>>,
+    ) -> Emitted<Value<'c>> {
         let (i, i32) = (self.i, self.i.context.i32_type());
         let word = super::to_bits(i, value, dtype)?;
-        let low = i.builder.build_int_truncate(word, i32, "")?;
-        let low = self.machine.exchange(i, low, bits)?;
+        let low = moved(i.builder.build_int_truncate(word, i32, "")?)?;
         let mut got = i.builder.build_int_z_extend(low, i.context.i64_type(), "")?;
         if dtype.size() == 8 {
             let half = i.index(32);
             let high = i.builder.build_right_shift(word, half, false, "")?;
-            let high = self.machine.exchange(i, i.builder.build_int_truncate(high, i32, "")?, bits)?;
+            let high = moved(i.builder.build_int_truncate(high, i32, "")?)?;
             let high = i.builder.build_int_z_extend(high, i.context.i64_type(), "")?;
             got = i.builder.build_or(got, i.builder.build_left_shift(high, half, "")?, "")?;
         }
         super::from_bits(i, got, dtype)
+    }
+
+    /// Lets the team see a value of each of its threads, of some folds whose places are different ones.
+    fn publish(&self, values: &[(&Dealt<'c>, Value<'c>)]) -> Emitted<()> {
+        if self.width <= WARP {
+            return Ok(());
+        }
+        // What was published before is still being read.
+        self.wait()?;
+        for (fold, value) in values {
+            let partial = fold.partial.expect("teams of more than a warp have places for partial results");
+            self.store(fold.dtype, self.i.element(fold.dtype, partial, self.thread)?, *value)?;
+        }
+        self.wait()
+    }
+
+    /// The published value of a thread.
+    fn of_thread(&self, fold: &Dealt<'c>, own: Value<'c>, thread: IntValue<'c>) -> Emitted<Value<'c>> {
+        match fold.partial {
+            Some(partial) => self.load(fold.dtype, self.i.element(fold.dtype, partial, thread)?),
+            None => self.in_words(own, fold.dtype, |word| self.machine.take(self.i, word, thread, self.width)),
+        }
     }
 
     /// Folds of which some cascade.
@@ -274,155 +303,154 @@ impl<'c> Emitter<'_, 'c> {
         &mut self,
         inner: &Loop,
         folds: &[Dealt<'c>],
-        units: &[Value<'c>],
-        pieces: Pieces,
+        lanes: u32,
         begin: IntValue<'c>,
         end: IntValue<'c>,
     ) -> Emitted<Vec<Value<'c>>> {
         let i = self.i;
         let b = &i.builder;
-        let blocks = i.index(pieces.blocks().into());
-        let chunk = i.index(i64::from(pieces.count * CASCADE_BLOCK));
+        let lane_bits = i.index(lanes.trailing_zeros().into());
+        let dealing = Dealing {
+            lanes,
+            blocks: self.width / lanes,
+            lane: b.build_and(self.thread, i.index(i64::from(lanes) - 1), "")?,
+            block: b.build_right_shift(self.thread, lane_bits, false, "")?,
+        };
+        let all_blocks = i.index(dealing.blocks.into());
+        let (span, chunk) = (i.index((lanes * CASCADE_BLOCK).into()), i.index((self.width * CASCADE_BLOCK).into()));
         let count = b.build_int_sub(end, begin, "")?;
         let count = i.intrinsic("smax", &[count.into(), i.index(0).into()])?.into_int_value();
+        let end = b.build_int_add(begin, count, "")?;
         let chunks = b.build_int_unsigned_div(count, chunk, "")?;
-        // Each thread goes on with a lane, several with the same one.
-        let lane = b.build_and(self.thread, i.index(i64::from(pieces.lanes) - 1), "")?;
+        // The last chunk is less than a whole one; of some lanes it may still have all blocks.
+        let most_chunks = b.build_int_add(chunks, i.index(1), "")?;
+        let cascading: Vec<usize> = (0..folds.len()).filter(|&number| folds[number].slots.is_some()).collect();
 
-        // Whole chunks: a tree of the blocks of each lane, whose root is a block of a higher level.
-        let carried = i.counted_loop(i.index(0), chunks, i.index(1), units, |number, carried| {
+        let mut units: Vec<Value<'c>> = folds.iter().map(|fold| fold.unit).collect();
+        units.push(i.index(0).into());
+        let mut carried = i.counted_loop(i.index(0), most_chunks, i.index(1), &units, |number, carried| {
             let first = b.build_int_add(begin, b.build_int_mul(number, chunk, "")?, "")?;
-            let carried = self.fold_pieces(inner, folds, units, carried, pieces, first, None)?;
-            self.machine.barrier(i)?;
-            self.combine_blocks(folds, pieces, blocks, &|_, _| Ok(blocks))?;
-            for fold in folds {
-                let Some(slots) = fold.slots else { continue };
-                let root = self.load(fold.dtype, i.element(fold.dtype, fold.partial, lane)?)?;
-                slots.push(self, root, number)?;
+            let own = b.build_int_add(first, b.build_int_mul(dealing.block, span, "")?, "")?;
+            let own_end = b.build_int_add(own, span, "")?;
+            let own_end = i.intrinsic("smin", &[own_end.into(), end.into()])?.into_int_value();
+            let own = b.build_int_add(own, dealing.lane, "")?;
+            let start = folds.iter().zip(carried);
+            let start: Vec<Value<'c>> =
+                start.map(|(fold, &carried)| if fold.slots.is_some() { fold.unit } else { carried }).collect();
+            let mut sums = self.each(inner, own, own_end, i.index(lanes.into()), &start)?;
+
+            // Finished blocks of the thread's lane.
+            let left = b.build_int_sub(end, first, "")?;
+            let left = b.build_int_add(left, i.index(i64::from(lanes) - 1), "")?;
+            let steps = b.build_right_shift(b.build_int_sub(left, dealing.lane, "")?, lane_bits, false, "")?;
+            let step_bits = i.index(CASCADE_BLOCK.trailing_zeros().into());
+            let finished = b.build_right_shift(steps, step_bits, false, "")?;
+            let finished = i.intrinsic("umin", &[finished.into(), all_blocks.into()])?.into_int_value();
+            let is_whole = i.compare(IntPredicate::EQ, finished.into(), all_blocks.into())?;
+            for &number in &cascading {
+                sums[number] = self.combine_in_warp(&folds[number], dealing, sums[number], finished)?;
             }
-            self.machine.barrier(i)?;
-            Ok(carried)
+            for group in cascading.chunks(PUBLISHED as usize) {
+                self.publish(&group.iter().map(|&fold| (&folds[fold], sums[fold])).collect::<Vec<_>>())?;
+                for &fold in group {
+                    let top = dealing.blocks.trailing_zeros();
+                    let root = match self.width <= WARP {
+                        true => sums[fold],
+                        false => self.tree(&folds[fold], dealing, sums[fold], i.index(0), top)?,
+                    };
+                    let slots = folds[fold].slots.expect("it cascades");
+                    self.when(is_whole, |e| slots.push(e, root, number))?;
+                }
+            }
+            sums.push(finished.into());
+            Ok(sums)
         })?;
 
-        // What is left is less than a chunk.
-        let done = b.build_int_mul(chunks, chunk, "")?;
-        let first = b.build_int_add(begin, done, "")?;
-        let carried = self.fold_pieces(inner, folds, units, &carried, pieces, first, Some(end))?;
-        self.machine.barrier(i)?;
-        // The steps of a lane: one more where the last row of lanes reaches it.
-        let left = b.build_int_sub(count, done, "")?;
-        let rows = b.build_right_shift(left, i.index(pieces.lanes.trailing_zeros().into()), false, "")?;
-        let in_last = b.build_and(left, i.index(i64::from(pieces.lanes) - 1), "")?;
-        let steps = |lane: IntValue<'c>| {
-            let more = i.compare(IntPredicate::ULT, lane.into(), in_last.into())?;
-            b.build_int_add(rows, b.build_int_z_extend(more.into_int_value(), i.context.i64_type(), "")?, "")
-        };
-        let step_bits = i.index(CASCADE_BLOCK.trailing_zeros().into());
-        let finished = |_: &Self, lane: IntValue<'c>| b.build_right_shift(steps(lane)?, step_bits, false, "");
-        let most = b.build_right_shift(b.build_int_add(rows, i.index(1), "")?, step_bits, false, "")?;
-        self.combine_blocks(folds, pieces, most, &finished)?;
-
-        let (own_steps, own) = (steps(lane)?, finished(self, lane)?);
-        let unfinished = b.build_and(own_steps, i.index(i64::from(CASCADE_BLOCK) - 1), "")?;
-        let unfinished = i.compare(IntPredicate::NE, unfinished.into(), i.index(0).into())?;
-        let is_chunk = i.compare(IntPredicate::EQ, own.into(), blocks.into())?;
-        let more = b.build_int_z_extend(is_chunk.into_int_value(), i.context.i64_type(), "")?;
+        // From the newest on: the unfinished block, the finished ones of the last chunk by their levels, then the chunks.
+        let finished = carried.pop().expect("it was carried last").into_int_value();
+        let is_whole = i.compare(IntPredicate::EQ, finished.into(), all_blocks.into())?;
+        let within = b.build_and(finished, i.index(i64::from(dealing.blocks) - 1), "")?;
+        let more = b.build_int_z_extend(is_whole.into_int_value(), i.context.i64_type(), "")?;
         let own_chunks = b.build_int_add(chunks, more, "")?;
-        let most_chunks = b.build_int_add(chunks, i.index(1), "")?;
-        let levels = levels(self, most)?;
-        let mut results = Vec::new();
-        for ((fold, &carried), &unit) in folds.iter().zip(&carried).zip(units) {
-            let Some(slots) = fold.slots else {
-                results.push(self.fold_threads(fold, carried)?);
-                continue;
+        let mut results = carried;
+        for group in cascading.chunks(PUBLISHED as usize) {
+            self.publish(&group.iter().map(|&fold| (&folds[fold], results[fold])).collect::<Vec<_>>())?;
+            for &number in group {
+                let (fold, own) = (&folds[number], results[number]);
+                let rest = self.tree(fold, dealing, own, within, 0)?;
+                let mut sum = i.select(is_whole, fold.unit, rest)?;
+                for level in 0..dealing.blocks.trailing_zeros() {
+                    let above = i.index(i64::from(level) + 1);
+                    let first = b.build_left_shift(b.build_right_shift(within, above, false, "")?, above, "")?;
+                    let older = self.tree(fold, dealing, own, first, level)?;
+                    let folded = i.op(fold.op, fold.dtype, &[older, sum])?;
+                    sum = i.select(bit(self, within, i.index(level.into()))?, folded, sum)?;
+                }
+                let slots = fold.slots.expect("it cascades");
+                results[number] = slots.fold(self, sum, own_chunks, most_chunks)?;
+            }
+        }
+        for (fold, result) in folds.iter().zip(&mut results) {
+            *result = match fold.slots {
+                Some(_) => self.fold_lanes(fold, lanes, *result)?,
+                None => self.fold_threads(fold, *result)?,
             };
-            let block = |e: &Self, number: IntValue<'c>| {
-                let place = b.build_int_add(b.build_int_mul(number, i.index(pieces.lanes.into()), "")?, lane, "")?;
-                e.load(fold.dtype, i.element(fold.dtype, fold.partial, place)?)
-            };
-            // From the newest on: the unfinished block, then the finished ones by their levels. All blocks of a chunk are one
-            // of the chunks.
-            let rest = i.rarely(unfinished, unit, || block(self, own))?;
-            let sum = i.counted_loop(i.index(0), levels, i.index(1), &[rest], |level, carried| {
-                let above = b.build_int_add(level, i.index(1), "")?;
-                let first = b.build_left_shift(b.build_right_shift(own, above, false, "")?, above, "")?;
-                let used = b.build_and(
-                    bit(self, own, level)?.into_int_value(),
-                    b.build_not(is_chunk.into_int_value(), "")?,
-                    "",
-                )?;
-                let sum = i.rarely(used.into(), carried[0], || {
-                    let older = block(self, first)?;
-                    i.op(fold.op, fold.dtype, &[older, carried[0]])
-                })?;
-                Ok(vec![sum])
-            })?;
-            let root = i.rarely(is_chunk, unit, || block(self, i.index(0)))?;
-            let (root, slot) = slots.combined(self, root, chunks)?;
-            self.when(is_chunk, |e| e.i.store(fold.dtype, slot, root))?;
-            let sum = slots.fold(self, sum[0], own_chunks, most_chunks)?;
-            results.push(self.fold_lanes(fold, pieces.lanes, sum)?);
         }
         Ok(results)
     }
 
-    /// The blocks of each lane that are finished (`most` or fewer), in place: what the counter would have combined lies where the
-    /// first of it lay.
-    fn combine_blocks(
-        &mut self,
-        folds: &[Dealt<'c>],
-        pieces: Pieces,
-        most: IntValue<'c>,
-        finished: &dyn Fn(&Self, IntValue<'c>) -> Emitted<IntValue<'c>>,
-    ) -> Emitted<()> {
+    /// Combines neighbouring blocks of a lane that lie in one warp as the counter would: each thread has then the largest of the
+    /// combined that its own block is in, of which all blocks are finished.
+    fn combine_in_warp(
+        &self,
+        fold: &Dealt<'c>,
+        dealing: Dealing<'c>,
+        own: Value<'c>,
+        finished: IntValue<'c>,
+    ) -> Emitted<Value<'c>> {
         let i = self.i;
-        let b = &i.builder;
-        let lane_bits = i.index(pieces.lanes.trailing_zeros().into());
-        let top = b.build_int_sub(levels(self, most)?, i.index(1), "")?;
-        i.counted_loop(i.index(0), top, i.index(1), &[], |level, _| {
-            let distance = b.build_left_shift(i.index(1), level, "")?;
-            let above = b.build_int_add(level, i.index(1), "")?;
-            let pairs = b.build_left_shift(b.build_right_shift(most, above, false, "")?, lane_bits, "")?;
-            i.counted_loop(i.index(0), pairs, i.index(THREADS.into()), &[], |first, _| {
-                let pair = b.build_int_add(first, self.thread, "")?;
-                let lane = b.build_and(pair, i.index(i64::from(pieces.lanes) - 1), "")?;
-                let left = b.build_left_shift(b.build_right_shift(pair, lane_bits, false, "")?, above, "")?;
-                let right = b.build_int_add(left, distance, "")?;
-                let end = b.build_int_add(right, distance, "")?;
-                let there = i.compare(IntPredicate::ULE, end.into(), finished(self, lane)?.into())?;
-                self.when(there, |e| {
-                    for fold in folds.iter().filter(|fold| fold.slots.is_some()) {
-                        let place = |block: IntValue<'c>| {
-                            let place = b.build_int_add(b.build_left_shift(block, lane_bits, "")?, lane, "")?;
-                            i.element(fold.dtype, fold.partial, place)
-                        };
-                        let both = [e.load(fold.dtype, place(left)?)?, e.load(fold.dtype, place(right)?)?];
-                        e.store(fold.dtype, place(left)?, i.op(fold.op, fold.dtype, &both)?)?;
-                    }
-                    Ok(())
-                })?;
-                Ok(Vec::new())
-            })?;
-            self.machine.barrier(i)?;
-            Ok(Vec::new())
-        })?;
-        Ok(())
+        let (mut sum, mut distance) = (own, dealing.lanes);
+        while distance < self.width.min(WARP) {
+            let other = self.exchanged(sum, fold.dtype, distance)?;
+            let both = i.op(fold.op, fold.dtype, &[sum, other])?;
+            let last = i.index(i64::from(distance / dealing.lanes) * 2 - 1);
+            let last = i.builder.build_or(dealing.block, last, "")?;
+            let there = i.compare(IntPredicate::ULT, last.into(), finished.into())?;
+            sum = i.select(there, both, sum)?;
+            distance *= 2;
+        }
+        Ok(sum)
+    }
+
+    /// The combined blocks of the thread's lane, `2^level` of them from this one on. Blocks of one warp are combined already.
+    fn tree(
+        &self,
+        fold: &Dealt<'c>,
+        dealing: Dealing<'c>,
+        own: Value<'c>,
+        first: IntValue<'c>,
+        level: u32,
+    ) -> Emitted<Value<'c>> {
+        let (i, b) = (self.i, &self.i.builder);
+        if level > 0 && dealing.lanes << level > WARP {
+            let middle = b.build_int_add(first, i.index(1 << (level - 1)), "")?;
+            let left = self.tree(fold, dealing, own, first, level - 1)?;
+            let right = self.tree(fold, dealing, own, middle, level - 1)?;
+            return i.op(fold.op, fold.dtype, &[left, right]);
+        }
+        let thread = b.build_int_mul(first, i.index(dealing.lanes.into()), "")?;
+        self.of_thread(fold, own, b.build_int_add(thread, dealing.lane, "")?)
     }
 
     /// The fold of the lanes, of which each thread has one; as a tree, every thread gets it. Which of two is the first makes no
     /// difference to sums and products.
-    fn fold_lanes(&mut self, fold: &Dealt<'c>, lanes: u32, own: Value<'c>) -> Emitted<Value<'c>> {
+    fn fold_lanes(&self, fold: &Dealt<'c>, lanes: u32, own: Value<'c>) -> Emitted<Value<'c>> {
         let i = self.i;
         let (mut sum, mut distance) = (own, lanes / 2);
         while distance > 0 {
             let other = if distance >= WARP {
-                self.machine.barrier(i)?;
-                let has_lane = self.thread_below(lanes)?;
-                self.when(has_lane, |e| e.store(fold.dtype, i.element(fold.dtype, fold.partial, e.thread)?, sum))?;
-                self.machine.barrier(i)?;
-                let lane = i.builder.build_and(self.thread, i.index(i64::from(lanes) - 1), "")?;
-                let other = i.builder.build_xor(lane, i.index(distance.into()), "")?;
-                self.load(fold.dtype, i.element(fold.dtype, fold.partial, other)?)?
+                self.publish(&[(fold, sum)])?;
+                self.of_thread(fold, sum, i.builder.build_xor(self.thread, i.index(distance.into()), "")?)?
             } else {
                 self.exchanged(sum, fold.dtype, distance)?
             };
@@ -430,88 +458,6 @@ impl<'c> Emitter<'_, 'c> {
             distance /= 2;
         }
         Ok(sum)
-    }
-
-    /// Folds blocks of steps from iteration `first` on into shared memory: those that there are before `end`, or all of a chunk.
-    /// Folds that do not cascade go on in the thread's accumulators.
-    #[expect(clippy::too_many_arguments, reason = "they are what a fold consists of")]
-    fn fold_pieces(
-        &mut self,
-        inner: &Loop,
-        folds: &[Dealt<'c>],
-        units: &[Value<'c>],
-        accumulators: &[Value<'c>],
-        pieces: Pieces,
-        first: IntValue<'c>,
-        end: Option<IntValue<'c>>,
-    ) -> Emitted<Vec<Value<'c>>> {
-        let i = self.i;
-        let b = &i.builder;
-        let span = i64::from(pieces.lanes * CASCADE_BLOCK);
-        let count = match end {
-            None => i.index(pieces.count.into()),
-            Some(end) => {
-                let left = b.build_int_sub(end, first, "")?;
-                let blocks =
-                    b.build_int_signed_div(b.build_int_add(left, i.index(span - 1), "")?, i.index(span), "")?;
-                b.build_int_mul(blocks, i.index(pieces.lanes.into()), "")?
-            }
-        };
-        // Where there are fewer than threads, some have nothing to do.
-        let few = pieces.count < THREADS;
-        let has_one = self.thread_below(pieces.count)?;
-        i.counted_loop(i.index(0), count, i.index(THREADS.into()), accumulators, |round, accumulators| {
-            let piece = b.build_int_add(round, self.thread, "")?;
-            let lane = b.build_and(piece, i.index(i64::from(pieces.lanes) - 1), "")?;
-            let block = b.build_right_shift(piece, i.index(pieces.lanes.trailing_zeros().into()), false, "")?;
-            let begin = b.build_int_add(first, b.build_int_mul(block, i.index(span), "")?, "")?;
-            let begin = b.build_int_add(begin, lane, "")?;
-            let start: Vec<Value<'c>> = (folds.iter().zip(units).zip(accumulators))
-                .map(|((fold, &unit), &own)| if fold.slots.is_some() { unit } else { own })
-                .collect();
-            let steps = match end {
-                None if few => {
-                    i.select(has_one, i.index(CASCADE_BLOCK.into()).into(), i.index(0).into())?.into_int_value()
-                }
-                None => i.index(CASCADE_BLOCK.into()),
-                Some(end) => {
-                    let left = b.build_int_sub(end, begin, "")?;
-                    let left = b.build_int_add(left, i.index(i64::from(pieces.lanes) - 1), "")?;
-                    let shift = i.index(pieces.lanes.trailing_zeros().into());
-                    let steps = b.build_right_shift(left, shift, true, "")?;
-                    i.intrinsic("smin", &[steps.into(), i.index(CASCADE_BLOCK.into()).into()])?.into_int_value()
-                }
-            };
-            let sums = i.counted_loop(i.index(0), steps, i.index(1), &start, |step, carried| {
-                let distance = b.build_int_mul(step, i.index(pieces.lanes.into()), "")?;
-                self.iteration(inner, b.build_int_add(begin, distance, "")?)?;
-                self.fold_each(inner, carried)
-            })?;
-            let mut next = Vec::new();
-            for ((fold, &sum), &unit) in folds.iter().zip(&sums).zip(units) {
-                if fold.slots.is_some() {
-                    let store = |e: &Self| e.store(fold.dtype, i.element(fold.dtype, fold.partial, piece)?, sum);
-                    if few { self.when(has_one, |e| store(e))? } else { store(self)? }
-                }
-                next.push(if fold.slots.is_some() { unit } else { sum });
-            }
-            Ok(next)
-        })
-    }
-}
-
-/// Blocks of steps that are folded at a time, each by a thread.
-#[derive(Clone, Copy)]
-struct Pieces {
-    /// Of all lanes.
-    count: u32,
-    lanes: u32,
-}
-
-impl Pieces {
-    /// Of each lane.
-    fn blocks(self) -> u32 {
-        self.count / self.lanes
     }
 }
 

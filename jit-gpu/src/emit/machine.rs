@@ -4,6 +4,7 @@
 //! PTX has instructions and address spaces for it. The emulator's code calls the emulator, which is also asked where every
 //! element is, so that it sees each access.
 
+use crate::schedule::WARP;
 use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Instructions, Value};
 use inkwell::{
@@ -22,15 +23,15 @@ pub(crate) enum Target {
     Emulator,
 }
 
-/// Which bits the threads of a warp take part with: all.
-const EVERYBODY: i64 = 0xffff_ffff;
+/// A bit for each thread of a warp.
+const EVERYBODY: u32 = u32::MAX;
 
 /// Global memory in PTX.
 const GLOBAL: u16 = 1;
 /// Shared memory in PTX.
 const SHARED: u16 = 3;
-/// Blocks that a multiprocessor must have room for at once, where loops fold. Not told, the assembler makes room for many more and
-/// keeps accumulators in memory for it; told 4, it takes the registers that it needs, up to 128, and keeps more loads under way.
+/// Blocks that a multiprocessor must have room for at once. Not told, the assembler makes room for many more and
+/// keeps accumulators and what is loaded ahead in memory for it; told 4, it takes the registers that it needs, up to 128, and keeps more loads under way.
 const RESIDENT_BLOCKS: u32 = 4;
 /// How PTX calls what the host launches.
 const PTX_KERNEL: u32 = 71;
@@ -47,7 +48,7 @@ pub(crate) struct Machine<'c> {
 }
 
 impl<'c> Machine<'c> {
-    /// Begins a kernel of so many arguments of 64 bits, in which loops fold or none, and emits at its entry.
+    /// Begins a kernel of so many arguments of 64 bits, and emits at its entry.
     pub fn begin(
         i: &Instructions<'c>,
         target: Target,
@@ -55,7 +56,6 @@ impl<'c> Machine<'c> {
         argument_count: u32,
         shared_bytes: u32,
         threads: u32,
-        folds: bool,
     ) -> Emitted<Machine<'c>> {
         let pointer = i.context.ptr_type(AddressSpace::default());
         let parameters: Vec<BasicMetadataTypeEnum<'c>> = match target {
@@ -77,11 +77,9 @@ impl<'c> Machine<'c> {
                 function.add_attribute(AttributeLoc::Param(0), align);
                 let attribute = i.context.create_string_attribute("nvvm.reqntid", &threads.to_string());
                 function.add_attribute(AttributeLoc::Function, attribute);
-                if folds {
-                    let blocks = RESIDENT_BLOCKS.to_string();
-                    let attribute = i.context.create_string_attribute("nvvm.minctasm", &blocks);
-                    function.add_attribute(AttributeLoc::Function, attribute);
-                }
+                let blocks = RESIDENT_BLOCKS.to_string();
+                let attribute = i.context.create_string_attribute("nvvm.minctasm", &blocks);
+                function.add_attribute(AttributeLoc::Function, attribute);
                 if shared_bytes > 0 {
                     let kind = i.context.i8_type().array_type(shared_bytes);
                     let global = i.module.add_global(kind, Some(AddressSpace::from(SHARED)), "shared");
@@ -159,12 +157,16 @@ impl<'c> Machine<'c> {
         i.offset(shared, i.index(offset.into()))
     }
 
-    /// Waits until all threads of the block are here; what they have written is seen by all from then on.
-    pub fn barrier(&self, i: &Instructions<'c>) -> Emitted<()> {
+    /// Waits until all threads of the team, of so many, are here; what they have written is seen by all of them from then on.
+    pub fn wait(&self, i: &Instructions<'c>, width: u32) -> Emitted<()> {
         match self.target {
-            Target::Ptx => {
+            Target::Ptx if width > WARP => {
                 let zero = i.context.i32_type().const_zero();
                 i.call_intrinsic("nvvm.barrier.cta.sync.aligned.all", &[], &[zero.into()])?;
+            }
+            Target::Ptx => {
+                let team = self.threads_of_team(i, width)?;
+                i.call_intrinsic("nvvm.bar.warp.sync", &[], &[team.into()])?;
             }
             Target::Emulator => {
                 self.call(i, "simt_barrier", &[])?;
@@ -173,22 +175,69 @@ impl<'c> Machine<'c> {
         Ok(())
     }
 
-    /// The value (an integer of 32 bits) that the thread has whose number in the warp differs in these bits.
-    pub fn exchange(&self, i: &Instructions<'c>, value: IntValue<'c>, bits: u32) -> Emitted<IntValue<'c>> {
-        let i32 = i.context.i32_type();
-        let bits = i32.const_int(bits.into(), false);
+    /// The value (an integer of 32 bits) that the thread has whose number differs in these bits. All threads of the team, of so
+    /// many, ask at once.
+    pub fn exchange(&self, i: &Instructions<'c>, value: IntValue<'c>, bits: u32, width: u32) -> Emitted<IntValue<'c>> {
         match self.target {
             Target::Ptx => {
-                let operands = [i32.const_int(EVERYBODY as u64, false), value, bits, i32.const_int(31, false)];
-                let operands: Vec<Value<'c>> = operands.into_iter().map(Into::into).collect();
-                let got = i.call_intrinsic("nvvm.shfl.sync.bfly.i32", &[], &operands)?;
-                Ok(got.expect("a shuffle has a result").into_int_value())
+                let bits = i.context.i32_type().const_int(bits.into(), false);
+                self.shuffle(i, "nvvm.shfl.sync.bfly.i32", value, bits, width)
             }
             Target::Emulator => {
-                let got = self.call(i, "simt_exchange", &[value.into(), bits.into()])?;
-                Ok(got.expect("a shuffle has a result").into_int_value())
+                let other = i.builder.build_xor(self.thread(i)?, i.index(bits.into()), "")?;
+                self.give_and_take(i, value, other)
             }
         }
+    }
+
+    /// As [`Machine::exchange`], of the thread with this number in the team, which is one of a warp at most.
+    pub fn take(
+        &self,
+        i: &Instructions<'c>,
+        value: IntValue<'c>,
+        from: IntValue<'c>,
+        width: u32,
+    ) -> Emitted<IntValue<'c>> {
+        let first = i.builder.build_and(self.thread(i)?, i.index(-i64::from(width)), "")?;
+        let from = i.builder.build_or(first, from, "")?;
+        match self.target {
+            Target::Ptx => {
+                let in_warp = i.builder.build_and(from, i.index(i64::from(WARP) - 1), "")?;
+                let in_warp = i.builder.build_int_truncate(in_warp, i.context.i32_type(), "")?;
+                self.shuffle(i, "nvvm.shfl.sync.idx.i32", value, in_warp, width)
+            }
+            Target::Emulator => self.give_and_take(i, value, from),
+        }
+    }
+
+    fn shuffle(
+        &self,
+        i: &Instructions<'c>,
+        name: &str,
+        value: IntValue<'c>,
+        which: IntValue<'c>,
+        width: u32,
+    ) -> Emitted<IntValue<'c>> {
+        let last = i.context.i32_type().const_int(u64::from(WARP) - 1, false);
+        let operands = [self.threads_of_team(i, width)?, value, which, last].map(Into::into);
+        let got = i.call_intrinsic(name, &[], &operands)?;
+        Ok(got.expect("a shuffle has a result").into_int_value())
+    }
+
+    fn give_and_take(&self, i: &Instructions<'c>, value: IntValue<'c>, from: IntValue<'c>) -> Emitted<IntValue<'c>> {
+        let got = self.call(i, "simt_exchange", &[value.into(), from.into()])?;
+        Ok(got.expect("an exchange has a result").into_int_value())
+    }
+
+    /// A bit for each thread of a warp: those of the team, or all where it has more.
+    fn threads_of_team(&self, i: &Instructions<'c>, width: u32) -> Emitted<IntValue<'c>> {
+        let i32 = i.context.i32_type();
+        if width >= WARP {
+            return Ok(i32.const_int(EVERYBODY.into(), false));
+        }
+        let first = i.builder.build_and(self.thread(i)?, i.index(i64::from(WARP - width)), "")?;
+        let first = i.builder.build_int_truncate(first, i32, "")?;
+        i.builder.build_left_shift(i32.const_int((1 << width) - 1, false), first, "")
     }
 
     /// Where an access to so many bytes of device or shared memory goes.

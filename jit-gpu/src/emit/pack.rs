@@ -1,8 +1,7 @@
 //! Neighbouring elements in one access: element-wise loops whose threads each take several iterations at a time, with loads and
 //! stores of 16 bytes. Where a buffer does not begin at a multiple of that, and for the last few, they go one by one.
 
-use super::Emitter;
-use crate::schedule::THREADS;
+use super::{Emitter, deal::Share};
 use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::{
     access::Step,
@@ -43,27 +42,34 @@ fn moves(at: &Affine, var: VarId) -> Moves {
 }
 
 impl<'c> Emitter<'_, 'c> {
-    /// The iterations `begin..end` of a loop without folds, dealt to the threads.
-    pub(super) fn dealt_elements(&mut self, inner: &Loop, begin: IntValue<'c>, end: IntValue<'c>) -> Emitted<()> {
+    /// The iterations `begin..end` of a loop without folds, by the threads that share it.
+    pub(super) fn dealt_elements(
+        &mut self,
+        inner: &Loop,
+        begin: IntValue<'c>,
+        end: IntValue<'c>,
+        share: Share<'c>,
+    ) -> Emitted<()> {
         let i = self.i;
         let mut rest = begin;
         if let Some(Packable { lanes, places }) = self.packable(inner) {
             rest = self.packed_end(inner, lanes, &places, begin, end)?;
-            let first = i.builder.build_int_mul(self.thread, i.index(lanes.into()), "")?;
+            let lanes_int = i.index(lanes.into());
+            let first = i.builder.build_int_mul(share.thread, lanes_int, "")?;
             let first = i.builder.build_int_add(begin, first, "")?;
+            let step = i.builder.build_int_mul(share.threads, lanes_int, "")?;
             self.packed = Some((inner.var, lanes));
-            i.counted_loop(first, rest, i.index((lanes * THREADS).into()), &[], |iteration, _| {
-                self.iteration(inner, iteration)?;
-                Ok(Vec::new())
-            })?;
+            self.each(inner, first, rest, step, &[])?;
             self.packed = None;
         }
-        let first = i.builder.build_int_add(rest, self.thread, "")?;
-        i.counted_loop(first, end, i.index(THREADS.into()), &[], |iteration, _| {
-            self.iteration(inner, iteration)?;
-            Ok(Vec::new())
-        })?;
+        let first = i.builder.build_int_add(rest, share.thread, "")?;
+        self.each(inner, first, end, share.threads, &[])?;
         Ok(())
+    }
+
+    /// How many iterations of a loop are packed into one, if they are.
+    pub(super) fn packed_lanes(&self, inner: &Loop) -> Option<u32> {
+        self.packable(inner).map(|packable| packable.lanes)
     }
 
     /// Where the packed iterations end: behind the last whole group, or at the beginning where some place is not aligned.

@@ -67,7 +67,7 @@ impl<'m, 'c> Code<'m, 'c> {
         words: u32,
         shared_bytes: u32,
     ) -> Emitted<Code<'m, 'c>> {
-        let machine = Machine::begin(i, target, name, words, shared_bytes, THREADS, true)?;
+        let machine = Machine::begin(i, target, name, words, shared_bytes, THREADS)?;
         let thread = machine.thread(i)?;
         let thread = i.builder.build_int_truncate(thread, i.context.i32_type(), "")?;
         Ok(Code { i, machine, thread })
@@ -236,17 +236,17 @@ impl<'m, 'c> Code<'m, 'c> {
     }
 
     pub fn barrier(&self) -> Emitted<()> {
-        self.machine.barrier(self.i)
+        self.machine.wait(self.i, THREADS)
     }
 
     /// The value that the thread has whose number in the warp differs in these bits.
     fn exchange(&self, value: Int<'c>, bits: u32) -> Emitted<Int<'c>> {
         if value.get_type().get_bit_width() == 32 {
-            return self.machine.exchange(self.i, value, bits);
+            return self.machine.exchange(self.i, value, bits, THREADS);
         }
         let half = self.i.context.i32_type();
-        let low = self.machine.exchange(self.i, self.narrow(value, half)?, bits)?;
-        let high = self.machine.exchange(self.i, self.narrow(self.right(value, 32)?, half)?, bits)?;
+        let low = self.machine.exchange(self.i, self.narrow(value, half)?, bits, THREADS)?;
+        let high = self.machine.exchange(self.i, self.narrow(self.right(value, 32)?, half)?, bits, THREADS)?;
         self.or(self.wide(low)?, self.left(self.wide(high)?, 32)?)
     }
 

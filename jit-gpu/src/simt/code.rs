@@ -9,7 +9,8 @@ use inkwell::context::Context;
 /// Code. Dropping it frees it.
 pub(crate) struct Code {
     code: host::Code,
-    waits: bool,
+    /// How many threads wait for each other.
+    team: usize,
 }
 
 /// What the function is called.
@@ -25,7 +26,7 @@ impl Code {
         let Instructions { module, builder, .. } = i;
         drop(builder);
         let code = machine()?.load(module, NAME, &externs).map_err(|message| refused(source, &message))?;
-        Ok(Code { code, waits })
+        Ok(Code { code, team: if waits { source.team() as usize } else { 1 } })
     }
 
     /// The function; valid as long as `self`.
@@ -34,9 +35,9 @@ impl Code {
         unsafe { std::mem::transmute::<*const u8, Function>(self.code.address()) }
     }
 
-    /// Do its threads wait for each other?
-    pub fn waits(&self) -> bool {
-        self.waits
+    /// How many threads wait for each other, at most; 1 where none does.
+    pub fn team(&self) -> usize {
+        self.team
     }
 }
 

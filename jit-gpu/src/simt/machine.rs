@@ -1,10 +1,13 @@
 //! Running a kernel's blocks, one after another, with a coroutine a thread: it gives way at barriers and where threads exchange
-//! values, and goes on when all threads of the block have come so far.
+//! values, and goes on when all threads of its team have come so far.
 //!
 //! A mistake of the kernel is noted, the first one, and the access goes to memory of the thread's own; so that kernels always come
 //! to their end, but for one whose threads wait for others that do not come.
 
-use super::memory::{Reach, Wrong};
+use super::{
+    memory::{Reach, Wrong},
+    races::Who,
+};
 use crate::schedule::THREADS;
 use corosensei::{Coroutine, CoroutineResult, Yielder, stack::DefaultStack};
 use fusewire_runtime::error::Error;
@@ -30,6 +33,8 @@ pub(crate) struct Thread {
     /// What it gives to others, in turns.
     given: [Cell<u32>; 2],
     exchanges: Cell<u64>,
+    /// How many barriers it has passed.
+    passed: Cell<u64>,
     /// Where accesses go that are none.
     nowhere: Cell<[u64; 8]>,
 }
@@ -66,7 +71,7 @@ impl<'a> Launch<'a> {
         Launch { kernel, reach, shared, threads: Cell::new(ptr::null()), mistake: RefCell::new(None) }
     }
 
-    /// Runs all blocks. `waits`: the code has barriers or exchanges.
+    /// Runs all blocks. So many neighbouring threads wait for each other, at barriers and where they exchange values.
     ///
     /// # Safety
     /// The function was compiled for these arguments.
@@ -75,7 +80,7 @@ impl<'a> Launch<'a> {
         function: Function,
         arguments: &[u64],
         blocks: u64,
-        waits: bool,
+        team: usize,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
         for block in 0..blocks {
@@ -87,8 +92,8 @@ impl<'a> Launch<'a> {
             }
             let threads: Vec<Thread> = (0..THREADS.into()).map(|number| self.thread(number, block, blocks)).collect();
             self.threads.set(threads.as_ptr());
-            if waits {
-                self.together(function, arguments, &threads);
+            if team > 1 {
+                threads.chunks(team).for_each(|team| self.together(function, arguments, team));
             } else {
                 // SAFETY: the caller vouches for the function; the thread lives until it returns.
                 threads.iter().for_each(|thread| unsafe { function(arguments.as_ptr(), thread) });
@@ -110,11 +115,12 @@ impl<'a> Launch<'a> {
             yielder: Cell::new(ptr::null()),
             given: Default::default(),
             exchanges: Cell::new(0),
+            passed: Cell::new(0),
             nowhere: Cell::new([0; 8]),
         }
     }
 
-    /// The threads of a block, each as far as the next place where it waits, until all have ended.
+    /// The threads of a team, each as far as the next place where it waits, until all have ended.
     fn together(&self, function: Function, arguments: &[u64], threads: &[Thread]) {
         let arguments = arguments.as_ptr();
         let begin = |thread: &Thread, stack: DefaultStack| {
@@ -144,7 +150,9 @@ impl<'a> Launch<'a> {
             }
             if let Some(other) = waits.iter().position(|wait| *wait != waits[0]) {
                 let does = |wait: Option<Wait>| wait.map_or("has ended".into(), |w| format!("waits at {}", w.name()));
-                let message = format!("thread 0 {}, thread {other} {}", does(waits[0]), does(waits[other]));
+                let (first, other) = (&threads[0], &threads[other]);
+                let (one, two) = (does(waits[0]), does(waits[(other.number - first.number) as usize]));
+                let message = format!("thread {} {one}, thread {} {two}", first.number, other.number);
                 self.note(message, threads.first());
                 // SAFETY: the stacks hold frames of compiled code and of the functions below only, which own nothing.
                 coroutines.iter_mut().filter(|c| !c.done()).for_each(|c| unsafe { c.force_reset() });
@@ -193,16 +201,23 @@ pub(crate) fn functions() -> [(&'static str, usize); 3] {
 unsafe extern "C" fn simt_access(thread: *const Thread, address: u64, bytes: u32, write: u32) -> *mut u8 {
     // SAFETY: compiled code passes on the thread that it was called with, and its launch lasts longer than the call.
     let (thread, launch) = unsafe { (&*thread, &*(*thread).launch) };
-    match launch.reach.access(address, bytes as usize, write != 0) {
+    let who = Who::new(thread.block, thread.passed.get(), thread.number);
+    match launch.reach.access(address, bytes as usize, write != 0, who) {
         Ok(pointer) => pointer,
         Err(wrong) => {
             let what = match (wrong, write != 0) {
-                (Wrong::Outside, true) => "writes outside of what it was given",
-                (Wrong::Outside, false) => "reads outside of what it was given",
-                (Wrong::Unwritten, _) => "reads what nobody has written",
+                (Wrong::Outside, true) => String::from("writes outside of what it was given"),
+                (Wrong::Outside, false) => "reads outside of what it was given".into(),
+                (Wrong::Unwritten, _) => "reads what nobody has written".into(),
+                (Wrong::Race((other, wrote)), writes) => {
+                    let (does, did) = (if writes { "writes" } else { "reads" }, if wrote { "writes" } else { "reads" });
+                    let (number, block) = (other.thread(), other.block());
+                    format!("{does} what thread {number} of block {block} {did}, and no barrier is between")
+                }
             };
             let memory = if launch.shared != 0 && address >> 38 == launch.shared >> 38 { "shared" } else { "device" };
-            let message = format!("thread {} {what}: {bytes} bytes of {memory} memory at {address:#x}", thread.number);
+            let number = thread.number;
+            let message = format!("thread {number} {what}: {bytes} bytes of {memory} memory at {address:#x}");
             launch.note(message, Some(thread));
             thread.nowhere.set([0; 8]);
             thread.nowhere.as_ptr().cast()
@@ -210,15 +225,18 @@ unsafe extern "C" fn simt_access(thread: *const Thread, address: u64, bytes: u32
     }
 }
 
-/// Waits for the other threads of the block.
+/// Waits for the other threads of the team.
 unsafe extern "C" fn simt_barrier(thread: *const Thread) {
     // SAFETY: as in `simt_access`; the yielder is that of the coroutine at hand.
-    unsafe { (*(*thread).yielder.get()).suspend(Wait::Barrier) };
+    unsafe {
+        (*thread).passed.set((*thread).passed.get() + 1);
+        (*(*thread).yielder.get()).suspend(Wait::Barrier);
+    }
 }
 
-/// Gives a value, and takes that of the thread whose number differs in these bits.
-unsafe extern "C" fn simt_exchange(thread: *const Thread, value: u32, bits: u32) -> u32 {
-    // SAFETY: as in `simt_barrier`; the block's threads lie one after another, and a number of the same warp is one of theirs.
+/// Gives a value, and takes that of a thread of the same team.
+unsafe extern "C" fn simt_exchange(thread: *const Thread, value: u32, from: u64) -> u32 {
+    // SAFETY: as in `simt_barrier`; the block's threads lie one after another, and a number of the same team is one of theirs.
     unsafe {
         let this = &*thread;
         // A thread that runs ahead writes to the other place.
@@ -226,7 +244,7 @@ unsafe extern "C" fn simt_exchange(thread: *const Thread, value: u32, bits: u32)
         this.exchanges.set(this.exchanges.get() + 1);
         this.given[turn].set(value);
         (*this.yielder.get()).suspend(Wait::Exchange);
-        let other = (*this.launch).threads.get().add((this.number ^ u64::from(bits)) as usize);
+        let other = (*this.launch).threads.get().add(from as usize);
         (*other).given[turn].get()
     }
 }
@@ -241,14 +259,17 @@ mod tests {
         let reach = Reach::of(&Memory::new(1 << 20), std::iter::empty());
         let launch = Launch::new("written by hand", reach, 0);
         // SAFETY: the functions below look at no argument.
-        unsafe { launch.run(function, &[], 2, true, &|| false) }.map_err(|error| error.to_string())
+        unsafe { launch.run(function, &[], 2, THREADS as usize, &|| false) }.map_err(|error| error.to_string())
     }
 
     unsafe extern "C" fn together(_: *const u64, thread: *const Thread) {
         // SAFETY: the thread is that of the coroutine at hand.
         unsafe {
             simt_barrier(thread);
-            assert_eq!(simt_exchange(thread, (*thread).number as u32, 1), (*thread).number as u32 ^ 1);
+            assert_eq!(
+                simt_exchange(thread, (*thread).number as u32, (*thread).number ^ 1),
+                (*thread).number as u32 ^ 1
+            );
         }
     }
 

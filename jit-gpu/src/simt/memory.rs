@@ -4,7 +4,10 @@
 //! An address is a mark that no pointer of the host has, the number of the allocation, and the place in it, which starts far from
 //! the numbers of its neighbours.
 
-use super::clocks::{Moment, Uses};
+use super::{
+    clocks::{Moment, Uses},
+    races::{Race, Watch, Who},
+};
 use fusewire_ir::value::Storage;
 use fusewire_runtime::{error::Error, pool};
 use parking_lot::{Mutex, RwLock};
@@ -94,6 +97,8 @@ pub(crate) enum Wrong {
     Outside,
     /// It reads what nobody has written.
     Unwritten,
+    /// Another thread uses it, and nobody waits.
+    Race(Race),
 }
 
 impl Memory {
@@ -198,10 +203,11 @@ struct Reached {
     allocation: Arc<Allocation>,
     read: Cell<bool>,
     written: Cell<bool>,
+    watch: Option<Watch>,
 }
 
 impl Reach {
-    /// Of a launch with these words as arguments, and memory that its blocks share.
+    /// Of a launch with these words as arguments.
     pub fn of(memory: &Memory, addresses: impl Iterator<Item = u64>) -> Reach {
         let mut allocations: Vec<Reached> = Vec::new();
         for address in addresses {
@@ -209,10 +215,19 @@ impl Reach {
             if let Some((allocation, _)) = memory.allocation(address)
                 && !allocations.iter().any(|known| known.number == number)
             {
-                allocations.push(Reached { number, allocation, read: Cell::default(), written: Cell::default() });
+                let (read, written) = Default::default();
+                allocations.push(Reached { number, allocation, read, written, watch: None });
             }
         }
         Reach { allocations }
+    }
+
+    /// Has races found between the threads of teams of so many, in all memory but that of one address.
+    pub fn watch(&mut self, team: usize, shared: u64, but: u64) {
+        for reached in self.allocations.iter_mut().filter(|reached| reached.number != but >> NUMBER_SHIFT) {
+            let shared = shared != 0 && reached.number == shared >> NUMBER_SHIFT;
+            reached.watch = Some(Watch::new(reached.allocation.length, shared, team));
+        }
     }
 
     /// Notes what was done, which must come after what was done before.
@@ -228,7 +243,7 @@ impl Reach {
     }
 
     /// Where the host finds the bytes of an access.
-    pub fn access(&self, address: u64, bytes: usize, write: bool) -> Result<*mut u8, Wrong> {
+    pub fn access(&self, address: u64, bytes: usize, write: bool, who: Who) -> Result<*mut u8, Wrong> {
         let number = address >> NUMBER_SHIFT;
         let found = self.allocations.iter().find(|known| known.number == number);
         let place = address & (FIRST * 2 - 1);
@@ -236,6 +251,10 @@ impl Reach {
         let allocation = &reached.allocation;
         let pointer = allocation.find(place, bytes).ok_or(Wrong::Outside)?;
         if write { &reached.written } else { &reached.read }.set(true);
+        let watch = reached.watch.as_ref();
+        if let Some(race) = watch.and_then(|watch| watch.note((place - FIRST) as usize, bytes, who, write)) {
+            return Err(Wrong::Race(race));
+        }
         if allocation.written(place, bytes, write) { Ok(pointer) } else { Err(Wrong::Unwritten) }
     }
 

@@ -8,6 +8,7 @@ mod clocks;
 mod code;
 mod machine;
 mod memory;
+mod races;
 
 use crate::{
     device::GpuBackend,
@@ -39,6 +40,8 @@ pub struct Emulator {
     staging: Mutex<Vec<HostMemory>>,
     /// What streams were asked for that note it.
     captures: Mutex<BTreeMap<usize, Vec<Noted>>>,
+    /// Does it look for races between threads?
+    finds_races: bool,
 }
 
 /// Blocks that a launch has at most; items beyond are theirs too, by turns.
@@ -99,8 +102,14 @@ impl Default for GpuBackend<Emulator> {
 impl Emulator {
     /// A device with so many bytes of memory.
     pub fn with_memory(bytes: usize) -> Emulator {
-        let libraries = Arc::new(Interpreter);
-        Emulator { memory: Memory::new(bytes), libraries, staging: Mutex::default(), captures: Mutex::default() }
+        let (memory, libraries) = (Memory::new(bytes), Arc::new(Interpreter));
+        Emulator { memory, libraries, staging: Mutex::default(), captures: Mutex::default(), finds_races: false }
+    }
+
+    /// With a look at who uses each byte of a launch: it finds threads of which one writes what another uses, and no barrier is
+    /// between.
+    pub fn finding_races(self) -> Emulator {
+        Emulator { finds_races: true, ..self }
     }
 
     /// With products and routines of a back end that works in the host's memory, instead of the interpreter's.
@@ -128,10 +137,14 @@ impl Emulator {
         let moment = clocks::work(stream);
         let shared = if shared_bytes == 0 { 0 } else { self.memory.allocate(shared_bytes as usize)? };
         let fault = arguments.last().copied().unwrap_or_default();
-        let reach = Reach::of(&self.memory, arguments[..addresses].iter().copied().chain([shared, fault]));
+        let mut reach = Reach::of(&self.memory, arguments[..addresses].iter().copied().chain([shared, fault]));
+        if self.finds_races {
+            // Every thread that has something to say writes the same to the fault.
+            reach.watch(code.team(), shared, fault);
+        }
         let run = machine::Launch::new(&kernel, reach, shared);
         // SAFETY: the function was compiled for this kernel, and these are its arguments in their order.
-        let ran = unsafe { run.run(code.function(), &arguments, blocks.into(), code.waits(), interrupted) };
+        let ran = unsafe { run.run(code.function(), &arguments, blocks.into(), code.team(), interrupted) };
         let ordered = run.reach.at(&moment);
         if shared != 0 {
             self.memory.free(shared, &clocks::work(stream))?;

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 use fusewire_ir::{dtype::DType, scalar::Scalar, value::Storage};
-use fusewire_jit_gpu::simt::SimtBackend;
+use fusewire_jit_gpu::simt::{Emulator, SimtBackend};
 use fusewire_lowering::{
     interp::{self, TypedBuffer},
     ints::evaluate_ints,
@@ -36,7 +36,7 @@ pub fn emulate(
     let strides: Vec<&[i64]> = start.iter().map(|b| b.strides.as_slice()).collect();
     let ints = evaluate_ints(&kernel.ints, symbols, |b, axis| strides[b.0 as usize][axis as usize]);
     let params: Vec<u64> = params.iter().map(|p| p.bits()).collect();
-    let backend = SimtBackend::default();
+    let backend = SimtBackend::new(Emulator::default().finding_races());
     let executable = backend.compile(kernel)?;
     let mut memory: Vec<Arc<dyn Storage>> = Vec::new();
     let mut buffers: Vec<*mut u8> = Vec::new();

@@ -36,6 +36,9 @@ const NEST_SEGMENT: u32 = 64;
 /// no stack.
 const OUTER_SEGMENT: u32 = CASCADE_BLOCK;
 
+/// Rows of one where columns are few: an item has enough to do, and partial results are a small part of what is read.
+const NARROW_SEGMENT: u32 = 16 * CASCADE_BLOCK;
+
 /// From how many columns on a segment is folded row by row, with accumulators in memory, instead of column by column, with
 /// accumulators in registers. Memory is fastest from end to end: 4096 x 4096 float32 are summed at 26 GB/s row by row, at 3
 /// to 10 GB/s when lanes walk down columns. Short rows are in the cache either way.
@@ -345,20 +348,13 @@ impl Splitter<'_> {
     /// A loop with reductions: a phase that folds segments, and one that folds their results.
     fn segments(&mut self, inner: &Loop) {
         let nest = inner.body.iter().any(|stmt| matches!(stmt, Stmt::Loop(_)));
-        let size = match (self.old.dims.is_empty(), nest) {
-            (false, _) => OUTER_SEGMENT,
-            (true, true) => NEST_SEGMENT,
-            (true, false) => SEGMENT,
-        };
         let extent = inner.range.extent();
-        let size_int = self.kernel.int_const(size as i64);
-        let segments = self.kernel.int(IntExpr::CeilDiv(extent, size_int));
-        let items = self.items();
-        let length = self.kernel.int(IntExpr::Mul(segments, items));
-
-        let buffers: Vec<BufferId> = inner.reductions.iter().map(|r| self.temporary(r.result, length)).collect();
-        let segment = Segment { inner, extent, size, buffers: &buffers };
-        match *self.old.dims {
+        // Segments that are folded column by column, and those that are folded row by row.
+        let (size, narrow, wide) = match *self.old.dims {
+            [] => {
+                let size = if nest { NEST_SEGMENT } else { SEGMENT };
+                (size, self.count(extent, size), None)
+            }
             [(_, columns)] if !nest => {
                 // Which of the two phases has items depends on the number of columns: 1 is yes.
                 let below = self.kernel.int_const(WIDE - 1);
@@ -367,12 +363,23 @@ impl Splitter<'_> {
                 let above = self.kernel.int(IntExpr::Max(above, zero));
                 let is_wide = self.kernel.int(IntExpr::Min(above, one));
                 let is_narrow = self.kernel.int(IntExpr::Sub(one, is_wide));
-                let narrow = self.kernel.int(IntExpr::Mul(segments, is_narrow));
-                let wide = self.kernel.int(IntExpr::Mul(segments, is_wide));
-                self.fold_columns(&segment, narrow);
-                self.fold_rows(&segment, wide, columns);
+                let (narrow, wide) = (self.count(extent, NARROW_SEGMENT), self.count(extent, OUTER_SEGMENT));
+                let narrow = self.kernel.int(IntExpr::Mul(narrow, is_narrow));
+                let wide = self.kernel.int(IntExpr::Mul(wide, is_wide));
+                (NARROW_SEGMENT, narrow, Some((wide, columns)))
             }
-            _ => self.fold_columns(&segment, segments),
+            _ => (OUTER_SEGMENT, self.count(extent, OUTER_SEGMENT), None),
+        };
+        let segments = match wide {
+            Some((wide, _)) => self.kernel.int(IntExpr::Add(narrow, wide)),
+            None => narrow,
+        };
+        let items = self.items();
+        let length = self.kernel.int(IntExpr::Mul(segments, items));
+        let buffers: Vec<BufferId> = inner.reductions.iter().map(|r| self.temporary(r.result, length)).collect();
+        self.fold_columns(&Segment { inner, extent, size, buffers: &buffers }, narrow);
+        if let Some((wide, columns)) = wide {
+            self.fold_rows(&Segment { inner, extent, size: OUTER_SEGMENT, buffers: &buffers }, wide, columns);
         }
 
         let second = self.begin(&[]);
@@ -396,6 +403,12 @@ impl Splitter<'_> {
         }
         self.new[second].phase.body.push(Stmt::Loop(fold));
         self.fold = Some(second);
+    }
+
+    /// How many segments of some size there are.
+    fn count(&mut self, extent: IntId, size: u32) -> IntId {
+        let size = self.kernel.int_const(size as i64);
+        self.kernel.int(IntExpr::CeilDiv(extent, size))
     }
 
     /// A phase over segments in which each old item folds for itself.

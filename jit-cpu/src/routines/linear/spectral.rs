@@ -1,7 +1,7 @@
 //! Singular values, eigenvalues and their vectors.
 
 use super::matrix::{Failure, Matrix, Number, store, vector, workspace};
-use dyn_stack::MemStack;
+use dyn_stack::{MemBuffer, MemStack};
 use faer::{
     Accum, Auto, Conj, MatMut, MatRef, Par, Spec, c64,
     diag::DiagMut,
@@ -190,6 +190,25 @@ fn symmetric<T: Number>(
         .map_err(|_| Failure::NotConverged)
 }
 
+/// What the eigenvalues of any matrix are computed from: one that is scaled, by what, and with room for vectors, where they are asked for.
+struct General<T> {
+    memory: MemBuffer,
+    operand: Matrix<T>,
+    scale: T,
+    vectors: Matrix<T>,
+}
+
+impl<T: Number> General<T> {
+    fn new(from: MatRef<'_, T>, results: usize) -> Result<General<T>, Failure> {
+        let n = from.nrows();
+        let (kind, columns) = if results > 1 { (ComputeEigenvectors::Yes, n) } else { (ComputeEigenvectors::No, 0) };
+        let needed = evd::evd_scratch::<T>(n, ComputeEigenvectors::No, kind, Par::Seq, Spec::default());
+        let memory = workspace(needed)?;
+        let (operand, scale) = Matrix::scaled(from)?;
+        Ok(General { memory, operand, scale, vectors: Matrix::zeros(n, columns)? })
+    }
+}
+
 /// Eigenvalues and, for two results, eigenvectors of a real matrix: those of conjugate eigenvalues are conjugate, and stand
 /// in two real columns, the real and the imaginary parts.
 pub(super) fn real_eig(
@@ -201,12 +220,8 @@ pub(super) fn real_eig(
     if n == 0 {
         return Ok(());
     }
-    let kind = if to.len() > 1 { ComputeEigenvectors::Yes } else { ComputeEigenvectors::No };
-    let needed = evd::evd_scratch::<f64>(n, ComputeEigenvectors::No, kind, Par::Seq, Spec::default());
-    let mut memory = workspace(needed)?;
-    let (operand, scale) = Matrix::scaled(operands[0])?;
+    let General { mut memory, operand, scale, vectors: mut columns } = General::new(operands[0], to.len())?;
     let (mut re, mut im) = (vector::<f64>(n)?, vector::<f64>(n)?);
-    let mut columns = Matrix::<f64>::zeros(n, if to.len() > 1 { n } else { 0 })?;
     let into = (to.len() > 1).then(|| columns.as_mut());
     let (re_mut, im_mut) = (DiagMut::from_slice_mut(&mut re), DiagMut::from_slice_mut(&mut im));
     let stack = MemStack::new(&mut memory);
@@ -241,11 +256,7 @@ pub(super) fn complex_eig(
     if n == 0 {
         return Ok(());
     }
-    let kind = if to.len() > 1 { ComputeEigenvectors::Yes } else { ComputeEigenvectors::No };
-    let needed = evd::evd_scratch::<c64>(n, ComputeEigenvectors::No, kind, Par::Seq, Spec::default());
-    let mut memory = workspace(needed)?;
-    let (operand, scale) = Matrix::scaled(operands[0])?;
-    let mut columns = Matrix::<c64>::zeros(n, if to.len() > 1 { n } else { 0 })?;
+    let General { mut memory, operand, scale, vectors: mut columns } = General::new(operands[0], to.len())?;
     let into = (to.len() > 1).then(|| columns.as_mut());
     let values = DiagMut::from_slice_mut(&mut *to[0]);
     let stack = MemStack::new(&mut memory);

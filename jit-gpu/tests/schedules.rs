@@ -1,0 +1,114 @@
+//! Each way to deal a phase's work gives the interpreter's bits: loops in loops, few columns of many rows, rows of every length,
+//! whatever the number of items.
+
+mod support;
+
+use fusewire_ir::dtype::DType;
+use fusewire_lowering::{kernel::Kernel, text};
+use support::{agree, values};
+
+fn kernel(source: &str) -> Kernel {
+    text::parse(source).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// Columns of a matrix, each the fold of its rows: few of them have a block each, and its threads the rows.
+#[test]
+fn few_columns_of_many_rows_agree() {
+    for dtype in [DType::F32, DType::F64, DType::I32] {
+        let name = dtype.short_name();
+        let source = format!(
+            "kernel @columns(b0: in {name}, b1: out {name}[i0], b2: out {name}[i0]) {{
+              i0 = sym n
+              i1 = sym m
+              i2 = const 256
+              i3 = ceildiv i0, i2
+              phase (v0: i3) {{
+                loop v1 in tile(i0, v0, 256) vector 8 {{
+                  loop v2 in i1 {{
+                    %0 = load b0[v1 + v2*i0] : {name}
+                  }} reduce %1 = add %0 : {name}, %2 = maximum %0 : {name}
+                  store b1[v1] = %1
+                  store b2[v1] = %2
+                }}
+              }}
+            }}"
+        );
+        let kernel = kernel(&source);
+        for (columns, rows) in
+            [(1, 511), (1, 512), (3, 2047), (3, 2048), (2, 4113), (5, 600), (300, 520), (7, 100), (0, 600)]
+        {
+            agree(&kernel, &[values(dtype, columns * rows)], &[columns as i64, rows as i64], &[]);
+        }
+    }
+}
+
+/// A loop in a loop, short rows and long ones: threads go along both.
+#[test]
+fn loops_in_loops_agree() {
+    let kernel = kernel(
+        "kernel @rows(b0: in f32, b1: in f32, b2: out f32[i2]) {
+          i0 = sym m
+          i1 = sym n
+          i2 = mul i0, i1
+          i3 = const 16
+          i4 = ceildiv i0, i3
+          i5 = const 2048
+          i6 = ceildiv i1, i5
+          phase (v0: i4, v1: i6) {
+            loop v2 in tile(i0, v0, 16) {
+              %0 = load b1[v2] : f32
+              loop v3 in tile(i1, v1, 2048) vector 8 {
+                %1 = load b0[v2*i1 + v3] : f32
+                %2 = multiply %0, %1 : f32
+                store b2[v2*i1 + v3] = %2
+              }
+            }
+          }
+        }",
+    );
+    for (rows, columns) in
+        [(1usize, 1usize), (40, 3), (33, 4), (17, 100), (200, 7), (5, 300), (3, 2100), (2000, 1), (0, 5)]
+    {
+        let inputs = [values(DType::F32, rows * columns), values(DType::F32, rows)];
+        agree(&kernel, &inputs, &[rows as i64, columns as i64], &[]);
+    }
+}
+
+/// A block is turned in shared memory.
+#[test]
+fn transpositions_agree() {
+    for (dtype, size, row) in [(DType::F32, 64, 68), (DType::F64, 64, 66), (DType::U8, 128, 144)] {
+        let name = dtype.short_name();
+        let source = format!(
+            "kernel @turned(b0: in {name}, b1: out {name}[i2], b2: scratch {name}[i5]) {{
+              i0 = sym m
+              i1 = sym n
+              i2 = mul i0, i1
+              i3 = const {size}
+              i4 = ceildiv i0, i3
+              i5 = const {}
+              i6 = ceildiv i1, i3
+              phase (v0: i4, v1: i6) {{
+                loop v2 in tile(i1, v1, {size}) {{
+                  loop v3 in tile(i0, v0, {size}) vector 8 {{
+                    %0 = load b0[v2*i0 + v3] : {name}
+                    store b2[-v0*{turned} - v1*{size} + v2 + v3*{row}] = %0
+                  }}
+                }}
+                loop v4 in tile(i0, v0, {size}) {{
+                  loop v5 in tile(i1, v1, {size}) vector 8 {{
+                    %1 = load b2[-v0*{turned} - v1*{size} + v5 + v4*{row}] : {name}
+                    store b1[v4*i1 + v5] = %1
+                  }}
+                }}
+              }}
+            }}",
+            size * row,
+            turned = size * row,
+        );
+        let kernel = kernel(&source);
+        for (rows, columns) in [(1usize, 1usize), (64, 64), (130, 70), (3, 200), (129, 1)] {
+            agree(&kernel, &[values(dtype, rows * columns)], &[rows as i64, columns as i64], &[]);
+        }
+    }
+}
