@@ -206,9 +206,15 @@ pub trait Backend: Any + Send + Sync {
         unsafe { from.copy_to_nonoverlapping(to, bytes) };
         Ok(())
     }
-    /// Where the host's code finds a byte of its memory; `None` where it has to download it. Launches before it are complete.
-    fn host_pointer(&self, pointer: *mut u8) -> Option<*mut u8> {
-        Some(pointer)
+    /// Writes elements to places of a dense array of its own, which are counted row by row, one after another: of several for one place
+    /// the last stays. What is outside is left out. False where the host has to do it.
+    ///
+    /// # Safety
+    /// The arrays are allocated, the second and third have one shape and the first and third one dtype, the second int64; and nobody else
+    /// uses the first meanwhile.
+    unsafe fn put(&self, to: &ArrayView<'_>, places: &ArrayView<'_>, elements: &ArrayView<'_>) -> Result<bool, Error> {
+        let _ = (to, places, elements);
+        Ok(false)
     }
     /// Uninitialised memory, aligned to 64 bytes, from the pool. Zero bytes are fine.
     fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error>;
