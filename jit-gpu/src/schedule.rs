@@ -7,7 +7,7 @@
 //! phases have a thread an item.
 
 use fusewire_lowering::kernel::{
-    BufferId, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Phase, Range, Reduction, Role, Stmt,
+    Affine, BufferId, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Phase, Range, Reduction, Role, Stmt,
 };
 use fusewire_lowering::walk::for_each_stmt;
 
@@ -31,11 +31,12 @@ pub(crate) const PUBLISHED: u32 = 8;
 /// Bytes that are kept for the partial results of a fold: one for each thread.
 pub(crate) const FOLD_BYTES: u32 = THREADS * 8;
 
-/// From how many iterations on the loops inside a vector loop are dealt, instead of those of the vector loop ...
-const LONG_INSIDE: i64 = 512;
+/// From how many iterations on the loops inside a vector loop are dealt, instead of those of the vector loop; and from how many on
+/// that takes more than a warp ...
+const LONG_INSIDE: [(u32, i64); 2] = [(WARP, 64), (THREADS, 4096)];
 
 /// ... where that has no more iterations than these altogether, too few to have a thread each.
-const FEW_OUTSIDE: u64 = 8192;
+const FEW_OUTSIDE: u64 = 65_536;
 
 /// A running fold of so many elements has a team, unless there are more of them than these, which have a thread each.
 const LONG_SCAN: i64 = 64;
@@ -142,7 +143,7 @@ impl Schedules {
         }
         let inside = inside(kernel, phase, &seen);
         if inside.is_some() {
-            all.push(schedule(kernel, &seen, Worker::Team(THREADS), i64::MAX, true));
+            all.extend(LONG_INSIDE.map(|(width, _)| schedule(kernel, &seen, Worker::Team(width), i64::MAX, true)));
         }
         let scratch = kernel.buffers.iter().zip(&all[0].places).filter(|(_, place)| place.is_some());
         let scratch = scratch.filter_map(|(buffer, _)| buffer.length);
@@ -158,8 +159,10 @@ impl Schedules {
         };
         if let Some((range, loops)) = &self.inside {
             let all_items = items.saturating_mul(length(range).max(0) as u64);
-            if all_items <= FEW_OUTSIDE && loops.iter().any(|inner| length(inner) >= LONG_INSIDE) {
-                return (self.all.len() - 1, all_items);
+            let longest = loops.iter().map(length).max().unwrap_or(0);
+            let wide = LONG_INSIDE.iter().filter(|(_, long)| longest >= *long).count();
+            if all_items <= FEW_OUTSIDE && wide > 0 {
+                return (self.all.len() - 1 - LONG_INSIDE.len() + wide, all_items);
             }
         }
         if !self.scanned.is_empty() {
@@ -295,23 +298,73 @@ impl Seen {
 /// The vector loop of a loop around nothing else, when the iterations of both can be computed in any order: each writes elements
 /// of its own, and reads none that another writes.
 pub(crate) fn nest<'a>(kernel: &Kernel, outer: &'a Loop) -> Option<&'a Loop> {
-    let (last, before) = outer.body.split_last()?;
-    let Stmt::Loop(inner) = last else { return None };
-    let plain = outer.kind == LoopKind::Serial && outer.reductions.is_empty() && outer.scans.is_empty();
-    let dealt = matches!(inner.kind, LoopKind::Vector { .. }) && inner.reductions.is_empty();
-    if !plain || !dealt || !before.iter().all(|stmt| matches!(stmt, Stmt::Let(_))) {
-        return None;
-    }
+    let inner = vector_loop_in(outer)?;
     let mut seen = Seen::default();
     seen.block(kernel, &outer.body);
     let own = |stmt: &Stmt| match stmt {
         Stmt::Let(_) | Stmt::Loop(_) => true,
         Stmt::Store { at, .. } => at.mentions(outer.var) && at.mentions(inner.var),
     };
-    let mut apart =
-        inner.range.tile() != Some(outer.var) && !seen.stored.iter().any(|stored| seen.loaded.contains(stored));
+    let mut apart = !seen.stored.iter().any(|stored| seen.loaded.contains(stored));
     for_each_stmt(&inner.body, &mut |stmt| apart &= own(stmt));
     apart.then_some(inner)
+}
+
+fn vector_loop_in(outer: &Loop) -> Option<&Loop> {
+    let (last, before) = outer.body.split_last()?;
+    let Stmt::Loop(inner) = last else { return None };
+    let plain = outer.kind == LoopKind::Serial && outer.reductions.is_empty() && outer.scans.is_empty();
+    let dealt = matches!(inner.kind, LoopKind::Vector { .. }) && inner.reductions.is_empty();
+    let values = before.iter().all(|stmt| matches!(stmt, Stmt::Let(_)));
+    (plain && dealt && values && inner.range.tile() != Some(outer.var)).then_some(inner)
+}
+
+/// A loop around a vector loop that folds each of its iterations into an element in memory, as the CPU folds rows that are long.
+pub(crate) struct Columns<'a> {
+    /// The vector loop.
+    pub inner: &'a Loop,
+    /// What one of its iterations folds over the outer loop.
+    pub fold: Loop,
+    /// Where each of the folds goes on from what is there.
+    pub places: Vec<(BufferId, &'a Affine)>,
+}
+
+/// The folds of a loop around a vector loop into memory, if that is all it does.
+pub(crate) fn columns<'a>(kernel: &Kernel, outer: &'a Loop) -> Option<Columns<'a>> {
+    let inner = vector_loop_in(outer)?;
+    let (mut reductions, mut places, mut own) = (Vec::new(), Vec::new(), Vec::new());
+    for stmt in &inner.body {
+        let Stmt::Store { buffer, at, value: result } = stmt else { continue };
+        let Inst::Op(op, operands) = &kernel.value(*result).inst else { return None };
+        let &[before, value] = operands.as_slice() else { return None };
+        let loaded = Inst::Load { buffer: *buffer, at: at.clone() };
+        let apart = at.mentions(inner.var) && !at.mentions(outer.var);
+        if kernel.value(before).inst != loaded || !apart || kernel.dtype(*result) != kernel.dtype(before) {
+            return None;
+        }
+        reductions.push(Reduction { op: *op, value, result: *result });
+        places.push((*buffer, at));
+        own.extend([before, *result]);
+    }
+    // What is folded is needed by nobody else, and nobody else loads where it lies.
+    let mut body = outer.body[..outer.body.len() - 1].to_vec();
+    for stmt in &inner.body {
+        match stmt {
+            Stmt::Let(id) if own.contains(id) => {}
+            Stmt::Let(_) => body.push(stmt.clone()),
+            Stmt::Store { .. } => {}
+            Stmt::Loop(_) => return None,
+        }
+    }
+    let mut seen = Seen::default();
+    seen.block(kernel, &body);
+    let uses = |stmt: &Stmt| matches!(stmt, Stmt::Let(id) if kernel.value(*id).inst.operands().iter().any(|operand| own.contains(operand)));
+    let once = |buffer: &BufferId| places.iter().filter(|(other, _)| other == buffer).count() == 1;
+    let apart = places.iter().all(|(buffer, _)| once(buffer) && !seen.loaded.contains(buffer))
+        && !body.iter().any(uses)
+        && reductions.iter().all(|reduction| !own.contains(&reduction.value));
+    let fold = Loop { var: outer.var, range: outer.range, kind: LoopKind::Serial, reductions, scans: Vec::new(), body };
+    (apart && !places.is_empty()).then_some(Columns { inner, fold, places })
 }
 
 /// Can a team share a loop with running folds? Nothing else may go from one iteration to another.

@@ -115,6 +115,10 @@ fn spilled(line: &str) -> u32 {
 /// Neighbours only.
 const CHAIN: &str = "graph @f(%a0: f32[m], %a1: f32[m]) -> f32[m] {\n  %0 = add %a0, %a1 : f32[m]\n  return %0\n}\n";
 
+/// Sums along the outer axis.
+const COLUMNS: &str =
+    "graph @f(%a0: f32[m, n]) -> f32[1, n] {\n  %0 = reduce add %a0 axes=[0] : f32[1, n]\n  return %0\n}\n";
+
 /// The instructions that matter are what comes of the operations that ask for them.
 #[test]
 fn golden_instructions() {
@@ -159,6 +163,15 @@ fn loads_come_first_and_warps_do_without_barriers() {
     let text = module(kernel, Capability(80)).expect("there is GPU code for it");
     let before = text.split("st.global").next().unwrap_or_default();
     assert_eq!(before.matches("ld.global.v4.b32").count(), 8, "{text}");
+
+    // Sums of columns: a thread has the sixteen rows of a segment under way, whether there are many columns or few.
+    let kernel = &kernels_of(COLUMNS)[0];
+    let text = module(kernel, Capability(80)).expect("there is GPU code for it");
+    for phase in ["phase0(", "phase1("] {
+        let entry = text.split(".entry ").find(|entry| entry.starts_with(phase)).unwrap_or_default();
+        let ahead = entry.split("add.rn.f32").any(|between| between.matches("ld.global.b32").count() >= 16);
+        assert!(ahead, "{phase}: {entry}");
+    }
 
     let source = fs::read_to_string(root().join("tests/filetests/kernel/pipeline-softmax-of-rows.ir"));
     let kernel = &kernels_of(&source.expect("a filetest can be read"))[0];

@@ -34,9 +34,19 @@ fn few_columns_of_many_rows_agree() {
             }}"
         );
         let kernel = kernel(&source);
-        for (columns, rows) in
-            [(1, 511), (1, 512), (3, 2047), (3, 2048), (2, 4113), (5, 600), (300, 520), (7, 100), (0, 600)]
-        {
+        for (columns, rows) in [
+            (1, 511),
+            (1, 512),
+            (3, 2047),
+            (3, 2048),
+            (2, 4113),
+            (5, 600),
+            (300, 520),
+            (7, 100),
+            (0, 600),
+            (2, 4200),
+            (3, 63),
+        ] {
             agree(&kernel, &[values(dtype, columns * rows)], &[columns as i64, rows as i64], &[]);
         }
     }
@@ -174,6 +184,51 @@ fn running_folds_agree() {
         let kernel = kernel(&source);
         for (columns, rows) in [(3usize, 5usize), (3, 600), (1, 513)] {
             agree(&kernel, &[values(dtype, rows * columns)], &[columns as i64, rows as i64], &[]);
+        }
+    }
+}
+
+/// Rows that are folded into a row in memory: each thread has its columns.
+#[test]
+fn folds_into_memory_agree() {
+    for (dtype, op) in
+        [(DType::F32, "add"), (DType::F64, "multiply"), (DType::I16, "maximum"), (DType::Bool, "bitwise_or")]
+    {
+        let name = dtype.short_name();
+        let unit = match op {
+            "maximum" => "-32768",
+            "bitwise_or" => "false",
+            "multiply" => "1.0",
+            _ => "0.0",
+        };
+        let source = format!(
+            "kernel @rows(b0: in {name}, b1: out {name}[i5]) {{
+              i0 = sym m
+              i1 = sym n
+              i2 = const 16
+              i3 = ceildiv i0, i2
+              i4 = const 8192
+              i5 = mul i1, i3
+              i6 = ceildiv i1, i4
+              phase (v0: i3, v1: i6) {{
+                %0 = const {unit} : {name}
+                loop v2 in tile(i1, v1, 8192) vector 8 {{
+                  store b1[v0*i1 + v2] = %0
+                }}
+                loop v3 in tile(i0, v0, 16) {{
+                  loop v4 in tile(i1, v1, 8192) vector 8 {{
+                    %1 = load b0[v3*i1 + v4] : {name}
+                    %2 = load b1[v0*i1 + v4] : {name}
+                    %3 = {op} %2, %1 : {name}
+                    store b1[v0*i1 + v4] = %3
+                  }}
+                }}
+              }}
+            }}"
+        );
+        let kernel = kernel(&source);
+        for (rows, columns) in [(1usize, 1usize), (16, 300), (37, 130), (5, 9000), (0, 4)] {
+            agree(&kernel, &[values(dtype, rows * columns)], &[rows as i64, columns as i64], &[]);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Statements, values and loops. Folds of loops are `fold.rs`.
 
-use super::{Emitter, Mode, fold::Serial};
-use crate::schedule::{dealt_scan, exchanges};
+use super::{Emitter, Mode};
+use crate::schedule::{columns, dealt_scan, exchanges};
 use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Value};
 use fusewire_jit_llvm::ops::needs_function;
@@ -53,9 +53,10 @@ impl<'c> Emitter<'_, 'c> {
                 (LoopKind::Serial, Mode::Together) if dealt_scan(self.kernel, inner) => {
                     self.alone(|e| e.dealt_scan(inner))
                 }
-                (LoopKind::Serial, Mode::Together) => match self.nest(inner) {
-                    Some(vector) => self.alone(|e| e.dealt_nest(inner, vector)),
-                    None => self.serial_loop(inner),
+                (LoopKind::Serial, Mode::Together) => match (self.nest(inner), columns(self.kernel, inner)) {
+                    (Some(vector), _) => self.alone(|e| e.dealt_nest(inner, vector)),
+                    (None, Some(columns)) => self.alone(|e| e.dealt_columns(&columns)),
+                    (None, None) => self.serial_loop(inner),
                 },
                 (LoopKind::Serial, Mode::Alone) => self.serial_loop(inner),
                 (LoopKind::Vector { lanes }, Mode::Together) => self.dealt_loop(inner, lanes.into()),
@@ -64,32 +65,9 @@ impl<'c> Emitter<'_, 'c> {
         }
     }
 
-    /// Iterations one after another.
-    fn serial_loop(&mut self, inner: &Loop) -> Emitted<()> {
-        let i = self.i;
-        let (begin, end) = self.bounds(inner.range)?;
-        let folds = Serial::begin(self, inner)?;
-        let carried = folds.carried(self, inner);
-        let after = i.counted_loop(begin, end, i.index(1), &carried, |iteration, carried| {
-            let (accumulators, running) = carried.split_at(inner.reductions.len());
-            self.vars[inner.var.0 as usize] = Some(iteration);
-            self.body_with_scans(inner, running)?;
-            let step = i.builder.build_int_sub(iteration, begin, "")?;
-            let mut next = folds.step(self, inner, accumulators, step)?;
-            next.extend(inner.scans.iter().map(|scan| self.value(scan.running)));
-            Ok(next)
-        })?;
-        let count = i.builder.build_int_sub(end, begin, "")?;
-        let results = folds.finish(self, inner, &after[..inner.reductions.len()], count)?;
-        for (reduction, result) in inner.reductions.iter().zip(results) {
-            self.values[reduction.result.0 as usize] = Some(result);
-        }
-        Ok(())
-    }
-
     /// The body of an iteration. A running fold goes on right behind the statement that its value comes from; at the beginning,
     /// where that is outside of the loop.
-    fn body_with_scans(&mut self, inner: &Loop, running: &[Value<'c>]) -> Emitted<()> {
+    pub(super) fn body_with_scans(&mut self, inner: &Loop, running: &[Value<'c>]) -> Emitted<()> {
         let sources: Vec<Option<usize>> = inner.scans.iter().map(|scan| source(inner, scan.value)).collect();
         for place in std::iter::once(None).chain((0..inner.body.len()).map(Some)) {
             if let Some(number) = place {

@@ -2,7 +2,7 @@
 //! they load is under way together. What they fold is `fold.rs`, wide accesses are `pack.rs`.
 
 use super::Emitter;
-use crate::schedule::{Place, dealt_scan, nest};
+use crate::schedule::{Columns, Place, columns, dealt_scan, nest};
 use fusewire_jit_llvm::{
     instructions::{Emitted, Value},
     ops::needs_function,
@@ -71,6 +71,30 @@ impl<'c> Emitter<'_, 'c> {
         Ok(())
     }
 
+    /// Folds into memory: each thread has its columns, and their elements of memory in registers meanwhile.
+    pub(super) fn dealt_columns(&mut self, columns: &Columns<'_>) -> Emitted<()> {
+        let i = self.i;
+        let Columns { inner, fold, places } = columns;
+        let (begin, end) = self.bounds(fold.range)?;
+        let (first, last) = self.bounds(inner.range)?;
+        let first = i.builder.build_int_add(first, self.thread, "")?;
+        i.counted_loop(first, last, i.index(self.width.into()), &[], |column, _| {
+            self.set_var(inner.var, column);
+            let mut sums = Vec::new();
+            for &(buffer, at) in places {
+                let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
+                sums.push(self.load(dtype, self.element(buffer, at)?)?);
+            }
+            let sums = self.each(fold, begin, end, i.index(1), &sums)?;
+            for (&(buffer, at), sum) in places.iter().zip(sums) {
+                let dtype = self.kernel.buffers[buffer.0 as usize].dtype;
+                self.store(dtype, self.element(buffer, at)?, sum)?;
+            }
+            Ok(Vec::new())
+        })?;
+        Ok(())
+    }
+
     /// How many bits a number has that is not negative.
     pub(super) fn bits_of(&self, number: IntValue<'c>) -> Emitted<IntValue<'c>> {
         let i = self.i;
@@ -130,7 +154,8 @@ impl<'c> Emitter<'_, 'c> {
     /// Some iterations, each statement for all of them before the next one.
     fn iterations(&mut self, inner: &Loop, at: &[IntValue<'c>], carried: &[Value<'c>]) -> Emitted<Vec<Value<'c>>> {
         if let [one] = at {
-            self.iteration(inner, *one)?;
+            self.set_var(inner.var, *one);
+            self.body_with_scans(inner, &carried[inner.reductions.len()..])?;
             return self.fold_each(inner, carried);
         }
         let mut known: Vec<Vec<(ValueId, Value<'c>)>> = vec![Vec::new(); at.len()];
@@ -161,6 +186,9 @@ impl<'c> Emitter<'_, 'c> {
 
     /// How many iterations of a loop go at a time, as long as there are as many.
     fn groups(&self, inner: &Loop) -> Vec<u32> {
+        if !inner.scans.is_empty() {
+            return Vec::new();
+        }
         let mut values = 0;
         for statement in &inner.body {
             match statement {
@@ -186,7 +214,9 @@ impl<'c> Emitter<'_, 'c> {
     pub(super) fn goes_together(&self, statement: &Stmt) -> bool {
         match statement {
             Stmt::Loop(inner) => {
-                let shared = self.nest(inner).is_some() || dealt_scan(self.kernel, inner);
+                let kernel = self.kernel;
+                let shared =
+                    self.nest(inner).is_some() || dealt_scan(kernel, inner) || columns(kernel, inner).is_some();
                 inner.kind == LoopKind::Serial && !shared
             }
             Stmt::Let(_) | Stmt::Store { .. } => false,

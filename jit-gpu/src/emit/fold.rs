@@ -27,75 +27,53 @@ struct Slots<'c> {
     memory: PointerValue<'c>,
 }
 
-/// The folds of a serial loop.
-pub(super) struct Serial<'c> {
-    /// Of each reduction, if it cascades.
-    slots: Vec<Option<Slots<'c>>>,
-}
-
-impl<'c> Serial<'c> {
-    pub fn begin(e: &Emitter<'_, 'c>, inner: &Loop) -> Emitted<Serial<'c>> {
-        let slots = inner.reductions.iter().map(|reduction| Slots::of(e, reduction)).collect::<Emitted<_>>()?;
-        Ok(Serial { slots })
-    }
-
-    /// What goes from iteration to iteration: the accumulators, and running folds.
-    pub fn carried(&self, e: &Emitter<'_, 'c>, inner: &Loop) -> Vec<Value<'c>> {
-        let reductions = inner.reductions.iter().map(|reduction| unit(e, reduction));
-        let scans = inner.scans.iter().map(|scan| e.i.constant(op_unit(scan.op, e.dtype(scan.value))));
-        reductions.chain(scans).collect()
-    }
-
-    /// The accumulators after an iteration, the `step`-th.
-    pub fn step(
-        &self,
-        e: &mut Emitter<'_, 'c>,
-        inner: &Loop,
-        accumulators: &[Value<'c>],
-        step: IntValue<'c>,
-    ) -> Emitted<Vec<Value<'c>>> {
-        let i = e.i;
-        let mut next = Vec::new();
-        for (number, reduction) in inner.reductions.iter().enumerate() {
-            let dtype = e.dtype(reduction.value);
-            let sum = i.op(reduction.op, dtype, &[accumulators[number], e.value(reduction.value)])?;
-            let Some(slots) = self.slots[number] else {
-                next.push(sum);
-                continue;
-            };
-            let last = i.index(i64::from(CASCADE_BLOCK) - 1);
-            let within = i.builder.build_and(step, last, "")?;
-            let full = i.compare(IntPredicate::EQ, within.into(), last.into())?;
-            let shift = i.index(CASCADE_BLOCK.trailing_zeros().into());
-            let block = i.builder.build_right_shift(step, shift, false, "")?;
-            e.when(full, |e| slots.push(e, sum, block))?;
-            next.push(i.select(full, unit(e, reduction), sum)?);
-        }
-        Ok(next)
-    }
-
-    /// The results after `count` iterations.
-    pub fn finish(
-        &self,
-        e: &mut Emitter<'_, 'c>,
-        inner: &Loop,
-        accumulators: &[Value<'c>],
-        count: IntValue<'c>,
-    ) -> Emitted<Vec<Value<'c>>> {
-        let i = e.i;
-        let mut results = Vec::new();
-        for (number, _) in inner.reductions.iter().enumerate() {
-            results.push(match self.slots[number] {
-                None => accumulators[number],
-                Some(slots) => {
-                    let count = i.intrinsic("smax", &[count.into(), i.index(0).into()])?.into_int_value();
-                    let shift = i.index(CASCADE_BLOCK.trailing_zeros().into());
-                    let blocks = i.builder.build_right_shift(count, shift, false, "")?;
-                    slots.fold(e, accumulators[number], blocks, blocks)?
+impl<'c> Emitter<'_, 'c> {
+    /// Iterations one after another, with their folds: where some cascade, block by block.
+    pub(super) fn serial_loop(&mut self, inner: &Loop) -> Emitted<()> {
+        let i = self.i;
+        let b = &i.builder;
+        let (begin, end) = self.bounds(inner.range)?;
+        let one = i.index(1);
+        let slots = inner.reductions.iter().map(|reduction| Slots::of(self, reduction)).collect::<Emitted<Vec<_>>>()?;
+        let mut start: Vec<Value<'c>> = inner.reductions.iter().map(|reduction| unit(self, reduction)).collect();
+        start.extend(inner.scans.iter().map(|scan| i.constant(op_unit(scan.op, self.dtype(scan.value)))));
+        let mut results = if slots.iter().all(Option::is_none) {
+            self.each(inner, begin, end, one, &start)?
+        } else {
+            let size = i.index(CASCADE_BLOCK.into());
+            let count = b.build_int_sub(end, begin, "")?;
+            let count = i.intrinsic("smax", &[count.into(), i.index(0).into()])?.into_int_value();
+            let blocks = b.build_int_unsigned_div(count, size, "")?;
+            let more = b.build_int_add(blocks, one, "")?;
+            // The last block is the unfinished one.
+            let mut results = i.counted_loop(i.index(0), more, one, &start, |number, carried| {
+                let first = b.build_int_add(begin, b.build_int_mul(number, size, "")?, "")?;
+                let last = b.build_int_add(first, size, "")?;
+                let last = i.intrinsic("smin", &[last.into(), end.into()])?.into_int_value();
+                let carried = (0..).zip(carried).map(|(number, &carried)| match slots.get(number) {
+                    Some(Some(_)) => start[number],
+                    Some(None) | None => carried,
+                });
+                let sums = self.each(inner, first, last, one, &carried.collect::<Vec<_>>())?;
+                let whole = i.compare(IntPredicate::ULT, number.into(), blocks.into())?;
+                self.when(whole, |e| {
+                    let each = slots.iter().zip(&sums).filter_map(|(slots, &sum)| slots.map(|slots| (slots, sum)));
+                    each.into_iter().try_for_each(|(slots, sum)| slots.push(e, sum, number))
+                })?;
+                Ok(sums)
+            })?;
+            for (slots, result) in slots.iter().zip(&mut results) {
+                if let Some(slots) = slots {
+                    *result = slots.fold(self, *result, blocks, blocks)?;
                 }
-            });
+            }
+            results
+        };
+        results.truncate(inner.reductions.len());
+        for (reduction, result) in inner.reductions.iter().zip(results) {
+            self.values[reduction.result.0 as usize] = Some(result);
         }
-        Ok(results)
+        Ok(())
     }
 }
 
@@ -218,14 +196,14 @@ impl<'c> Emitter<'_, 'c> {
         Ok(())
     }
 
-    /// What an iteration adds to the accumulators.
+    /// What goes on to the next iteration: the accumulators, and running folds behind them.
     pub(super) fn fold_each(&self, inner: &Loop, accumulators: &[Value<'c>]) -> Emitted<Vec<Value<'c>>> {
         let each = inner.reductions.iter().zip(accumulators);
-        each.map(|(reduction, &sum)| {
+        let sums = each.map(|(reduction, &sum)| {
             let value = self.value(reduction.value);
             self.i.op(reduction.op, self.dtype(reduction.value), &[sum, value])
-        })
-        .collect()
+        });
+        sums.chain(inner.scans.iter().map(|scan| Ok(self.value(scan.running)))).collect()
     }
 
     /// The fold of a value of each thread, where the order does not matter; every thread gets it.
