@@ -135,6 +135,25 @@ impl Symbols {
     }
 }
 
+/// Parameters met so far, by number.
+#[derive(Default)]
+struct Params(SmallVec<[Scalar; 4]>);
+
+impl Params {
+    /// So many have a number of their own, whatever they are.
+    const OWN: usize = 32;
+
+    /// The number of the next one. Of many, later ones that equal one of the first are that one: the steps of a recorded loop have the
+    /// same numbers, and kernels would keep each step's in registers.
+    fn of(&mut self, value: Scalar) -> u32 {
+        let first = self.0.get(..Params::OWN).unwrap_or(&[]);
+        first.iter().position(|known| *known == value).unwrap_or_else(|| {
+            self.0.push(value);
+            self.0.len() - 1
+        }) as u32
+    }
+}
+
 /// How a node is to be computed; `None` when it is.
 fn pending<'a>(node: &'a Lazy, reading: &'a Reading) -> Option<&'a Expression> {
     if node.buffer().is_some() { None } else { node.expression(reading) }
@@ -266,7 +285,7 @@ impl<'a> Capture<'a> {
 
     /// Numbers symbols, inputs and parameters in the order of the walk, and writes the key.
     fn encode(&mut self) {
-        let mut symbols = Symbols::default();
+        let (mut symbols, mut params) = (Symbols::default(), Params::default());
         let mut key = std::mem::take(&mut self.key);
         key.reserve(self.nodes.len() * 8);
         // Where the key has the last shape: neighbours mostly have the same.
@@ -285,7 +304,12 @@ impl<'a> Capture<'a> {
                     self.values.inputs.push(node.lazy.clone());
                 }
                 Some(Op::Const(value)) => key.extend([value.bits() as u32, (value.bits() >> 32) as u32]),
-                Some(Op::Param(value)) => self.values.params.push(*value),
+                Some(Op::Param(value)) => {
+                    let number = params.of(*value);
+                    if params.0.len() >= Params::OWN {
+                        key.push(number);
+                    }
+                }
                 Some(Op::Iota { axis } | Op::Concat { axis } | Op::Scan { axis, .. }) => key.push(*axis as u32),
                 Some(Op::Reduce { axes, .. } | Op::View(View::Permute(axes))) => {
                     key.push(axes.len() as u32);
@@ -320,12 +344,13 @@ impl<'a> Capture<'a> {
         self.hash = hasher.finish();
         self.key = key;
         self.values.symbols = symbols.values;
+        self.values.params = params.0;
     }
 
     /// The graph that the key stands for, broadcasts made explicit.
     pub fn graph(&self) -> Graph {
         let mut graph = Graph::default();
-        let mut symbols = Symbols::default();
+        let (mut symbols, mut params) = (Symbols::default(), Params::default());
         let mut ids: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let operands: SmallVec<[NodeId; 3]> = self.operands(node).iter().map(|&o| ids[o as usize]).collect();
@@ -334,6 +359,13 @@ impl<'a> Capture<'a> {
                     let shape = symbols.shape(&node.lazy.shape);
                     graph.inputs.push(InputDecl { dtype: node.lazy.dtype, shape, layout: layout(node.lazy) });
                     graph.input(InputId(graph.inputs.len() as u32 - 1))
+                }
+                Some(Op::Param(value)) => {
+                    let number = params.of(*value);
+                    if number as usize == graph.params.len() {
+                        graph.params.push(value.dtype());
+                    }
+                    graph.param(ParamId(number))
                 }
                 Some(op) => add(&mut graph, op, &operands, node.lazy, &mut symbols),
             };
@@ -347,12 +379,8 @@ impl<'a> Capture<'a> {
 
 fn add(graph: &mut Graph, op: &Op<LazyForm>, operands: &[NodeId], node: &Arc<Lazy>, symbols: &mut Symbols) -> NodeId {
     match op {
-        Op::Input(()) => unreachable!("inputs are handled by the caller"),
+        Op::Input(()) | Op::Param(_) => unreachable!("handled by the caller"),
         Op::Const(value) => graph.constant(*value),
-        Op::Param(value) => {
-            graph.params.push(value.dtype());
-            graph.param(ParamId(graph.params.len() as u32 - 1))
-        }
         Op::Iota { axis } => {
             let shape = symbols.shape(&node.shape);
             graph.iota(*axis, shape)
@@ -514,6 +542,24 @@ mod tests {
     }
 
     #[test]
+    fn the_steps_of_a_long_loop_have_the_same_parameters() {
+        let captured = |steps: i32, factor: fn(i32) -> f64| {
+            let root = (0..steps).fold(input(&[3]), |x, step| scaled(&scaled(&x, 0.5), factor(step)));
+            let (key, values) = capture(&[root.clone()], |captured| captured.key.clone());
+            (key, values.params, graph_of(&[root]).0.params.len())
+        };
+        // Few have a number each, so that no coincidence makes another plan.
+        let (same, params, declared) = captured(16, |_| 0.25);
+        assert_eq!((params.len(), declared), (32, 32));
+        assert_eq!(same, captured(16, |step| f64::from(step)).0);
+        let (same, params, declared) = captured(100, |_| 0.25);
+        assert_eq!((params.len(), declared), (32, 32));
+        let (other, params, declared) = captured(100, |step| f64::from(step + 10));
+        assert_eq!((params.len(), declared), (32 + 84, 32 + 84));
+        assert_ne!(same, other);
+    }
+
+    #[test]
     fn nodes_that_somebody_holds_become_outputs() {
         let x = input(&[4]);
         let held = scaled(&x, 2.0);
@@ -566,7 +612,7 @@ mod tests {
             x = scaled(&x, 2.0);
         }
         let (_, values) = graph_of(std::slice::from_ref(&x));
-        assert_eq!(values.params.len(), 200_000);
+        assert_eq!(values.params.len(), Params::OWN);
         drop(values);
         drop(x);
     }
