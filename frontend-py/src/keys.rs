@@ -12,7 +12,7 @@ use fusewire_ir::{
     dtype::DType,
     lazy::Lazy,
 };
-use fusewire_runtime::{positions, registry};
+use fusewire_runtime::positions;
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::{
     exceptions::{PyIndexError, PyTypeError, PyValueError},
@@ -77,8 +77,7 @@ pub fn first_outside(indices: &Arc<Lazy>, extent: usize) -> Option<i64> {
 pub fn nonzero(py: Python<'_>, x: &Arc<Lazy>) -> PyResult<Vec<Arc<Lazy>>> {
     let mask = build::cast(x, DType::Bool).map_err(crate::errors::recording)?;
     evaluate(py, slice::from_ref(&mask))?;
-    let backend = registry::backend(device::of(&mask)).map_err(crate::errors::computing)?;
-    positions::nonzero(&mask, &**backend).map_err(crate::errors::computing)
+    positions::nonzero(&mask, device::of(&mask)).map_err(crate::errors::computing)
 }
 
 /// The mask that the whole index is, if it is one of at least one axis.

@@ -4,6 +4,7 @@
 //! Work on a stream is done in the order in which it was given; work on two streams in any order, but for what events say. The
 //! emulator does it at once, and reports two streams that use the same memory in no order.
 
+use crate::functions::Function;
 use fusewire_ir::{lazy::Device, value::Storage};
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
@@ -20,7 +21,16 @@ pub struct Stream(pub usize);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Event(pub usize);
 
-/// One launch of one phase.
+/// What a driver makes code of.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// A phase of a kernel, by its number, and by that of one of the phase's schedules.
+    Phase(&'a Kernel, usize, usize),
+    /// A function that is written by hand.
+    Function(Function),
+}
+
+/// One launch of what was loaded.
 pub struct Grid<'a> {
     /// For reports.
     pub kernel: &'a str,
@@ -34,7 +44,7 @@ pub struct Grid<'a> {
 
 /// A device's driver. Handles are its own; whoever passes another's gets an error or worse, so all of them stay inside `device`.
 pub trait Driver: Send + Sync + Debug + Sized + 'static {
-    /// A phase of a kernel, loaded.
+    /// Code, loaded.
     type Code: Send + Sync;
     /// Launches that were captured, ready to be launched together.
     type Graph: Send + Sync;
@@ -83,8 +93,6 @@ pub trait Driver: Send + Sync + Debug + Sized + 'static {
     /// # Safety
     /// The range is allocated.
     unsafe fn clear(&self, address: u64, bytes: usize, stream: Stream) -> Result<(), Error>;
-    /// Where the host's code finds a byte; `None` where it has to copy. All work is complete.
-    fn on_host(&self, address: u64) -> Option<*mut u8>;
 
     /// A new stream. Streams are never destroyed, but taken up by the next thread.
     fn stream(&self) -> Result<Stream, Error>;
@@ -99,11 +107,11 @@ pub trait Driver: Send + Sync + Debug + Sized + 'static {
     /// The host waits for the event, as it was recorded last.
     fn synchronise_event(&self, event: Event) -> Result<(), Error>;
 
-    /// Compiles and loads a phase of a kernel, by one of the phase's schedules.
-    fn load(&self, kernel: &Kernel, phase: usize, schedule: usize) -> Result<Self::Code, Error>;
+    /// Compiles and loads.
+    fn load(&self, source: Source<'_>) -> Result<Self::Code, Error>;
     /// Stages of [`Driver::load`] as text.
     fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error>;
-    /// Launches a phase. `interrupted` is asked where the launch runs at once.
+    /// Launches. `interrupted` is asked where the launch runs at once.
     ///
     /// # Safety
     /// The arguments are those that the code takes, and their memory is allocated until the launch is complete.

@@ -1,9 +1,6 @@
 //! A kernel's phases as PTX, the text that NVIDIA's driver and `ptxas` make machine code of.
 
-use crate::{
-    emit::{self, machine::Target},
-    schedule::Schedules,
-};
+use crate::{driver::Source, emit::machine::Target, schedule::Schedules};
 use fusewire_jit_llvm::instructions::Instructions;
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::error::Error;
@@ -35,30 +32,36 @@ pub const SHOWN: Capability = Capability(80);
 /// Targets that LLVM has for the PTX of [`machine`].
 const TARGETS: [u32; 6] = [75, 80, 86, 87, 89, 90];
 
-/// What the kernel of a phase by one of its schedules is called.
-pub fn name(phase: usize, schedule: usize) -> String {
-    if schedule == 0 { format!("phase{phase}") } else { format!("phase{phase}_{schedule}") }
-}
+/// What the kernel of a module of one is called.
+pub const NAME: &str = "kernel";
 
 /// A kernel after the kernel passes: a module with a GPU kernel for each schedule of each phase.
 pub fn module(kernel: &Kernel, capability: Capability) -> Result<String, Error> {
-    Ok(texts(kernel, &all(kernel), capability)?.assembly)
+    Ok(texts(&kernel.name, &phases(kernel), capability)?.assembly)
 }
 
-/// A module with the GPU kernel of one phase by one of its schedules.
-pub fn phase(kernel: &Kernel, number: usize, schedule: usize, capability: Capability) -> Result<String, Error> {
-    Ok(texts(kernel, &[(number, schedule)], capability)?.assembly)
+/// A module with one GPU kernel, [`NAME`].
+pub fn text(source: Source<'_>, capability: Capability) -> Result<String, Error> {
+    Ok(texts(&source.name(), &[(source, NAME.into())], capability)?.assembly)
+}
+
+/// Every schedule of every phase, with the name of its GPU kernel.
+fn phases(kernel: &Kernel) -> Vec<(Source<'_>, String)> {
+    let name = |phase: usize, schedule: usize| match schedule {
+        0 => format!("phase{phase}"),
+        _ => format!("phase{phase}_{schedule}"),
+    };
+    let of = |number: usize| {
+        let schedules = 0..Schedules::of(kernel, &kernel.phases[number]).all.len();
+        schedules.map(move |schedule| (Source::Phase(kernel, number, schedule), name(number, schedule)))
+    };
+    (0..kernel.phases.len()).flat_map(of).collect()
 }
 
 /// The stages of a kernel as text, by their names: LLVM's IR of its GPU kernels, and PTX.
 pub fn stages(kernel: &Kernel, capability: Capability) -> Result<Vec<(&'static str, String)>, Error> {
-    let Texts { ir, assembly } = texts(kernel, &all(kernel), capability)?;
+    let Texts { ir, assembly } = texts(&kernel.name, &phases(kernel), capability)?;
     Ok(vec![("gpu", ir), ("ptx", assembly)])
-}
-
-fn all(kernel: &Kernel) -> Vec<(usize, usize)> {
-    let schedules = kernel.phases.iter().map(|phase| Schedules::of(kernel, phase).all.len());
-    schedules.enumerate().flat_map(|(phase, schedules)| (0..schedules).map(move |schedule| (phase, schedule))).collect()
 }
 
 /// A module as LLVM's IR, and as what becomes of it.
@@ -67,16 +70,13 @@ struct Texts {
     assembly: String,
 }
 
-fn texts(kernel: &Kernel, chosen: &[(usize, usize)], capability: Capability) -> Result<Texts, Error> {
-    let refused = |message: String| Error::Internal(format!("LLVM refuses kernel {}: {message}", kernel.name));
+fn texts(name: &str, sources: &[(Source<'_>, String)], capability: Capability) -> Result<Texts, Error> {
+    let refused = |message: String| Error::Internal(format!("LLVM refuses kernel {name}: {message}"));
     let machine = machine(capability).map_err(refused)?;
     let context = Context::create();
-    let i = Instructions::new(&context, &kernel.name);
-    for &(number, schedule) in chosen {
-        let phase = &kernel.phases[number];
-        let schedules = Schedules::of(kernel, phase);
-        emit::phase(&i, kernel, phase, &schedules.all[schedule], Target::Ptx, &name(number, schedule))
-            .map_err(|error| refused(error.to_string()))?;
+    let i = Instructions::new(&context, name);
+    for (source, name) in sources {
+        source.emit(&i, Target::Ptx, name).map_err(|error| refused(error.to_string()))?;
     }
     i.module.set_triple(&machine.get_triple());
     i.module.set_data_layout(&machine.get_target_data().get_data_layout());

@@ -3,7 +3,11 @@
 //! registers for. `cargo test -p fusewire-jit-gpu --test ptx -- --nocapture` prints registers and memory of each.
 
 use fusewire_ir::{pass::run_pipeline, text::parse::parse, verify};
-use fusewire_jit_gpu::ptx::{Capability, module};
+use fusewire_jit_gpu::{
+    driver::Source,
+    functions::Function,
+    ptx::{self, Capability, module},
+};
 use fusewire_lowering::{kernel::Kernel, lower, pass, program::Step, text, verify::verify_lowered};
 use std::{
     collections::BTreeMap,
@@ -162,6 +166,22 @@ fn loads_come_first_and_warps_do_without_barriers() {
     let rows_of_warps: Vec<&str> = text.split(".entry ").filter(|entry| !entry.contains("bar.sync")).collect();
     let shuffled = rows_of_warps.iter().filter(|e| e.contains("shfl.sync.bfly") && e.contains("bar.warp.sync"));
     assert!(shuffled.count() >= 2, "{text}");
+}
+
+#[test]
+fn functions_that_are_written_by_hand_assemble_without_spills() {
+    let ptxas = assembler();
+    for function in Function::all() {
+        for capability in [75, 80, 90] {
+            let text = ptx::text(Source::Function(function), Capability(capability)).expect("there is GPU code for it");
+            let Some(ptxas) = &ptxas else { continue };
+            let said = assemble(ptxas, &text, capability).unwrap_or_else(|error| panic!("{function:?}: {error}"));
+            for line in said.lines().filter(|line| line.contains("Used ") || line.contains("spill")) {
+                println!("{function:?}, sm_{capability}: {}", line.trim());
+                assert_eq!(spilled(line), 0, "{function:?}, sm_{capability}: {}", line.trim());
+            }
+        }
+    }
 }
 
 #[test]

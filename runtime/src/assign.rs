@@ -1,27 +1,30 @@
 //! Writing elements into the memory of an array that nobody else holds, and finding which of many places each element of an
-//! array is named at. Values go in their order, so of several for one element the last stays. On a device whose memory the host
-//! reaches.
+//! array is named at. Values go in their order, so of several for one element the last stays. In the host's memory that is done here, in
+//! that of other devices by them.
 
 use crate::{
     backend::{ArrayView, Backend},
     error::Error,
-    pool::HostBlock,
+    far,
     positions::Memory,
-    transfer::on_host,
+    registry,
+    transfer::to_device,
 };
 use fusewire_ir::{
     build::Region,
-    lazy::Lazy,
+    lazy::{Device, Lazy},
     shape::Shape,
-    value::{Buffer, Strides, dense_strides},
+    value::{Buffer, Storage, Strides, dense_strides},
 };
 use smallvec::{SmallVec, smallvec};
 use std::{ptr::copy_nonoverlapping, sync::Arc};
 
 /// Can nobody see what is written into the array's memory but those who hold one of these references to the node? And is the
-/// memory one of the host's blocks, which may be written to?
+/// memory the engine's own, which may be written to now?
 pub fn is_exclusive(node: &Arc<Lazy>, holders: usize) -> bool {
-    is_alone(node, holders) && node.buffer().is_some_and(|buffer| buffer.storage.as_any().is::<HostBlock>())
+    let is_callers =
+        |storage: &dyn Storage| registry::backend(storage.device()).is_ok_and(|backend| backend.is_callers(storage));
+    is_alone(node, holders) && node.buffer().is_some_and(|buffer| is_callers(&*buffer.storage))
 }
 
 /// [`is_exclusive`], wherever the memory is.
@@ -39,8 +42,18 @@ pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) -> Result<(), Error
     let (Some(to), Some(from)) = (node.buffer(), values.buffer()) else {
         return Err(Error::Internal("an assignment to what is not computed".into()));
     };
-    let size = node.dtype.size();
-    let (start, from_start) = (on_host(node, to)?.wrapping_offset(part.offset * size as isize), on_host(values, from)?);
+    let (size, device) = (node.dtype.size(), to.storage.device());
+    if device != Device::Cpu {
+        let (backend, strides) = (registry::backend(device)?, broadcast_strides(values, from, &part.shape));
+        let view = ArrayView { dtype: node.dtype, pointer: from.pointer(), shape: &part.shape, strides: &strides };
+        let start = to.pointer().wrapping_offset(part.offset * size as isize);
+        backend.begin(&[to, from])?;
+        // SAFETY: the part is inside of the array, which is the caller's alone, and so not the values'.
+        let copied = unsafe { backend.copy(&view, start, &part.strides)? };
+        backend.end(&|| false)?;
+        return if copied { Ok(()) } else { Err(Error::Internal(format!("{device} copies nothing"))) };
+    }
+    let (start, from_start) = (to.pointer().wrapping_offset(part.offset * size as isize), from.pointer());
     let sources = broadcast_strides(values, from, &part.shape);
     for_each_row(&part.shape, &part.strides, &sources, &mut |[to, from], length, [to_step, from_step]| {
         let (to, from) = (start.wrapping_offset(to * size as isize), from_start.wrapping_offset(from * size as isize));
@@ -60,7 +73,7 @@ pub fn copied(node: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
         backend.begin(&[from])?;
         let view = ArrayView { dtype: node.dtype, pointer: from.pointer(), shape: &node.shape, strides: &from.strides };
         // SAFETY: the array is computed, and the room for its elements has just been allocated.
-        let copied = unsafe { backend.copy(&view, to)? };
+        let copied = unsafe { backend.copy(&view, to, &whole.strides)? };
         backend.end(&|| false)?;
         if copied {
             return Ok(copy);
@@ -72,7 +85,12 @@ pub fn copied(node: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
 
 /// Writes the values to these elements of the array, which are counted row-major. Errs, having written some, when a position
 /// is outside; what is computed concurrently may have changed it.
-pub fn write_elements(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(), Error> {
+pub fn write_elements(node: &Lazy, destinations: &Arc<Lazy>, values: &Arc<Lazy>) -> Result<(), Error> {
+    let device = node.buffer().map_or(Device::Cpu, |buffer| buffer.storage.device());
+    let (destinations, values) = (&*to_device(destinations, device)?, &*to_device(values, device)?);
+    if device != Device::Cpu {
+        return put(node, destinations, values);
+    }
     match node.dtype.size() {
         1 => scatter::<[u8; 1]>(node, destinations, values),
         2 => scatter::<u16>(node, destinations, values),
@@ -80,6 +98,30 @@ pub fn write_elements(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result
         8 => scatter::<u64>(node, destinations, values),
         _ => scatter::<[u64; 2]>(node, destinations, values),
     }
+}
+
+/// [`write_elements`] on a device whose memory the host does not reach, where the array is dense.
+fn put(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(), Error> {
+    let (Some(to), Some(at), Some(from)) = (node.buffer(), destinations.buffer(), values.buffer()) else {
+        return Err(Error::Internal("an assignment to what is not computed".into()));
+    };
+    let backend = registry::backend(to.storage.device())?;
+    let sources = broadcast_strides(values, from, &destinations.shape);
+    let view = |node: &Lazy, buffer: &Buffer| (node.dtype, buffer.pointer());
+    let ((dtype, pointer), (at_dtype, at_pointer)) = (view(node, to), view(destinations, at));
+    let shape = &destinations.shape;
+    backend.begin(&[to, at, from])?;
+    // SAFETY: the arrays are computed, the values broadcast to the destinations, and the array that is written is the caller's alone.
+    let done = unsafe {
+        backend.put(
+            &ArrayView { dtype, pointer, shape: &node.shape, strides: &to.strides },
+            &ArrayView { dtype: at_dtype, pointer: at_pointer, shape, strides: &at.strides },
+            &ArrayView { dtype, pointer: from.pointer(), shape, strides: &sources },
+        )?
+    };
+    backend.end(&|| false)?;
+    let device = to.storage.device();
+    if done { Ok(()) } else { Err(Error::Internal(format!("{device} writes no elements"))) }
 }
 
 /// [`write_elements`] for elements of that size.
@@ -91,7 +133,7 @@ fn scatter<T: Copy>(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(
     let dense = dense_strides(&node.shape) == to.strides;
     let sources = broadcast_strides(values, from, &destinations.shape);
     let (to_start, at_start, from_start) =
-        (on_host(node, to)?.cast::<T>(), on_host(destinations, at)?.cast::<i64>(), on_host(values, from)?.cast::<T>());
+        (to.pointer().cast::<T>(), at.pointer().cast::<i64>(), from.pointer().cast::<T>());
     let mut outside = None;
     for_each_row(&destinations.shape, &at.strides, &sources, &mut |[at, from], length, [at_step, from_step]| {
         let (at, from) = (at_start.wrapping_offset(at), from_start.wrapping_offset(from));
@@ -112,10 +154,16 @@ fn scatter<T: Copy>(node: &Lazy, destinations: &Lazy, values: &Lazy) -> Result<(
 }
 
 /// For each element of an array of the shape, the number of the last of the destinations that is this element, or -1.
-pub fn owners(shape: &Shape, destinations: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
+pub fn owners(shape: &Shape, destinations: &Arc<Lazy>, device: Device) -> Result<Arc<Lazy>, Error> {
+    let destinations = &*to_device(destinations, device)?;
     let count = shape.iter().product::<usize>();
+    if device != Device::Cpu {
+        let [owners, numbers] = far::unowned(shape, &destinations.shape, device)?;
+        put(&owners, destinations, &numbers)?;
+        return Ok(owners);
+    }
     let bytes = count.checked_mul(8).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
-    let memory = Memory::new(backend, bytes)?;
+    let memory = Memory::new(&**registry::backend(device)?, bytes)?;
     // SAFETY: the block has room for so many int64, is aligned, and belongs to nobody else yet.
     let owners = unsafe {
         let start = memory.start;
@@ -125,7 +173,7 @@ pub fn owners(shape: &Shape, destinations: &Lazy, backend: &dyn Backend) -> Resu
         std::slice::from_raw_parts_mut(start, count)
     };
     let Some(at) = destinations.buffer() else { return Err(Error::Internal("destinations are not computed".into())) };
-    let positions = on_host(destinations, at)?.cast::<i64>();
+    let positions = at.pointer().cast::<i64>();
     let none: Strides = smallvec![0; destinations.shape.len()];
     let mut number = 0i64;
     for_each_row(&destinations.shape, &at.strides, &none, &mut |[row, _], length, [step, _]| {

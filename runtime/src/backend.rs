@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    pool::{Host, Memory},
+    pool::{Host, HostBlock, Memory},
 };
 use fusewire_ir::{
     dtype::DType,
@@ -176,13 +176,17 @@ pub trait Backend: Any + Send + Sync {
         let _ = (other, from, to, bytes);
         Ok(false)
     }
-    /// Writes the elements of an array of its own one after another, row by row; false where the host has to do it.
+    /// Writes the elements of an array of its own to memory of its own, these strides apart; false where the host has to do it.
     ///
     /// # Safety
-    /// The array and the room for as many elements are allocated, apart from each other, and nobody uses the room meanwhile.
-    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8) -> Result<bool, Error> {
-        let _ = (from, to);
+    /// The array and the room for its elements are allocated, apart from each other, and nobody uses the room meanwhile.
+    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8, strides: &[isize]) -> Result<bool, Error> {
+        let _ = (from, to, strides);
         Ok(false)
+    }
+    /// Is it memory that the engine allocated, and no work that uses it is under way but the calling thread's own?
+    fn is_callers(&self, storage: &dyn Storage) -> bool {
+        storage.as_any().is::<HostBlock>()
     }
     /// Bytes to its memory from the host's; those may change when it returns.
     ///
@@ -202,9 +206,15 @@ pub trait Backend: Any + Send + Sync {
         unsafe { from.copy_to_nonoverlapping(to, bytes) };
         Ok(())
     }
-    /// Where the host's code finds a byte of its memory; `None` where it has to download it. Launches before it are complete.
-    fn host_pointer(&self, pointer: *mut u8) -> Option<*mut u8> {
-        Some(pointer)
+    /// Writes elements to places of a dense array of its own, which are counted row by row, one after another: of several for one place
+    /// the last stays. What is outside is left out. False where the host has to do it.
+    ///
+    /// # Safety
+    /// The arrays are allocated, the second and third have one shape and the first and third one dtype, the second int64; and nobody else
+    /// uses the first meanwhile.
+    unsafe fn put(&self, to: &ArrayView<'_>, places: &ArrayView<'_>, elements: &ArrayView<'_>) -> Result<bool, Error> {
+        let _ = (to, places, elements);
+        Ok(false)
     }
     /// Uninitialised memory, aligned to 64 bytes, from the pool. Zero bytes are fine.
     fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error>;

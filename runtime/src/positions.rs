@@ -1,11 +1,11 @@
 //! Positions in arrays that are computed: which index of an array is outside an axis, and where a mask is true. Both are
 //! needed at once, the one for errors at the call, the other for shapes that depend on the data, so they are loops here and
-//! no kernels: on a device whose memory the host reaches.
+//! no kernels. On devices whose memory the host does not reach they are kernels (`far.rs`).
 
-use crate::{backend::Backend, error::Error, transfer::on_host};
+use crate::{backend::Backend, error::Error, far, registry, transfer::to_device};
 use fusewire_ir::{
     dtype::DType,
-    lazy::Lazy,
+    lazy::{Device, Lazy},
     shape::Shape,
     value::{Buffer, Storage},
 };
@@ -22,10 +22,15 @@ const PIECE: usize = 1 << 15;
 
 /// The first index, in row-major order, that is outside an axis of `extent` elements (negative ones count from its end), and
 /// where it stands. The array has a buffer, of integers.
-pub fn first_outside(indices: &Lazy, extent: usize) -> Option<i64> {
+pub fn first_outside(indices: &Arc<Lazy>, extent: usize) -> Option<i64> {
     let buffer = indices.buffer()?;
-    // What cannot be seen from here is checked when the elements are computed.
-    let start = on_host(indices, buffer).ok()?;
+    if buffer.storage.device() != Device::Cpu {
+        // What cannot be said from here is checked when the elements are computed.
+        let some = far::any_outside(indices, extent).unwrap_or(false);
+        let here = if some { to_device(indices, Device::Cpu).ok() } else { None };
+        return here.and_then(|here| first_outside(&here, extent));
+    }
+    let start = buffer.pointer().cast_const();
     let mut found = None;
     for_each_row(&indices.shape, start, &buffer.strides, indices.dtype.size(), &mut |start, count, step| {
         found = match indices.dtype {
@@ -60,12 +65,17 @@ fn outside<T: Copy + TryInto<i64>>(start: *const u8, count: usize, step: isize, 
     })
 }
 
-/// The positions at which a mask that is computed is true, in row-major order: an int64 array for each axis. Each piece of the
+/// The positions at which a mask that is computed is true, in row-major order: an int64 array for each axis, on a device. Each piece of the
 /// mask is counted first, so that all know where theirs belong.
-pub fn nonzero(mask: &Lazy, backend: &dyn Backend) -> Result<Vec<Arc<Lazy>>, Error> {
+pub fn nonzero(mask: &Arc<Lazy>, device: Device) -> Result<Vec<Arc<Lazy>>, Error> {
+    let mask = to_device(mask, device)?;
     let buffer = mask.buffer().filter(|_| mask.dtype == DType::Bool);
     let Some(buffer) = buffer else { return Err(Error::Internal("positions in what is no mask".into())) };
-    let pieces = Pieces::new(&mask.shape, &buffer.strides, on_host(mask, buffer)?);
+    if device != Device::Cpu {
+        return far::nonzero(&mask, device);
+    }
+    let backend = &**registry::backend(device)?;
+    let pieces = Pieces::new(&mask.shape, &buffer.strides, buffer.pointer());
     let counts: Vec<AtomicUsize> = (0..pieces.count).map(|_| AtomicUsize::new(0)).collect();
     let elements = mask.shape.iter().product::<usize>() as u64;
     backend.spread(pieces.count as u64, elements, &|begin, end| {
@@ -218,12 +228,17 @@ impl MaskRow {
 }
 
 /// The positions of an axis, each as often as an array says that is computed, int64 and 1-D; `None` where it says less than 0.
-pub fn repeated(times: &Lazy, backend: &dyn Backend) -> Result<Option<Arc<Lazy>>, Error> {
+pub fn repeated(times: &Arc<Lazy>, device: Device) -> Result<Option<Arc<Lazy>>, Error> {
+    let times = to_device(times, device)?;
     let buffer = times.buffer().filter(|_| times.dtype == DType::I64);
     let Some(buffer) = buffer else { return Err(Error::Internal("repetitions that are no integers".into())) };
+    if device != Device::Cpu {
+        return far::repeated(&times, device);
+    }
+    let backend = &**registry::backend(device)?;
     // SAFETY: the element is inside a computed buffer of int64.
     let read = |start: *const u8, at: isize| unsafe { start.cast::<i64>().wrapping_offset(at).read() };
-    let start = on_host(times, buffer)?;
+    let start = buffer.pointer().cast_const();
     let (mut total, mut negative) = (0u64, false);
     for_each_row(&times.shape, start, &buffer.strides, 8, &mut |start, length, step| {
         for i in 0..length as isize {
@@ -256,6 +271,19 @@ pub fn repeated(times: &Lazy, backend: &dyn Backend) -> Result<Option<Arc<Lazy>>
     Ok(Some(memory.array(smallvec![total as usize])))
 }
 
+/// The first element of an array of integers of 32 or 64 bits that is computed, wherever it is.
+pub(crate) fn integer(node: &Arc<Lazy>) -> Result<i64, Error> {
+    let here = to_device(node, Device::Cpu)?;
+    let pointer = here.buffer().map(Buffer::pointer).filter(|_| !here.shape.contains(&0));
+    match (pointer, here.dtype) {
+        // SAFETY: the element is inside a computed buffer of this dtype, of the host's memory.
+        (Some(pointer), DType::I64) => Ok(unsafe { pointer.cast::<i64>().read() }),
+        // SAFETY: as above.
+        (Some(pointer), DType::I32) => Ok(unsafe { pointer.cast::<i32>().read() }.into()),
+        _ => Err(Error::Internal("an integer that is none".into())),
+    }
+}
+
 /// Memory for int64 that the host fills.
 pub(crate) struct Memory {
     storage: Arc<dyn Storage>,
@@ -266,10 +294,7 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(backend: &dyn Backend, bytes: usize) -> Result<Memory, Error> {
         let storage = backend.allocate(bytes)?;
-        let start = backend.host_pointer(storage.pointer()).map(<*mut u8>::cast);
-        let name = backend.name();
-        let start =
-            start.ok_or_else(|| Error::Unsupported(format!("the host cannot write to the memory of {name}")))?;
+        let start = storage.pointer().cast();
         Ok(Memory { storage, start })
     }
 

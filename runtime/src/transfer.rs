@@ -42,20 +42,6 @@ pub fn to_device(node: &Arc<Lazy>, device: Device) -> Result<Arc<Lazy>, Error> {
     Ok(Lazy::computed(buffer, node.dtype, node.shape.clone(), device))
 }
 
-/// Where the host's code finds element `[0, 0, ...]` of a computed array.
-pub(crate) fn on_host(node: &Lazy, buffer: &Buffer) -> Result<*mut u8, Error> {
-    let device = buffer.storage.device();
-    // A view of nothing may begin anywhere, and nobody looks.
-    if device == Device::Cpu || node.shape.contains(&0) {
-        return Ok(buffer.pointer());
-    }
-    registry::backend(device)?.host_pointer(buffer.pointer()).ok_or_else(|| {
-        Error::Unsupported(format!(
-            "{device} has no kernels yet that find which elements of an array are meant; move it with to_device(\"cpu\")"
-        ))
-    })
-}
-
 /// From one GPU's memory to another's; `None` where there is no such way.
 fn directly(
     from: &(dyn Backend + 'static),

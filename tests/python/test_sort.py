@@ -11,6 +11,8 @@ from hypothesis.extra import numpy as hnp
 import fusewire as xp
 from support import DTYPES, FLOATS, same, sample
 
+# An emulator takes microseconds for what a machine does in nanoseconds.
+LONG = 300_000 if xp.get_default_device() != "simt" else 30_000
 SHAPES = [(0,), (1,), (7,), (200,), (3, 5), (0, 4), (4, 0), (2, 3, 37), (1, 1, 1)]
 
 
@@ -76,7 +78,7 @@ def test_ties_keep_their_order(a):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint16"])
 def test_long_rows_and_any_number_of_threads(dtype):
-    a = sample(dtype, (2, 300_000), seed=1)
+    a = sample(dtype, (2, LONG), seed=1)
     if dtype in FLOATS:
         a[:, ::1000] = np.nan
     threads = xp.get_num_threads()
@@ -97,7 +99,7 @@ def test_columns(dtype, columns):
 
 
 @pytest.mark.parametrize("kind", ["sorted", "reversed", "equal", "two values", "saw", "close", "close in a few places"])
-@pytest.mark.parametrize("n", [1000, 200_000])
+@pytest.mark.parametrize("n", [1000, LONG])
 def test_patterns(kind, n):
     near = np.nextafter(1.0, 2.0) ** np.random.default_rng(0).integers(0, 50, n)
     a = {

@@ -15,7 +15,7 @@ use fusewire_ir::{
     promote::{Weak, result_type},
     shape::Shape,
 };
-use fusewire_runtime::{positions, registry};
+use fusewire_runtime::positions;
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     prelude::*,
@@ -128,8 +128,8 @@ pub fn repeat(x: &Bound<'_, PyAny>, repeats: &Bound<'_, PyAny>, axis: Option<i64
         return recorded(py, build::repeat(&node, times, axis));
     }
     evaluate(py, slice::from_ref(&repeats))?;
-    let backend = registry::backend(device::of(&repeats)).map_err(errors::computing)?;
-    let positions = positions::repeated(&repeats, &**backend).map_err(errors::computing)?.ok_or_else(negative)?;
+    let positions =
+        positions::repeated(&repeats, device::of(&repeats)).map_err(errors::computing)?.ok_or_else(negative)?;
     recorded(py, build::repeat_each(&node, &positions, repeats.shape[0], axis))
 }
 

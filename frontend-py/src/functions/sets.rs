@@ -17,7 +17,7 @@ use fusewire_ir::{
     promote::{Weak, common, result_type},
     shape::Shape,
 };
-use fusewire_runtime::{assign::owners, registry};
+use fusewire_runtime::assign::owners;
 use pyo3::{intern, prelude::*, types::PyTuple};
 use smallvec::smallvec;
 use std::{slice, sync::Arc};
@@ -36,9 +36,8 @@ fn picked(py: Python<'_>, x: &Arc<Lazy>, positions: &Arc<Lazy>) -> PyResult<Arra
 fn inverse(py: Python<'_>, x: &Arc<Lazy>, ordered: &Ordered) -> PyResult<Array> {
     let Ordered { order, begins, .. } = ordered;
     evaluate(py, slice::from_ref(order))?;
-    let backend = registry::backend(device::of(x)).map_err(errors::computing)?;
     let flat: Shape = smallvec![order.shape[0]];
-    let places = owners(&flat, order, &**backend).map_err(errors::computing)?;
+    let places = owners(&flat, order, device::of(x)).map_err(errors::computing)?;
     recorded(py, build::inverse(begins, &places, &x.shape))
 }
 

@@ -4,7 +4,7 @@
 
 use super::{blas::Blas, fft::Fft, solver::Solver, status::check, target};
 use crate::{
-    driver::{Driver, Event, Grid, Lender, Stream},
+    driver::{Driver, Event, Grid, Lender, Source, Stream},
     ptx::{self, Capability},
     schedule::THREADS,
 };
@@ -104,15 +104,6 @@ impl Cuda {
         }
         // SAFETY: the context lives as long as the process.
         unsafe { check("choosing a GPU", sys::cuCtxSetCurrent(self.context)) }
-    }
-
-    /// The error of a routine that is not computed here.
-    pub(super) fn lacks(&self, routine: Routine) -> Error {
-        let name = routine.public_name();
-        Error::Unsupported(format!(
-            "{name} is not computed on {} yet; move the array with to_device(\"cpu\")",
-            self.device()
-        ))
     }
 
     /// The compute capability that its code is made for.
@@ -281,9 +272,6 @@ impl Driver for Cuda {
         // SAFETY: the caller vouches for the range.
         unsafe { check("clearing memory", sys::cuMemsetD8Async(address, 0, bytes, handle(stream))) }
     }
-    fn on_host(&self, _address: u64) -> Option<*mut u8> {
-        None
-    }
 
     fn stream(&self) -> Result<Stream, Error> {
         let mut stream = ptr::null_mut();
@@ -320,11 +308,11 @@ impl Driver for Cuda {
         unsafe { check("computing", sys::cuEventSynchronize(event(at))) }
     }
 
-    fn load(&self, kernel: &Kernel, phase: usize, schedule: usize) -> Result<Loaded, Error> {
-        let text = ptx::phase(kernel, phase, schedule, self.capability)?;
-        let internal = |message: String| Error::Internal(format!("kernel {}: {message}", kernel.name));
+    fn load(&self, source: Source<'_>) -> Result<Loaded, Error> {
+        let text = ptx::text(source, self.capability)?;
+        let internal = |message: String| Error::Internal(format!("kernel {}: {message}", source.name()));
         let text = CString::new(text).map_err(|_| internal("its PTX has a NUL in it".into()))?;
-        let name = CString::new(ptx::name(phase, schedule)).map_err(|_| internal("its name has a NUL in it".into()))?;
+        let name = CString::new(ptx::NAME).map_err(|_| internal("its name has a NUL in it".into()))?;
         let mut said = [0 as c_char; 4096];
         let mut options = [Option_::CU_JIT_ERROR_LOG_BUFFER, Option_::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
         let mut values = [said.as_mut_ptr().cast::<c_void>(), ptr::without_provenance_mut(said.len() - 1)];
@@ -410,7 +398,9 @@ impl Driver for Cuda {
     fn call(&self, call: &LibraryCall<'_>, stream: Stream, lender: &dyn Lender) -> Result<(), Error> {
         self.enter()?;
         match call.routine {
-            Routine::Sort { .. } | Routine::Argsort { .. } => Err(self.lacks(call.routine)),
+            Routine::Sort { .. } | Routine::Argsort { .. } => {
+                Err(Error::Internal(format!("{} is computed by functions of ours", call.routine.name())))
+            }
             Routine::Linear { .. } => self.solver.call(self, call, stream, lender),
             Routine::Fft { .. } | Routine::Rfft | Routine::Irfft { .. } => self.fft.call(call, stream, lender),
         }

@@ -4,7 +4,10 @@ use super::{
     api::{clear_words, handle},
     library::Wanted,
 };
-use crate::driver::{Lender, Stream};
+use crate::{
+    device::is_dense,
+    driver::{Lender, Stream},
+};
 use cudarc::cufft::sys::{self, cufftHandle, cufftResult, cufftType};
 use fusewire_ir::{dtype::DType, routine::Routine, value::Storage};
 use fusewire_runtime::{
@@ -169,13 +172,4 @@ impl Packed {
         }
         Ok(Packed { pointer: memory.pointer(), _memory: Some(memory) })
     }
-}
-
-fn is_dense(view: &ArrayView<'_>) -> bool {
-    let mut expected = 1;
-    view.shape.iter().zip(view.strides).rev().all(|(&extent, &stride)| {
-        let fits = extent == 1 || stride == expected;
-        expected *= extent as isize;
-        fits
-    })
 }

@@ -5,7 +5,7 @@ use super::{
     queue::{Queued, QueuedLaunch},
 };
 use crate::{
-    driver::{Driver, Stream},
+    driver::{Driver, Source, Stream},
     emit::argument_count,
     schedule::{Place, Schedule, Schedules},
 };
@@ -60,7 +60,7 @@ impl<D: Driver> Phases<D> {
         }
         let _one = phase.lock.lock();
         if place.get().is_none() {
-            let code = driver.load(&self.kernel, number, schedule)?;
+            let code = driver.load(Source::Phase(&self.kernel, number, schedule))?;
             let _ = place.set(code);
         }
         place.get().ok_or_else(|| Error::Internal("a phase lost its code".into()))

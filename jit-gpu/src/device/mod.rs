@@ -4,18 +4,24 @@
 //! where arrays go from one thread to another. The host waits where it downloads, and where a kernel says that an index was wrong.
 
 mod copy;
+mod functions;
 mod graphs;
 pub mod interchange;
 mod launch;
 mod pool;
+mod put;
 mod queue;
+mod sort;
 mod staging;
 mod streams;
 
-use crate::driver::{Driver, Lender, Stream};
+use crate::driver::{Driver, Stream};
 use copy::Copies;
+use functions::Functions;
+pub(crate) use functions::is_dense;
 use fusewire_ir::{
     lazy::Device,
+    routine::Routine,
     value::{Buffer, Storage},
 };
 use fusewire_lowering::kernel::Kernel;
@@ -51,6 +57,7 @@ struct Core<D: Driver> {
     queues: Queues<D>,
     graphs: Graphs<D>,
     copies: Copies<D>,
+    functions: Functions<D>,
     pool: Pool,
     staging: Staging,
 }
@@ -71,6 +78,7 @@ impl<D: Driver> GpuBackend<D> {
                 queues: Queues::default(),
                 graphs: Graphs::default(),
                 copies: Copies::default(),
+                functions: Functions::default(),
                 pool: Pool::new(),
                 staging: Staging::default(),
             }),
@@ -233,14 +241,20 @@ impl<D: Driver> Backend for GpuBackend<D> {
         Ok(true)
     }
 
-    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8) -> Result<bool, Error> {
-        self.core.pack(from, to)?;
+    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8, strides: &[isize]) -> Result<bool, Error> {
+        self.core.place(from, to, strides)?;
         Ok(true)
     }
 
-    fn host_pointer(&self, pointer: *mut u8) -> Option<*mut u8> {
-        self.synchronise().ok()?;
-        self.core.driver.on_host(pointer.addr() as u64)
+    fn is_callers(&self, storage: &dyn Storage) -> bool {
+        let (block, stream) =
+            (storage.as_any().downcast_ref::<Block<D>>(), self.core.streams.current(&self.core.driver));
+        block.is_some_and(|block| stream.is_ok_and(|stream| block.home == stream) && block.readers.lock().is_empty())
+    }
+
+    unsafe fn put(&self, to: &ArrayView<'_>, places: &ArrayView<'_>, elements: &ArrayView<'_>) -> Result<bool, Error> {
+        put::put(&self.core, to, places, elements)?;
+        Ok(true)
     }
 
     fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error> {
@@ -258,8 +272,14 @@ impl<D: Driver> Backend for GpuBackend<D> {
     }
 
     fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {
-        let stream = self.core.stream()?;
-        self.core.driver.call(call, stream, &self.core)
+        match call.routine {
+            Routine::Sort { descending } => sort::sort(&self.core, call, descending, false),
+            Routine::Argsort { descending } => sort::sort(&self.core, call, descending, true),
+            Routine::Linear { .. } | Routine::Fft { .. } | Routine::Rfft | Routine::Irfft { .. } => {
+                let stream = self.core.stream()?;
+                self.core.driver.call(call, stream, &self.core)
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! element is, so that it sees each access.
 
 use crate::schedule::WARP;
+use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Instructions, Value};
 use inkwell::{
     AddressSpace,
@@ -256,6 +257,23 @@ impl<'c> Machine<'c> {
                 Ok(found.expect("the emulator gives an address").into_pointer_value())
             }
         }
+    }
+
+    /// Makes a word of 64 bits in device memory the greater one of itself and a value, whoever else does so too.
+    pub fn atomic_max(&self, i: &Instructions<'c>, place: PointerValue<'c>, value: IntValue<'c>) -> Emitted<()> {
+        match self.target {
+            Target::Ptx => {
+                let (op, order) = (inkwell::AtomicRMWBinOp::UMax, inkwell::AtomicOrdering::Monotonic);
+                i.builder.build_atomicrmw(op, place, value, order)?;
+            }
+            // The emulator's threads give way to each other at barriers and exchanges only.
+            Target::Emulator => {
+                let (from, to) = (self.access(i, place, 8, false)?, self.access(i, place, 8, true)?);
+                let old = i.load(DType::U64, from)?;
+                i.store(DType::U64, to, i.intrinsic("umax", &[old, value.into()])?)?;
+            }
+        }
+        Ok(())
     }
 
     /// A function of the emulator, whose first argument is the thread.

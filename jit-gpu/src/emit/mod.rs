@@ -10,8 +10,12 @@ mod fold;
 pub(crate) mod machine;
 mod native;
 mod pack;
+mod scan;
 
-use crate::schedule::{Schedule, THREADS, Worker};
+use crate::{
+    driver::Source,
+    schedule::{Schedule, Schedules, THREADS, Worker},
+};
 use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Instructions, Value};
 use fusewire_lowering::kernel::{IntId, Kernel, Loop, Phase, Range, Stmt, VarId};
@@ -38,8 +42,47 @@ pub(crate) fn argument_count(kernel: &Kernel) -> u32 {
     (kernel.buffers.len() + kernel.ints.len() + kernel.params.len()) as u32 + EXTRAS
 }
 
+impl Source<'_> {
+    /// For reports.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Source::Phase(kernel, ..) => kernel.name.clone(),
+            Source::Function(function) => function.name().into(),
+        }
+    }
+
+    /// How many words its arguments are, and how many of them, in front, are addresses.
+    pub(crate) fn words(self) -> (usize, usize) {
+        match self {
+            Source::Phase(kernel, ..) => (argument_count(kernel) as usize, kernel.buffers.len()),
+            Source::Function(function) => function.words(),
+        }
+    }
+
+    /// How many neighbouring threads wait for each other, at most.
+    pub(crate) fn team(self) -> u32 {
+        match self {
+            Source::Phase(kernel, number, schedule) => {
+                THREADS / Schedules::of(kernel, &kernel.phases[number]).all[schedule].worker.in_block()
+            }
+            Source::Function(_) => THREADS,
+        }
+    }
+
+    /// Emits it as a function of this name.
+    pub(crate) fn emit(self, i: &Instructions<'_>, target: Target, name: &str) -> Emitted<()> {
+        match self {
+            Source::Phase(kernel, number, schedule) => {
+                let phase = &kernel.phases[number];
+                self::phase(i, kernel, phase, &Schedules::of(kernel, phase).all[schedule], target, name)
+            }
+            Source::Function(function) => function.emit(i, target, name),
+        }
+    }
+}
+
 /// Emits a phase as a function of this name.
-pub(crate) fn phase<'c>(
+fn phase<'c>(
     i: &Instructions<'c>,
     kernel: &Kernel,
     phase: &Phase,

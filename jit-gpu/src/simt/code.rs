@@ -1,16 +1,12 @@
-//! A phase's kernel in this machine's code.
+//! A GPU's code as this machine's.
 
 use super::machine::{Function, functions};
-use crate::{
-    emit::{self, machine::Target},
-    schedule::{Schedule, THREADS},
-};
+use crate::{driver::Source, emit::machine::Target};
 use fusewire_jit_llvm::{host, instructions::Instructions};
-use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::error::Error;
 use inkwell::context::Context;
 
-/// The code of a phase. Dropping it frees it.
+/// Code. Dropping it frees it.
 pub(crate) struct Code {
     code: host::Code,
     /// How many threads wait for each other.
@@ -21,17 +17,16 @@ pub(crate) struct Code {
 const NAME: &str = "kernel";
 
 impl Code {
-    /// Compiles a phase.
-    pub fn compile(kernel: &Kernel, number: usize, schedule: &Schedule) -> Result<Code, Error> {
+    /// Compiles it.
+    pub fn compile(source: Source<'_>) -> Result<Code, Error> {
         let context = Context::create();
-        let i = emitted(&context, kernel, number, schedule)?;
+        let i = emitted(&context, source)?;
         let waits = ["simt_barrier", "simt_exchange"].iter().any(|name| i.module.get_function(name).is_some());
         let externs = functions().map(|(name, address)| (name.to_owned(), address));
         let Instructions { module, builder, .. } = i;
         drop(builder);
-        let code = machine()?.load(module, NAME, &externs).map_err(|message| refused(kernel, &message))?;
-        let team = if waits { THREADS / schedule.worker.in_block() } else { 1 };
-        Ok(Code { code, team: team as usize })
+        let code = machine()?.load(module, NAME, &externs).map_err(|message| refused(source, &message))?;
+        Ok(Code { code, team: if waits { source.team() as usize } else { 1 } })
     }
 
     /// The function; valid as long as `self`.
@@ -51,20 +46,14 @@ fn machine() -> Result<&'static host::Machine, Error> {
         .ok_or_else(|| Error::Unsupported("the emulator needs an x86-64 processor with AVX2".into()))
 }
 
-fn emitted<'c>(
-    context: &'c Context,
-    kernel: &Kernel,
-    number: usize,
-    schedule: &Schedule,
-) -> Result<Instructions<'c>, Error> {
-    let (machine, i) = (machine()?, Instructions::new(context, &kernel.name));
-    emit::phase(&i, kernel, &kernel.phases[number], schedule, Target::Emulator, NAME)
-        .map_err(|error| refused(kernel, &error.to_string()))?;
+fn emitted<'c>(context: &'c Context, source: Source<'_>) -> Result<Instructions<'c>, Error> {
+    let (machine, i) = (machine()?, Instructions::new(context, &source.name()));
+    source.emit(&i, Target::Emulator, NAME).map_err(|error| refused(source, &error.to_string()))?;
     machine.mark(context, i.function());
-    machine.optimise(&i.module).map_err(|message| refused(kernel, &message))?;
+    machine.optimise(&i.module).map_err(|message| refused(source, &message))?;
     Ok(i)
 }
 
-fn refused(kernel: &Kernel, message: &str) -> Error {
-    Error::Internal(format!("LLVM refuses kernel {}: {message}", kernel.name))
+fn refused(source: Source<'_>, message: &str) -> Error {
+    Error::Internal(format!("LLVM refuses kernel {}: {message}", source.name()))
 }

@@ -12,10 +12,8 @@ mod races;
 
 use crate::{
     device::GpuBackend,
-    driver::{Driver, Event, Grid, Lender, Stream},
-    emit::argument_count,
+    driver::{Driver, Event, Grid, Lender, Source, Stream},
     ptx,
-    schedule::Schedules,
 };
 use code::Code;
 use fusewire_ir::lazy::Device;
@@ -55,7 +53,7 @@ const MEMORY: usize = 16 << 30;
 #[derive(Debug)]
 struct HostMemory(#[expect(dead_code, reason = "keeps the memory")] Arc<dyn fusewire_ir::value::Storage>);
 
-/// A phase in this machine's code.
+/// Code that was loaded.
 pub struct Loaded {
     code: Arc<Code>,
     kernel: Arc<str>,
@@ -230,9 +228,6 @@ impl Driver for Emulator {
         unsafe { start.write_bytes(0, bytes) };
         Ok(())
     }
-    fn on_host(&self, address: u64) -> Option<*mut u8> {
-        self.memory.element_on_host(address, &clocks::host(), true).ok()
-    }
 
     fn stream(&self) -> Result<Stream, Error> {
         Ok(clocks::stream())
@@ -257,14 +252,9 @@ impl Driver for Emulator {
         Ok(())
     }
 
-    fn load(&self, kernel: &Kernel, phase: usize, schedule: usize) -> Result<Loaded, Error> {
-        let schedule = &Schedules::of(kernel, &kernel.phases[phase]).all[schedule];
-        Ok(Loaded {
-            code: Arc::new(Code::compile(kernel, phase, schedule)?),
-            kernel: kernel.name.as_str().into(),
-            words: argument_count(kernel) as usize,
-            addresses: kernel.buffers.len(),
-        })
+    fn load(&self, source: Source<'_>) -> Result<Loaded, Error> {
+        let (words, addresses) = source.words();
+        Ok(Loaded { code: Arc::new(Code::compile(source)?), kernel: source.name().into(), words, addresses })
     }
     fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
         ptx::stages(kernel, ptx::SHOWN)

@@ -4,12 +4,15 @@
 
 use super::{
     Sorted,
-    order::{Order, Word},
     rows::{Row, Rows},
 };
 use crate::threads::Threads;
 use fusewire_ir::dtype::DType;
-use fusewire_runtime::{backend::LibraryCall, error::Error};
+use fusewire_runtime::{
+    backend::LibraryCall,
+    error::Error,
+    order::{Order, Word},
+};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 

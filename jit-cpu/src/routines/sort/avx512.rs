@@ -1,9 +1,7 @@
 //! The loops of `kernels.rs` for AVX-512.
 
-use super::{
-    kernels::{self, Division, Lanes, Machine},
-    order::Flips,
-};
+use super::kernels::{self, Division, Lanes, Machine};
+use fusewire_runtime::order::Flips;
 use std::{arch::x86_64::*, sync::atomic::AtomicBool};
 
 /// Keys of 16 bits.

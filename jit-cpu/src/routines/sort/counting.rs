@@ -1,9 +1,7 @@
 //! Sorting words of 8 bits by counting how often each comes.
 
-use super::{
-    Sorted,
-    order::{Flips, Order},
-};
+use super::Sorted;
+use fusewire_runtime::order::{Flips, Order};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 

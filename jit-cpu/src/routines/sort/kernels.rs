@@ -3,7 +3,7 @@
 //!
 //! Everything here becomes part of a function that is compiled for the vectors' machine, hence `inline(always)`.
 
-use super::order::{Flips, Word};
+use fusewire_runtime::order::{Flips, Word};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// A vector of keys.

@@ -1,4 +1,4 @@
-//! Sorting along the last axis. Elements become unsigned integers in the same order (`order.rs`), and those are sorted in the
+//! Sorting along the last axis. Elements become unsigned integers in the same order ([`fusewire_runtime::order`]), and those are sorted in the
 //! result's memory: no other is taken. Rows go in parallel, long rows each with all threads.
 //!
 //! Both orders are stable to the bit: zeros of both signs, which are equal, and NaN, which comes last, stay in their order.
@@ -9,15 +9,17 @@ mod avx512;
 mod counting;
 #[cfg(target_arch = "x86_64")]
 mod kernels;
-mod order;
 mod quick;
 mod rows;
 
 pub(super) use argsort::argsort;
 
 use crate::threads::Threads;
-use fusewire_runtime::{backend::LibraryCall, error::Error};
-use order::{Order, Word};
+use fusewire_runtime::{
+    backend::LibraryCall,
+    error::Error,
+    order::{Order, Word},
+};
 use rows::{Row, Rows};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 

@@ -3,10 +3,8 @@
 //!
 //! Keys that are equal are the same bits, so no order among them can be seen, and results do not depend on threads.
 
-use super::{
-    Sorted,
-    order::{Order, Word},
-};
+use super::Sorted;
+use fusewire_runtime::order::{Order, Word};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 

@@ -1,13 +1,11 @@
 //! The rows of a call: where they are in the operand and in the result, and which threads get which.
 
-use super::{
-    super::{Batch, for_each},
-    order::{Order, Word},
-};
+use super::super::{Batch, for_each};
 use crate::threads::{Threads, Work};
 use fusewire_runtime::{
     backend::{ArrayView, LibraryCall},
     error::Error,
+    order::{Order, Word},
 };
 use smallvec::SmallVec;
 use std::{

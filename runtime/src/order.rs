@@ -6,7 +6,7 @@ use fusewire_ir::dtype::{DType, Kind};
 use std::ops::{Add, BitAnd, BitXor, Not, RangeInclusive, Shl, Shr, Sub};
 
 /// The bits of an element, or its key.
-pub(super) trait Word:
+pub trait Word:
     Copy
     + Ord
     + Send
@@ -20,11 +20,17 @@ pub(super) trait Word:
     + Shr<u32, Output = Self>
     + 'static
 {
+    /// 0.
     const ZERO: Self;
+    /// 1.
     const ONE: Self;
+    /// All bits.
     const MAX: Self;
+    /// How many bits it has.
     const BITS: u32;
+    /// With zeros above.
     fn widened(self) -> u64;
+    /// The lower bits.
     fn narrowed(bits: u64) -> Self;
 }
 
@@ -48,12 +54,15 @@ words!(u8 u16 u32 u64);
 
 /// Bits to be changed in a word, by whether its highest bit is set.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flips<W> {
+pub struct Flips<W> {
+    /// Where it is.
     pub set: W,
+    /// Where it is not.
     pub clear: W,
 }
 
 impl<W: Word> Flips<W> {
+    /// The word with these bits changed.
     #[inline(always)]
     pub fn apply(self, word: W) -> W {
         word ^ if word >> (W::BITS - 1) == W::ZERO { self.clear } else { self.set }
@@ -62,7 +71,7 @@ impl<W: Word> Flips<W> {
 
 /// How the elements of a dtype are ordered.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Order<W> {
+pub struct Order<W> {
     /// From elements to keys.
     pub keys: Flips<W>,
     /// Back.
@@ -106,14 +115,17 @@ impl<W: Word> Order<W> {
         }
     }
 
+    /// An element's key.
     pub fn key(&self, element: W) -> W {
         self.keys.apply(element)
     }
 
+    /// The keys of what is no NaN.
     pub fn numbers(&self) -> RangeInclusive<W> {
         self.numbers.0..=self.numbers.1
     }
 
+    /// The keys of both zeros, the first first, where there are two.
     pub fn zeros(&self) -> Option<(W, W)> {
         self.zeros
     }
