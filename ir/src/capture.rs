@@ -136,20 +136,30 @@ impl Symbols {
 }
 
 /// Parameters met so far, by number.
-#[derive(Default)]
-struct Params(SmallVec<[Scalar; 4]>);
+struct Params {
+    values: SmallVec<[Scalar; 4]>,
+    /// Are equal ones one?
+    shared: bool,
+}
 
 impl Params {
-    /// So many have a number of their own, whatever they are.
-    const OWN: usize = 32;
+    /// So many have a number each, whatever they are: no coincidence makes another plan of a usual graph.
+    const FEW: usize = 32;
 
-    /// The number of the next one. Of many, later ones that equal one of the first are that one: the steps of a recorded loop have the
-    /// same numbers, and kernels would keep each step's in registers.
-    fn of(&mut self, value: Scalar) -> u32 {
-        let first = self.0.get(..Params::OWN).unwrap_or(&[]);
-        first.iter().position(|known| *known == value).unwrap_or_else(|| {
-            self.0.push(value);
-            self.0.len() - 1
+    /// Of a graph with these nodes. The steps of a recorded loop have the same numbers, and kernels would keep each step's in registers;
+    /// so of many, those that equal one of the first are that one.
+    fn of(nodes: &[Captured<'_>]) -> Params {
+        let is_param = |node: &&Captured<'_>| matches!(node.expression.map(|e| &e.op), Some(Op::Param(_)));
+        let shared = nodes.len() > Params::FEW && nodes.iter().filter(is_param).count() > Params::FEW;
+        Params { values: SmallVec::new(), shared }
+    }
+
+    /// The number of the next one.
+    fn number(&mut self, value: Scalar) -> u32 {
+        let known = self.values.iter().take(Params::FEW).position(|known| self.shared && *known == value);
+        known.unwrap_or_else(|| {
+            self.values.push(value);
+            self.values.len() - 1
         }) as u32
     }
 }
@@ -285,7 +295,7 @@ impl<'a> Capture<'a> {
 
     /// Numbers symbols, inputs and parameters in the order of the walk, and writes the key.
     fn encode(&mut self) {
-        let (mut symbols, mut params) = (Symbols::default(), Params::default());
+        let (mut symbols, mut params) = (Symbols::default(), Params::of(&self.nodes));
         let mut key = std::mem::take(&mut self.key);
         key.reserve(self.nodes.len() * 8);
         // Where the key has the last shape: neighbours mostly have the same.
@@ -305,8 +315,8 @@ impl<'a> Capture<'a> {
                 }
                 Some(Op::Const(value)) => key.extend([value.bits() as u32, (value.bits() >> 32) as u32]),
                 Some(Op::Param(value)) => {
-                    let number = params.of(*value);
-                    if params.0.len() >= Params::OWN {
+                    let number = params.number(*value);
+                    if params.shared {
                         key.push(number);
                     }
                 }
@@ -339,18 +349,22 @@ impl<'a> Capture<'a> {
             last = (shape, start..key.len());
         }
         key.extend_from_slice(&self.roots);
+        if params.shared {
+            // No root's number: where parameters have numbers is part of the key too.
+            key.push(u32::MAX);
+        }
         let mut hasher = FxHasher::default();
         key.iter().for_each(|&word| hasher.write_u32(word));
         self.hash = hasher.finish();
         self.key = key;
         self.values.symbols = symbols.values;
-        self.values.params = params.0;
+        self.values.params = params.values;
     }
 
     /// The graph that the key stands for, broadcasts made explicit.
     pub fn graph(&self) -> Graph {
         let mut graph = Graph::default();
-        let (mut symbols, mut params) = (Symbols::default(), Params::default());
+        let (mut symbols, mut params) = (Symbols::default(), Params::of(&self.nodes));
         let mut ids: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let operands: SmallVec<[NodeId; 3]> = self.operands(node).iter().map(|&o| ids[o as usize]).collect();
@@ -361,7 +375,7 @@ impl<'a> Capture<'a> {
                     graph.input(InputId(graph.inputs.len() as u32 - 1))
                 }
                 Some(Op::Param(value)) => {
-                    let number = params.of(*value);
+                    let number = params.number(*value);
                     if number as usize == graph.params.len() {
                         graph.params.push(value.dtype());
                     }
@@ -553,9 +567,9 @@ mod tests {
         assert_eq!((params.len(), declared), (32, 32));
         assert_eq!(same, captured(16, |step| f64::from(step)).0);
         let (same, params, declared) = captured(100, |_| 0.25);
-        assert_eq!((params.len(), declared), (32, 32));
+        assert_eq!((params.len(), declared), (2, 2));
         let (other, params, declared) = captured(100, |step| f64::from(step + 10));
-        assert_eq!((params.len(), declared), (32 + 84, 32 + 84));
+        assert_eq!((params.len(), declared), (101, 101));
         assert_ne!(same, other);
     }
 
@@ -612,7 +626,7 @@ mod tests {
             x = scaled(&x, 2.0);
         }
         let (_, values) = graph_of(std::slice::from_ref(&x));
-        assert_eq!(values.params.len(), Params::OWN);
+        assert_eq!(values.params.len(), 1);
         drop(values);
         drop(x);
     }

@@ -15,7 +15,6 @@ use crate::{
 };
 use fusewire_ir::{
     capture::{Capture, Values},
-    fusion::cost::CHAIN,
     lazy::Device,
 };
 use rustc_hash::FxHashSet;
@@ -39,11 +38,9 @@ impl FirstRun {
         [("auto", FirstRun::Auto), ("compiled", FirstRun::Compiled), ("op-by-op", FirstRun::OpByOp)];
 }
 
-/// What compiling takes, in us: so much, so much more for each op, and so much again for a maths function or a reduction. Of the
-/// pieces of a long chain most are one kernel.
+/// What compiling takes, in us: so much, so much more for each op, and so much again for a maths function or a reduction.
 const COMPILE: u64 = 90;
 const COMPILE_OP: u64 = 20;
-const COMPILE_FURTHER_OP: u64 = 2;
 const COMPILE_LONG: u64 = 150;
 
 /// What an op by itself takes longer than as a part of a kernel, in ns: its launch, and its result going through memory.
@@ -69,8 +66,7 @@ pub(crate) fn steps_of(captured: &Capture<'_>, device: Device, plans: &PlanCache
         return None;
     }
     let steps = captured.steps().filter(|steps| steps.ops > 1)?;
-    let (ops, further) = (steps.ops.min(CHAIN) as u64, steps.ops.saturating_sub(CHAIN) as u64);
-    let whole = COMPILE + COMPILE_OP * ops + COMPILE_FURTHER_OP * further + COMPILE_LONG * steps.long as u64;
+    let whole = COMPILE + COMPILE_OP * steps.ops as u64 + COMPILE_LONG * steps.long as u64;
     let beyond = (LAUNCH * steps.ops as u64 + steps.bytes as u64 / BYTES_OF_A_NANOSECOND) / 1000;
     if mode == FirstRun::Auto && plans.note(captured.hash, beyond) + beyond > whole {
         return None;
