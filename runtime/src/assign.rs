@@ -27,6 +27,13 @@ pub fn is_exclusive(node: &Arc<Lazy>, holders: usize) -> bool {
     is_alone(node, holders) && node.buffer().is_some_and(|buffer| is_callers(&*buffer.storage))
 }
 
+/// May [`write_elements`] write into the array's memory? [`is_exclusive`], and for devices dense.
+pub fn takes_elements(node: &Arc<Lazy>, holders: usize) -> bool {
+    let reaches =
+        |buffer: &Buffer| buffer.storage.device() == Device::Cpu || dense_strides(&node.shape) == buffer.strides;
+    is_exclusive(node, holders) && node.buffer().is_some_and(reaches)
+}
+
 /// [`is_exclusive`], wherever the memory is.
 pub fn is_alone(node: &Arc<Lazy>, holders: usize) -> bool {
     let overlaps =
