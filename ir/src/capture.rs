@@ -135,6 +135,35 @@ impl Symbols {
     }
 }
 
+/// Parameters met so far, by number.
+struct Params {
+    values: SmallVec<[Scalar; 4]>,
+    /// Are equal ones one?
+    shared: bool,
+}
+
+impl Params {
+    /// So many have a number each, whatever they are: no coincidence makes another plan of a usual graph.
+    const FEW: usize = 32;
+
+    /// Of a graph with these nodes. The steps of a recorded loop have the same numbers, and kernels would keep each step's in registers;
+    /// so of many, those that equal one of the first are that one.
+    fn of(nodes: &[Captured<'_>]) -> Params {
+        let is_param = |node: &&Captured<'_>| matches!(node.expression.map(|e| &e.op), Some(Op::Param(_)));
+        let shared = nodes.len() > Params::FEW && nodes.iter().filter(is_param).count() > Params::FEW;
+        Params { values: SmallVec::new(), shared }
+    }
+
+    /// The number of the next one.
+    fn number(&mut self, value: Scalar) -> u32 {
+        let known = self.values.iter().take(Params::FEW).position(|known| self.shared && *known == value);
+        known.unwrap_or_else(|| {
+            self.values.push(value);
+            self.values.len() - 1
+        }) as u32
+    }
+}
+
 /// How a node is to be computed; `None` when it is.
 fn pending<'a>(node: &'a Lazy, reading: &'a Reading) -> Option<&'a Expression> {
     if node.buffer().is_some() { None } else { node.expression(reading) }
@@ -266,7 +295,7 @@ impl<'a> Capture<'a> {
 
     /// Numbers symbols, inputs and parameters in the order of the walk, and writes the key.
     fn encode(&mut self) {
-        let mut symbols = Symbols::default();
+        let (mut symbols, mut params) = (Symbols::default(), Params::of(&self.nodes));
         let mut key = std::mem::take(&mut self.key);
         key.reserve(self.nodes.len() * 8);
         // Where the key has the last shape: neighbours mostly have the same.
@@ -285,7 +314,12 @@ impl<'a> Capture<'a> {
                     self.values.inputs.push(node.lazy.clone());
                 }
                 Some(Op::Const(value)) => key.extend([value.bits() as u32, (value.bits() >> 32) as u32]),
-                Some(Op::Param(value)) => self.values.params.push(*value),
+                Some(Op::Param(value)) => {
+                    let number = params.number(*value);
+                    if params.shared {
+                        key.push(number);
+                    }
+                }
                 Some(Op::Iota { axis } | Op::Concat { axis } | Op::Scan { axis, .. }) => key.push(*axis as u32),
                 Some(Op::Reduce { axes, .. } | Op::View(View::Permute(axes))) => {
                     key.push(axes.len() as u32);
@@ -315,17 +349,22 @@ impl<'a> Capture<'a> {
             last = (shape, start..key.len());
         }
         key.extend_from_slice(&self.roots);
+        if params.shared {
+            // No root's number: where parameters have numbers is part of the key too.
+            key.push(u32::MAX);
+        }
         let mut hasher = FxHasher::default();
         key.iter().for_each(|&word| hasher.write_u32(word));
         self.hash = hasher.finish();
         self.key = key;
         self.values.symbols = symbols.values;
+        self.values.params = params.values;
     }
 
     /// The graph that the key stands for, broadcasts made explicit.
     pub fn graph(&self) -> Graph {
         let mut graph = Graph::default();
-        let mut symbols = Symbols::default();
+        let (mut symbols, mut params) = (Symbols::default(), Params::of(&self.nodes));
         let mut ids: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let operands: SmallVec<[NodeId; 3]> = self.operands(node).iter().map(|&o| ids[o as usize]).collect();
@@ -334,6 +373,13 @@ impl<'a> Capture<'a> {
                     let shape = symbols.shape(&node.lazy.shape);
                     graph.inputs.push(InputDecl { dtype: node.lazy.dtype, shape, layout: layout(node.lazy) });
                     graph.input(InputId(graph.inputs.len() as u32 - 1))
+                }
+                Some(Op::Param(value)) => {
+                    let number = params.number(*value);
+                    if number as usize == graph.params.len() {
+                        graph.params.push(value.dtype());
+                    }
+                    graph.param(ParamId(number))
                 }
                 Some(op) => add(&mut graph, op, &operands, node.lazy, &mut symbols),
             };
@@ -347,12 +393,8 @@ impl<'a> Capture<'a> {
 
 fn add(graph: &mut Graph, op: &Op<LazyForm>, operands: &[NodeId], node: &Arc<Lazy>, symbols: &mut Symbols) -> NodeId {
     match op {
-        Op::Input(()) => unreachable!("inputs are handled by the caller"),
+        Op::Input(()) | Op::Param(_) => unreachable!("handled by the caller"),
         Op::Const(value) => graph.constant(*value),
-        Op::Param(value) => {
-            graph.params.push(value.dtype());
-            graph.param(ParamId(graph.params.len() as u32 - 1))
-        }
         Op::Iota { axis } => {
             let shape = symbols.shape(&node.shape);
             graph.iota(*axis, shape)
@@ -514,6 +556,24 @@ mod tests {
     }
 
     #[test]
+    fn the_steps_of_a_long_loop_have_the_same_parameters() {
+        let captured = |steps: i32, factor: fn(i32) -> f64| {
+            let root = (0..steps).fold(input(&[3]), |x, step| scaled(&scaled(&x, 0.5), factor(step)));
+            let (key, values) = capture(&[root.clone()], |captured| captured.key.clone());
+            (key, values.params, graph_of(&[root]).0.params.len())
+        };
+        // Few have a number each, so that no coincidence makes another plan.
+        let (same, params, declared) = captured(16, |_| 0.25);
+        assert_eq!((params.len(), declared), (32, 32));
+        assert_eq!(same, captured(16, |step| f64::from(step)).0);
+        let (same, params, declared) = captured(100, |_| 0.25);
+        assert_eq!((params.len(), declared), (2, 2));
+        let (other, params, declared) = captured(100, |step| f64::from(step + 10));
+        assert_eq!((params.len(), declared), (101, 101));
+        assert_ne!(same, other);
+    }
+
+    #[test]
     fn nodes_that_somebody_holds_become_outputs() {
         let x = input(&[4]);
         let held = scaled(&x, 2.0);
@@ -566,7 +626,7 @@ mod tests {
             x = scaled(&x, 2.0);
         }
         let (_, values) = graph_of(std::slice::from_ref(&x));
-        assert_eq!(values.params.len(), 200_000);
+        assert_eq!(values.params.len(), 1);
         drop(values);
         drop(x);
     }

@@ -157,3 +157,39 @@ def test_what_lies_between_takes_no_memory():
     result.compute()
     extra = xp.memory.figures()["peak"] - before
     assert extra < 1.3 * 8000 * 512 * 4
+
+
+def counted(steps):
+    def iterate(xp, a, b):
+        x, y, near = a, b, a * 0.0
+        for _ in range(steps):
+            xx, yy = x * x, y * y
+            near = near + xp.where(xx + yy < 4.0, xp.ones_like(a), xp.zeros_like(a))
+            x, y = xp.clip(xx - yy + a, -1e3, 1e3), xp.clip(2.0 * x * y + b, -1e3, 1e3)
+        return near
+
+    return iterate
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(200_003,), (300, 401), (7,), (), (0, 3)])
+def test_a_long_loop_and_what_is_counted_beside_it(shape, dtype):
+    a, b = RNG.uniform(-1.5, 0.5, (2, *shape)).astype(dtype)
+    assert both(counted(50), a, b) == (a.size > 1000)
+
+
+def test_a_long_loop_on_arrays_of_any_layout():
+    a, b = RNG.uniform(-1.5, 0.5, (2, 400, 700))
+    both(counted(40), a.T, np.ascontiguousarray(b.T))
+    both(counted(40), a[::-2, ::3], b[:200, :234])
+    both(counted(40), a, b[0])
+
+
+def test_a_loop_that_is_computed_as_it_grows_keeps_no_array_of_each_step():
+    n = 100_000
+    a, b = (xp.asarray(x) for x in RNG.uniform(-1.5, 0.5, (2, n)))
+    counted(300)(xp, a, b).compute()
+    before = xp.memory.figures()["allocated"]
+    xp.memory.reset_peak()
+    counted(300)(xp, a, b).compute()
+    assert xp.memory.figures()["peak"] - before < 32 * a.nbytes

@@ -10,10 +10,13 @@ use crate::{
 /// Nodes that one region computes at most. Beyond, compile times and register pressure cost more than a store.
 pub const REGION_LIMIT: usize = 150;
 
-/// Element-wise nodes of one chain that one region computes at most. Longer chains are cut where little is alive, and what is stored
+/// Element-wise nodes of one chain that one region may compute without a cut.
+pub const CHAIN: usize = 128;
+
+/// Element-wise nodes of one chain that one region computes where it is longer than that. It is cut where little is alive, and what is stored
 /// there stays in the cache where regions run block by block. Several iterations of a short loop
 /// are what a processor computes side by side.
-pub const PIECE: usize = 100;
+pub const PIECE: usize = 64;
 
 /// A load that hits the cache, in ops.
 pub const LOAD: u32 = 1;

@@ -424,11 +424,13 @@ impl Grower<'_> {
     /// Joins region `b` into `a`, if neither has to run after the other and they are not too large together. `in_hand` are
     /// demands that are not recorded.
     fn join(&mut self, a: usize, b: usize, map: &[Var], in_hand: &mut [Demand]) -> bool {
+        if !self.drafts[a].admits(&self.drafts[b].pieces) {
+            return false;
+        }
         let (ours, theirs) = (&self.drafts[a].members, &self.drafts[b].members);
         let size = ours.len() + theirs.iter().filter(|id| !ours.contains(id)).count();
         let empty = [a, b].map(|region| self.drafts[region].is_empty());
-        let parted = !self.drafts[a].admits(&self.drafts[b].pieces);
-        if size > cost::REGION_LIMIT || parted || empty[0] != empty[1] || self.reaches(a, b) || self.reaches(b, a) {
+        if size > cost::REGION_LIMIT || empty[0] != empty[1] || self.reaches(a, b) || self.reaches(b, a) {
             return false;
         }
         let mut other = std::mem::take(&mut self.drafts[b]);

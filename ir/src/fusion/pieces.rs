@@ -7,7 +7,7 @@
 //! Invariant: no piece needs a later one, for each is an interval of an order in which operands come first.
 
 use crate::{
-    fusion::cost::PIECE,
+    fusion::cost::{CHAIN, PIECE},
     graph::{Graph, NodeId},
     node::Op,
 };
@@ -31,7 +31,7 @@ impl Piece {
 /// cross a cut.
 pub(super) fn pieces(graph: &Graph, live: &[bool], uniform: &[bool], stored: &[bool]) -> Vec<Option<Piece>> {
     let mut pieces = vec![None; graph.len()];
-    if graph.len() <= PIECE {
+    if graph.len() <= CHAIN {
         return pieces;
     }
     let is_link = |id: NodeId| {
@@ -67,7 +67,7 @@ fn chains(graph: &Graph, is_link: impl Fn(NodeId) -> bool) -> Vec<Vec<NodeId>> {
     for (id, _) in graph.iter().filter(|&(id, _)| is_link(id)) {
         lists[head(&mut parent, id.0) as usize].push(id);
     }
-    lists.retain(|chain| chain.len() > PIECE);
+    lists.retain(|chain| chain.len() > CHAIN);
     lists
 }
 
