@@ -16,7 +16,7 @@ use fusewire_ir::{
     promote::same_kind,
 };
 use fusewire_runtime::{
-    assign::{copied, is_exclusive, write_elements, write_part},
+    assign::{copied, is_exclusive, takes_elements, write_elements, write_part},
     registry,
 };
 use pyo3::{exceptions::PyTypeError, prelude::*};
@@ -179,7 +179,7 @@ impl Array {
         }
         evaluate(py, &[node.clone(), at.clone(), value.clone()])?;
         // One reference is the handle's, one ours.
-        if is_exclusive(&node, 2) {
+        if takes_elements(&node, 2) {
             return write_elements(&node, &at, &value).map_err(errors::computing);
         }
         let backend = registry::backend(device::of(&node)).map_err(errors::computing)?;

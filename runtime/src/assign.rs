@@ -35,6 +35,15 @@ pub fn is_alone(node: &Arc<Lazy>, holders: usize) -> bool {
     })
 }
 
+/// As [`is_exclusive`], for [`write_elements`], also on a device whose memory the host does not reach.
+pub fn takes_elements(node: &Arc<Lazy>, holders: usize) -> bool {
+    let own = |buffer: &Buffer| {
+        let backend = registry::backend(buffer.storage.device());
+        dense_strides(&node.shape) == buffer.strides && backend.is_ok_and(|backend| backend.may_write(&*buffer.storage))
+    };
+    is_exclusive(node, holders) || is_alone(node, holders) && node.buffer().is_some_and(own)
+}
+
 /// Writes the values to a part of the array. Both are computed and of one dtype, the values broadcast to the part, and the
 /// array is exclusive.
 pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) -> Result<(), Error> {

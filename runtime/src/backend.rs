@@ -5,6 +5,7 @@ use crate::{
     pool::{Host, Memory},
 };
 use fusewire_ir::{
+    build::tuple,
     dtype::DType,
     routine::Routine,
     value::{Buffer, Storage},
@@ -134,6 +135,21 @@ pub struct LibraryCall<'a> {
     pub interrupted: &'a dyn Fn() -> bool,
 }
 
+impl LibraryCall<'_> {
+    /// The error of one of `count` members of the batch, whose values have no result: `is singular`. Complex arrays may be given as pairs.
+    pub fn has_no_result(&self, count: usize, number: usize, why: &str) -> Error {
+        let described = |array: &ArrayView<'_>| {
+            let pairs = self.routine.takes_complex() && !array.dtype.is_complex();
+            let dtype = if pairs { array.dtype.complex() } else { array.dtype };
+            let shape = &array.shape[..array.shape.len() - usize::from(pairs)];
+            format!("{} of shape {}", dtype.numpy_name(), tuple(shape))
+        };
+        let operands: Vec<String> = self.operands.iter().map(described).collect();
+        let which = if count == 1 { "the matrix".to_owned() } else { format!("matrix {number}") };
+        Error::LinearAlgebra(format!("{}: {which} {why} ({})", self.routine.public_name(), operands.join(" and ")))
+    }
+}
+
 /// A device's back end.
 pub trait Backend: Any + Send + Sync {
     /// For texts and errors: `cpu`.
@@ -201,6 +217,12 @@ pub trait Backend: Any + Send + Sync {
         // SAFETY: as above.
         unsafe { from.copy_to_nonoverlapping(to, bytes) };
         Ok(())
+    }
+    /// May the calling thread write to memory that [`Backend::allocate`] gave, where nobody else holds it? Never where its own code for that
+    /// is missing.
+    fn may_write(&self, storage: &dyn Storage) -> bool {
+        let _ = storage;
+        false
     }
     /// Writes elements to places of a dense array of its own, which are counted row by row, one after another: of several for one place
     /// the last stays. What is outside is left out. False where the host has to do it.

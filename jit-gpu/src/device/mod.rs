@@ -246,6 +246,13 @@ impl<D: Driver> Backend for GpuBackend<D> {
         Ok(true)
     }
 
+    fn may_write(&self, storage: &dyn Storage) -> bool {
+        let Some(block) = storage.as_any().downcast_ref::<Block<D>>() else { return false };
+        // Memory of another stream, or which others read, has to be waited for.
+        let here = self.core.streams.current(&self.core.driver);
+        here.is_ok_and(|here| here == block.home) && block.readers.lock().is_empty()
+    }
+
     unsafe fn put(&self, to: &ArrayView<'_>, places: &ArrayView<'_>, elements: &ArrayView<'_>) -> Result<bool, Error> {
         put::put(&self.core, to, places, elements)?;
         Ok(true)
