@@ -10,7 +10,8 @@ use crate::{
     scalar::Scalar,
     shape::{Axes, Dim, SymShape},
 };
-use rustc_hash::FxHashMap;
+use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
 
 /// Index into a graph's nodes. Operands always have smaller ids than the node itself.
@@ -64,8 +65,7 @@ pub struct InputDecl {
 /// A captured graph.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    nodes: Vec<Node>,
-    interned: FxHashMap<Node, NodeId>,
+    nodes: IndexSet<Node, FxBuildHasher>,
     /// The inputs, by `InputId`.
     pub inputs: Vec<InputDecl>,
     /// The scalar parameters' dtypes, by `ParamId`.
@@ -80,15 +80,7 @@ impl Graph {
     /// Adds a node, or finds the equal one. The caller has worked out dtype and shape (`infer.rs`).
     pub fn add(&mut self, node: Node) -> NodeId {
         debug_assert!(node.inputs.iter().all(|i| (i.0 as usize) < self.nodes.len()));
-        let next = NodeId(self.nodes.len() as u32);
-        match self.interned.entry(node) {
-            std::collections::hash_map::Entry::Occupied(entry) => *entry.get(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                self.nodes.push(entry.key().clone());
-                entry.insert(next);
-                next
-            }
-        }
+        NodeId(self.nodes.insert_full(node).0 as u32)
     }
 
     /// A node.

@@ -6,6 +6,7 @@ use crate::{
     passes::{eliminate_dead, expand_composites, hoist_views, simplify, split_complex, widen_halves},
     verify::verify,
 };
+use std::borrow::Cow;
 
 /// A pass: a graph in, a graph that means the same out. Inputs, parameters and symbols keep their numbers.
 #[derive(Clone, Copy, Debug)]
@@ -14,8 +15,8 @@ pub struct Pass {
     pub name: &'static str,
     /// One sentence.
     pub doc: &'static str,
-    /// The pass.
-    pub run: fn(&Graph) -> Graph,
+    /// The pass; a graph in which there is nothing to do stays what it is.
+    pub run: fn(&Graph) -> Cow<'_, Graph>,
 }
 
 /// The passes that a captured graph goes through, in order. A name may stand here more than once.
@@ -50,13 +51,15 @@ pub fn run_pipeline(graph: &Graph, check: bool, observe: &mut dyn FnMut(&Pass, &
         verify(graph).map_err(|e| format!("after {after}: {e}\n{graph}"))
     };
     checked("capture", graph)?;
-    let mut current = graph.clone();
+    let mut current = Cow::Borrowed(graph);
     for pass in PIPELINE {
-        current = (pass.run)(&current);
-        checked(pass.name, &current)?;
+        if let Cow::Owned(next) = (pass.run)(&current) {
+            current = Cow::Owned(next);
+            checked(pass.name, &current)?;
+        }
         observe(pass, &current);
     }
-    Ok(current)
+    Ok(current.into_owned())
 }
 
 /// Walks what the roots reach, operands first, and builds a new graph from what `rewrite` makes of each node. The node

@@ -37,6 +37,13 @@ const LONG_INSIDE: i64 = 512;
 /// ... where that has no more iterations than these altogether, too few to have a thread each.
 const FEW_OUTSIDE: u64 = 8192;
 
+/// A running fold of so many elements has a team, unless there are more of them than these, which have a thread each.
+const LONG_SCAN: i64 = 64;
+const FEW_SCANS: u64 = 16_384;
+
+/// Running folds of a loop that a team shares, at most: there is no more shared memory for them.
+const MOST_SCANS: usize = 4;
+
 /// Where scratch of an item lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Place {
@@ -77,7 +84,9 @@ pub(crate) struct Schedule {
     pub places: Vec<Option<Place>>,
     /// Buffers that the phase writes and reads: what one thread writes another may read.
     pub exchanged: Vec<bool>,
-    /// Bytes of shared memory of a team: of folds first, then scratch.
+    /// Where values of running folds begin in a team's shared memory: eight bytes for each thread and running fold of a loop.
+    pub scan_place: u32,
+    /// Bytes of shared memory of a team: of folds first, then of running folds, then scratch.
     pub team_bytes: u32,
 }
 
@@ -100,6 +109,8 @@ pub(crate) struct Schedules {
     dealt: Vec<Vec<Range>>,
     /// Lengths of scratch that are not known before.
     scratch: Vec<IntId>,
+    /// Ranges of loops with running folds, of phases that have no other loops.
+    scanned: Vec<Range>,
     /// Of the schedule that deals the loops inside: the vector loop's range, and theirs.
     inside: Option<(Range, Vec<Range>)>,
 }
@@ -110,8 +121,12 @@ impl Schedules {
         let mut seen = Seen::default();
         seen.block(kernel, &phase.body);
         if seen.dealt.is_empty() {
-            let all = vec![schedule(kernel, &seen, Worker::Thread, i64::MAX, false)];
-            return Schedules { all, dealt: Vec::new(), scratch: Vec::new(), inside: None };
+            let mut all = vec![schedule(kernel, &seen, Worker::Thread, i64::MAX, false)];
+            let scanned = if seen.other_loops { Vec::new() } else { seen.scanned.clone() };
+            if !scanned.is_empty() {
+                all.push(schedule(kernel, &seen, Worker::Team(THREADS), i64::MAX, false));
+            }
+            return Schedules { all, dealt: Vec::new(), scratch: Vec::new(), scanned, inside: None };
         }
         let mut all = vec![schedule(kernel, &seen, Worker::Team(THREADS), i64::MAX, false)];
         for (width, most) in TEAMS.into_iter().filter(|&(width, _)| seen.cascade_lanes <= width) {
@@ -132,7 +147,7 @@ impl Schedules {
         let scratch = kernel.buffers.iter().zip(&all[0].places).filter(|(_, place)| place.is_some());
         let scratch = scratch.filter_map(|(buffer, _)| buffer.length);
         let scratch = scratch.filter(|length| !matches!(kernel.ints[length.0 as usize], IntExpr::Const(_))).collect();
-        Schedules { all, dealt: seen.dealt, scratch, inside }
+        Schedules { all, dealt: seen.dealt, scratch, scanned: Vec::new(), inside }
     }
 
     /// Which one is for so many items and these integers, and how many items it has then.
@@ -146,6 +161,10 @@ impl Schedules {
             if all_items <= FEW_OUTSIDE && loops.iter().any(|inner| length(inner) >= LONG_INSIDE) {
                 return (self.all.len() - 1, all_items);
             }
+        }
+        if !self.scanned.is_empty() {
+            let team = items <= FEW_SCANS && self.scanned.iter().any(|range| length(range) >= LONG_SCAN);
+            return (usize::from(team), items);
         }
         let nest = |ranges: &Vec<Range>| ranges.iter().map(length).fold(1i64, |n, length| n.saturating_mul(length));
         let longest = self.dealt.iter().map(nest).max().unwrap_or(0);
@@ -163,6 +182,10 @@ fn schedule(kernel: &Kernel, seen: &Seen, worker: Worker, most: i64, inside: boo
     let width = THREADS / worker.in_block();
     let folds = if inside { seen.folds } else { seen.dealt_folds };
     let mut team_bytes = if folds && width > WARP { PUBLISHED * FOLD_BYTES } else { 0 };
+    let scan_place = team_bytes;
+    if worker != Worker::Thread {
+        team_bytes += seen.scans * width * 8;
+    }
     let mut place = |number: usize| {
         let buffer = &kernel.buffers[number];
         let id = BufferId(number as u32);
@@ -183,7 +206,7 @@ fn schedule(kernel: &Kernel, seen: &Seen, worker: Worker, most: i64, inside: boo
     let places = (0..kernel.buffers.len()).map(&mut place).collect();
     let exchanged = (0..kernel.buffers.len() as u32).map(BufferId);
     let exchanged = exchanged.map(|b| seen.loaded.contains(&b) && seen.stored.contains(&b)).collect();
-    Schedule { worker, most, inside, places, exchanged, team_bytes }
+    Schedule { worker, most, inside, places, exchanged, scan_place, team_bytes }
 }
 
 /// The loops inside the phase's one vector loop, if they can be dealt in its place: folds of what they load.
@@ -198,7 +221,8 @@ fn inside(kernel: &Kernel, phase: &Phase, seen: &Seen) -> Option<(Range, Vec<Ran
     let mut ranges = Vec::new();
     for stmt in &outer.body {
         if let Stmt::Loop(inner) = stmt {
-            if inner.reductions.is_empty() || !inner.scans.is_empty() || !values(&inner.body) {
+            let folds = !inner.reductions.is_empty() && inner.scans.is_empty() && values(&inner.body);
+            if !folds && !dealt_scan(kernel, inner) {
                 return None;
             }
             ranges.push(inner.range);
@@ -220,6 +244,11 @@ struct Seen {
     folds: bool,
     /// In vector loops.
     dealt_folds: bool,
+    /// Ranges of loops with running folds that a team can share, how many running folds one of them has, and whether there are
+    /// loops besides.
+    scanned: Vec<Range>,
+    scans: u32,
+    other_loops: bool,
     /// Lanes of a vector loop with cascading folds, at most.
     cascade_lanes: u32,
     loaded: Vec<BufferId>,
@@ -238,6 +267,12 @@ impl Seen {
                 Stmt::Store { buffer, .. } => self.stored.push(*buffer),
                 Stmt::Loop(inner) => {
                     self.folds |= !inner.reductions.is_empty();
+                    if dealt_scan(kernel, inner) {
+                        self.scanned.push(inner.range);
+                        self.scans = self.scans.max(inner.scans.len() as u32);
+                    } else {
+                        self.other_loops = true;
+                    }
                     if let LoopKind::Vector { lanes } = inner.kind {
                         self.dealt.push(vec![inner.range]);
                         self.dealt_folds |= !inner.reductions.is_empty();
@@ -277,6 +312,19 @@ pub(crate) fn nest<'a>(kernel: &Kernel, outer: &'a Loop) -> Option<&'a Loop> {
         inner.range.tile() != Some(outer.var) && !seen.stored.iter().any(|stored| seen.loaded.contains(stored));
     for_each_stmt(&inner.body, &mut |stmt| apart &= own(stmt));
     apart.then_some(inner)
+}
+
+/// Can a team share a loop with running folds? Nothing else may go from one iteration to another.
+pub(crate) fn dealt_scan(kernel: &Kernel, inner: &Loop) -> bool {
+    let mut seen = Seen::default();
+    let plain = inner.body.iter().all(|stmt| !matches!(stmt, Stmt::Loop(_)));
+    let serial = inner.kind == LoopKind::Serial && inner.reductions.is_empty();
+    if inner.scans.is_empty() || inner.scans.len() > MOST_SCANS || !plain || !serial {
+        return false;
+    }
+    seen.block(kernel, &inner.body);
+    let apart = |stmt: &Stmt| !matches!(stmt, Stmt::Store { at, .. } if !at.mentions(inner.var));
+    inner.body.iter().all(apart) && !seen.stored.iter().any(|stored| seen.loaded.contains(stored))
 }
 
 /// Does a statement of a team store to a buffer that the phase reads too?

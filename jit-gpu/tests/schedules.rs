@@ -112,3 +112,68 @@ fn transpositions_agree() {
         }
     }
 }
+
+/// Running sums and products of rows: of few long ones by teams, of many or short ones by threads; beside a sum, and down columns.
+#[test]
+fn running_folds_agree() {
+    for dtype in [DType::F32, DType::F64, DType::I64, DType::U8] {
+        let name = dtype.short_name();
+        let scan = format!(
+            "loop v1 in i1 {{
+                %0 = load b0[v0*i1 + v1] : {name}
+                %1 = scan add %0 : {name}
+                %2 = multiply %0, %1 : {name}
+                %3 = scan multiply %0 : {name}
+                %4 = add %2, %3 : {name}
+                store b1[v0*i1 + v1] = %4
+                store b2[v0*i1 + v1] = %1
+              }}"
+        );
+        let before = format!(
+            "loop v2 in i1 vector 8 {{
+                %5 = load b0[v0*i1 + v2] : {name}
+              }} reduce %6 = maximum %5 : {name}"
+        );
+        for before in ["", &before] {
+            let source = format!(
+                "kernel @running(b0: in {name}, b1: out {name}[i2], b2: out {name}[i2]) {{
+                  i0 = sym m
+                  i1 = sym n
+                  i2 = mul i0, i1
+                  phase (v0: i0) {{
+                    {before}
+                    {scan}
+                  }}
+                }}"
+            );
+            let kernel = kernel(&source);
+            for (rows, length) in [(1usize, 1usize), (2, 128), (3, 129), (1, 700), (5, 63), (40, 70), (20, 300), (0, 3)]
+            {
+                let inputs = [values(dtype, rows * length)];
+                agree(&kernel, &inputs, &[rows as i64, length as i64], &[]);
+            }
+        }
+        let source = format!(
+            "kernel @down(b0: in {name}, b1: out {name}[i2]) {{
+              i0 = sym m
+              i1 = sym n
+              i2 = mul i0, i1
+              i3 = const 256
+              i4 = ceildiv i0, i3
+              phase (v0: i4) {{
+                loop v1 in tile(i0, v0, 256) vector 8 {{
+                  loop v2 in i1 {{
+                    %0 = load b0[v1 + v2*i0] : {name}
+                    %1 = scan add %0 : {name}
+                    store b1[v1 + v2*i0] = %1
+                  }}
+                }}
+              }}
+            }}"
+        );
+        let kernel = kernel(&source);
+        for (columns, rows) in [(3usize, 5usize), (3, 600), (1, 513)] {
+            agree(&kernel, &[values(dtype, rows * columns)], &[columns as i64, rows as i64], &[]);
+        }
+    }
+}

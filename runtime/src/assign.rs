@@ -6,7 +6,6 @@ use crate::{
     backend::{ArrayView, Backend},
     error::Error,
     far,
-    pool::HostBlock,
     positions::Memory,
     registry,
     transfer::to_device,
@@ -15,15 +14,17 @@ use fusewire_ir::{
     build::Region,
     lazy::{Device, Lazy},
     shape::Shape,
-    value::{Buffer, Strides, dense_strides},
+    value::{Buffer, Storage, Strides, dense_strides},
 };
 use smallvec::{SmallVec, smallvec};
 use std::{ptr::copy_nonoverlapping, sync::Arc};
 
 /// Can nobody see what is written into the array's memory but those who hold one of these references to the node? And is the
-/// memory one of the host's blocks, which may be written to?
+/// memory the engine's own, which may be written to now?
 pub fn is_exclusive(node: &Arc<Lazy>, holders: usize) -> bool {
-    is_alone(node, holders) && node.buffer().is_some_and(|buffer| buffer.storage.as_any().is::<HostBlock>())
+    let is_callers =
+        |storage: &dyn Storage| registry::backend(storage.device()).is_ok_and(|backend| backend.is_callers(storage));
+    is_alone(node, holders) && node.buffer().is_some_and(|buffer| is_callers(&*buffer.storage))
 }
 
 /// [`is_exclusive`], wherever the memory is.
@@ -35,13 +36,10 @@ pub fn is_alone(node: &Arc<Lazy>, holders: usize) -> bool {
     })
 }
 
-/// As [`is_exclusive`], for [`write_elements`], also on a device whose memory the host does not reach.
+/// Is [`is_exclusive`] enough for [`write_elements`]? Devices write to dense arrays.
 pub fn takes_elements(node: &Arc<Lazy>, holders: usize) -> bool {
-    let own = |buffer: &Buffer| {
-        let backend = registry::backend(buffer.storage.device());
-        dense_strides(&node.shape) == buffer.strides && backend.is_ok_and(|backend| backend.may_write(&*buffer.storage))
-    };
-    is_exclusive(node, holders) || is_alone(node, holders) && node.buffer().is_some_and(own)
+    let fits = |buffer: &Buffer| buffer.storage.device() == Device::Cpu || dense_strides(&node.shape) == buffer.strides;
+    is_exclusive(node, holders) && node.buffer().is_some_and(fits)
 }
 
 /// Writes the values to a part of the array. Both are computed and of one dtype, the values broadcast to the part, and the
@@ -50,7 +48,19 @@ pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) -> Result<(), Error
     let (Some(to), Some(from)) = (node.buffer(), values.buffer()) else {
         return Err(Error::Internal("an assignment to what is not computed".into()));
     };
-    let size = node.dtype.size();
+    let (size, device) = (node.dtype.size(), to.storage.device());
+    if device != Device::Cpu {
+        let (backend, strides) = (registry::backend(device)?, broadcast_strides(values, from, &part.shape));
+        let view = ArrayView { dtype: node.dtype, pointer: from.pointer(), shape: &part.shape, strides: &strides };
+        let start = to.pointer().wrapping_offset(part.offset * size as isize);
+        backend.begin(&[to, from])?;
+        // SAFETY: the part is inside of the array, which is the caller's alone, and so not the values'.
+        let copied = unsafe { backend.copy(&view, start, &part.strides)? };
+        backend.end(&|| false)?;
+        if copied {
+            return Ok(());
+        }
+    }
     let (start, from_start) = (to.pointer().wrapping_offset(part.offset * size as isize), from.pointer());
     let sources = broadcast_strides(values, from, &part.shape);
     for_each_row(&part.shape, &part.strides, &sources, &mut |[to, from], length, [to_step, from_step]| {
@@ -71,7 +81,7 @@ pub fn copied(node: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
         backend.begin(&[from])?;
         let view = ArrayView { dtype: node.dtype, pointer: from.pointer(), shape: &node.shape, strides: &from.strides };
         // SAFETY: the array is computed, and the room for its elements has just been allocated.
-        let copied = unsafe { backend.copy(&view, to)? };
+        let copied = unsafe { backend.copy(&view, to, &whole.strides)? };
         backend.end(&|| false)?;
         if copied {
             return Ok(copy);

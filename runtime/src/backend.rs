@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    pool::{Host, Memory},
+    pool::{Host, HostBlock, Memory},
 };
 use fusewire_ir::{
     build::tuple,
@@ -192,13 +192,17 @@ pub trait Backend: Any + Send + Sync {
         let _ = (other, from, to, bytes);
         Ok(false)
     }
-    /// Writes the elements of an array of its own one after another, row by row; false where the host has to do it.
+    /// Writes the elements of an array of its own to memory of its own, these strides apart; false where the host has to do it.
     ///
     /// # Safety
-    /// The array and the room for as many elements are allocated, apart from each other, and nobody uses the room meanwhile.
-    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8) -> Result<bool, Error> {
-        let _ = (from, to);
+    /// The array and the room for its elements are allocated, apart from each other, and nobody uses the room meanwhile.
+    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8, strides: &[isize]) -> Result<bool, Error> {
+        let _ = (from, to, strides);
         Ok(false)
+    }
+    /// Is it memory that the engine allocated, and no work that uses it is under way but the calling thread's own?
+    fn is_callers(&self, storage: &dyn Storage) -> bool {
+        storage.as_any().is::<HostBlock>()
     }
     /// Bytes to its memory from the host's; those may change when it returns.
     ///
@@ -217,12 +221,6 @@ pub trait Backend: Any + Send + Sync {
         // SAFETY: as above.
         unsafe { from.copy_to_nonoverlapping(to, bytes) };
         Ok(())
-    }
-    /// May the calling thread write to memory that [`Backend::allocate`] gave, where nobody else holds it? Never where its own code for that
-    /// is missing.
-    fn may_write(&self, storage: &dyn Storage) -> bool {
-        let _ = storage;
-        false
     }
     /// Writes elements to places of a dense array of its own, which are counted row by row, one after another: of several for one place
     /// the last stays. What is outside is left out. False where the host has to do it.

@@ -49,6 +49,33 @@ def test_without_a_gpu_the_error_says_what_to_do():
     assert xp.__array_namespace_info__().devices()[0] == "cpu"
 
 
+def test_assignment_in_place_takes_no_memory():
+    run("""
+        def place(x):
+            return xp._engine.describe_memory(x)["data"][0]
+        for dtype in ("float32", "int8", "complex128"):
+            host = (np.arange(600) % 50).reshape(60, 10).astype(dtype)
+            x, row = xp.asarray(host, device="simt"), xp.asarray(host[1] * 2, device="simt")
+            x = (x + 1).compute()
+            xp.memory.reset_peak("simt")
+            before, start = xp.memory.figures("simt"), place(x)
+            x[3, :] = row
+            x[::-20, 1::3] = row[:3]
+            assert xp.memory.figures("simt") == before and place(x) == start
+            x[0, 0] = 7
+            assert place(x) == start
+            twice, host = host[1] * 2, host + 1
+            host[3, :] = twice
+            host[::-20, 1::3] = twice[:3]
+            host[0, 0] = 7
+            assert np.array_equal(np.asarray(x), host), (np.asarray(x), host)
+        x = (xp.asarray(np.arange(12.0).reshape(3, 4), device="simt") + 0).compute()
+        view, other = x[1], xp.asarray(x)
+        x[1, 2] = 50
+        assert float(view[2]) == 6 and float(x[1, 2]) == 50
+    """)
+
+
 def test_memory_of_a_device_has_figures_a_limit_and_a_budget():
     run("""
         mib = 1 << 20

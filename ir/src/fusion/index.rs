@@ -18,11 +18,11 @@ pub struct Index {
     /// Added once.
     pub offset: Poly,
     /// The variables with their coefficients.
-    pub terms: SmallVec<[(Var, Poly); 2]>,
+    pub terms: SmallVec<[(Var, Poly); 1]>,
 }
 
 /// One index an axis.
-pub type Indices = SmallVec<[Index; 4]>;
+pub type Indices = SmallVec<[Index; 1]>;
 
 impl Index {
     /// Always 0.
@@ -69,7 +69,7 @@ impl Index {
 
     /// The index with its variables renamed: `map[var]` is the new name.
     pub fn renamed(&self, map: &[Var]) -> Index {
-        let mut terms: SmallVec<[(Var, Poly); 2]> =
+        let mut terms: SmallVec<[(Var, Poly); 1]> =
             self.terms.iter().map(|(var, c)| (map[*var as usize], c.clone())).collect();
         terms.sort_by_key(|t| t.0);
         Index { offset: self.offset.clone(), terms }

@@ -6,16 +6,17 @@ use crate::{
     pass::{Pass, rebuild},
     rules::constant_of,
 };
+use std::borrow::Cow;
 
 /// See the head of this file.
 pub const PASS: Pass = Pass {
     name: "eliminate-dead",
     doc: "Keeps what the results need, each value once, commutative operands in one order.",
     run: |graph| {
-        rebuild(graph, |new, node| {
+        Cow::Owned(rebuild(graph, |new, node| {
             let node = ordered(new, node);
             new.add(node)
-        })
+        }))
     },
 };
 

@@ -4,26 +4,34 @@ use crate::{
     dtype::DType,
     emit::{Emit, V},
     graph::{Graph, NodeId},
-    node::Op,
+    node::{GraphForm, Op},
     ops::{Class, ScalarOp},
     pass::{Pass, rebuild},
     scalar::Scalar,
     shape::SymShape,
 };
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
 /// See the head of this file.
 pub const PASS: Pass = Pass {
     name: "expand-composites",
     doc: "Replaces composite ops by their bodies.",
     run: |graph| {
-        rebuild(graph, |new, node| match node.op {
-            Op::Map(op) if matches!(op.row().class, Class::Composite(_)) => {
+        let composite = |op: &Op<GraphForm>| match op {
+            Op::Map(op) if matches!(op.row().class, Class::Composite(_)) => Some(*op),
+            _ => None,
+        };
+        if !graph.iter().any(|(_, node)| composite(&node.op).is_some()) {
+            return Cow::Borrowed(graph);
+        }
+        Cow::Owned(rebuild(graph, |new, node| match composite(&node.op) {
+            Some(op) => {
                 let operands: SmallVec<[V; 3]> = node.inputs.iter().map(|i| V(i.0)).collect();
                 NodeId(GraphEmit { graph: new, shape: node.shape }.op(op, &operands).0)
             }
-            _ => new.add(node),
-        })
+            None => new.add(node),
+        }))
     },
 };
 

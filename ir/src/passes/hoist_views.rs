@@ -18,12 +18,17 @@ use crate::{
 };
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
 /// See the head of this file.
 pub const PASS: Pass =
     Pass { name: "hoist-views", doc: "Pushes reshapes that merge axes up to arrays in memory.", run: hoist_views };
 
-fn hoist_views(graph: &Graph) -> Graph {
+fn hoist_views(graph: &Graph) -> Cow<'_, Graph> {
+    let merges = |node: &Node| node.op == Op::View(View::Reshape) && !is_affine(node, graph.node(node.inputs[0]));
+    if !graph.iter().any(|(_, node)| merges(node)) {
+        return Cow::Borrowed(graph);
+    }
     let mut hoister = Hoister {
         graph,
         new: graph.emptied(),
@@ -41,7 +46,7 @@ fn hoist_views(graph: &Graph) -> Graph {
     }
     let roots = graph.roots.iter().map(|&root| hoister.at(root)).collect();
     hoister.new.roots = roots;
-    hoister.new
+    Cow::Owned(hoister.new)
 }
 
 struct Hoister<'a> {

@@ -5,12 +5,13 @@ use crate::{
     pass::{Pass, rebuild},
     rules::{RULES, Rule},
 };
+use std::borrow::Cow;
 
 /// See the head of this file.
 pub const PASS: Pass = Pass {
     name: "simplify",
     doc: "Applies the algebraic, cast, view, reduction and constant rules.",
-    run: |graph| simplify(graph, RULES),
+    run: |graph| Cow::Owned(simplify(graph, RULES)),
 };
 
 /// Rules may fire this often, for each node of the graph and in total besides. Rules make graphs smaller or more

@@ -18,15 +18,16 @@ use crate::{
     shape::{Dim, Int, SymShape},
 };
 use smallvec::{SmallVec, smallvec};
+use std::borrow::Cow;
 
 /// See the head of this file.
 pub const PASS: Pass =
     Pass { name: "split-complex", doc: "Takes complex numbers apart into real and imaginary parts.", run: split };
 
 /// The graph without complex nodes.
-pub fn split(graph: &Graph) -> Graph {
+pub fn split(graph: &Graph) -> Cow<'_, Graph> {
     if !graph.iter().any(|(_, node)| node.dtype.is_complex()) {
-        return graph.clone();
+        return Cow::Borrowed(graph);
     }
     let mut new = graph.emptied();
     for input in new.inputs.iter_mut().filter(|input| input.dtype.is_complex()) {
@@ -44,7 +45,7 @@ pub fn split(graph: &Graph) -> Graph {
         split.values[id.0 as usize] = split.rewrite(graph.node(id));
     }
     split.new.roots = graph.roots.iter().map(|&root| split.in_memory(root)).collect();
-    split.new
+    Cow::Owned(split.new)
 }
 
 /// What a node of the old graph is in the new one.

@@ -18,6 +18,7 @@ use crate::{
     scalar::Scalar,
 };
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
 /// See the head of this file.
 pub const PASS: Pass = Pass {
@@ -27,9 +28,9 @@ pub const PASS: Pass = Pass {
 };
 
 /// The graph without nodes of 16-bit floats.
-pub fn widen(graph: &Graph) -> Graph {
+pub fn widen(graph: &Graph) -> Cow<'_, Graph> {
     if !graph.iter().any(|(_, node)| node.dtype.is_half()) {
-        return graph.clone();
+        return Cow::Borrowed(graph);
     }
     let mut new = graph.emptied();
     let dtypes = new.inputs.iter_mut().map(|input| &mut input.dtype).chain(&mut new.params);
@@ -39,7 +40,7 @@ pub fn widen(graph: &Graph) -> Graph {
         widen.values[id.0 as usize] = widen.rewrite(graph.node(id));
     }
     widen.new.roots = graph.roots.iter().map(|&root| widen.in_memory(root)).collect();
-    widen.new
+    Cow::Owned(widen.new)
 }
 
 /// What a node of the old graph is in the new one.

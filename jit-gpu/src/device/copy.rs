@@ -1,5 +1,5 @@
-//! Copies inside a device's memory of arrays that lie anyhow, to memory where their elements lie one after another: a kernel
-//! for each rank and size of elements.
+//! Copies inside a device's memory of arrays that lie anyhow, to where their elements are to lie, mostly one after another: a
+//! kernel for each rank and size of elements.
 
 use super::{Core, launch::Compiled};
 use crate::driver::{Driver, Lender};
@@ -39,16 +39,25 @@ impl<D: Driver> Lender for Arc<Core<D>> {
     }
 
     fn pack(&self, view: &ArrayView<'_>, to: *mut u8) -> Result<(), Error> {
+        self.place(view, to, &dense_strides(view.shape))
+    }
+}
+
+impl<D: Driver> Core<D> {
+    /// Writes the elements of an array to memory, these strides apart.
+    pub fn place(self: &Arc<Core<D>>, view: &ArrayView<'_>, to: *mut u8, places: &[isize]) -> Result<(), Error> {
         if view.shape.contains(&0) {
             return Ok(());
         }
         let mut shape: SmallVec<[usize; 8]> = view.shape.into();
         let mut strides: SmallVec<[isize; 8]> = view.strides.into();
+        let mut places: SmallVec<[isize; 8]> = places.into();
         let mut size = view.dtype.size();
         if view.dtype.is_complex() {
-            strides.iter_mut().for_each(|stride| *stride *= 2);
+            strides.iter_mut().chain(&mut places).for_each(|stride| *stride *= 2);
             shape.push(2);
             strides.push(1);
+            places.push(1);
             size /= 2;
         }
         let kernel = {
@@ -58,9 +67,8 @@ impl<D: Driver> Lender for Arc<Core<D>> {
         };
         let length = shape.iter().product::<usize>();
         let ints = shape.iter().map(|&extent| extent as i64).chain(strides.iter().map(|&stride| stride as i64));
-        let dense = dense_strides(&shape);
         let ints: SmallVec<[i64; 24]> =
-            ints.chain(dense.iter().map(|&stride| stride as i64)).chain([length as i64]).collect();
+            ints.chain(places.iter().map(|&stride| stride as i64)).chain([length as i64]).collect();
         let buffers = [view.pointer, to];
         let bytes = 2 * (length * size) as u64;
         let launch = Launch { buffers: &buffers, ints: &ints, params: &[], bytes, interrupted: &|| false };

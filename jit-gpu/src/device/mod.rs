@@ -15,7 +15,7 @@ mod sort;
 mod staging;
 mod streams;
 
-use crate::driver::{Driver, Lender, Stream};
+use crate::driver::{Driver, Stream};
 use copy::Copies;
 use functions::Functions;
 pub(crate) use functions::is_dense;
@@ -241,16 +241,15 @@ impl<D: Driver> Backend for GpuBackend<D> {
         Ok(true)
     }
 
-    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8) -> Result<bool, Error> {
-        self.core.pack(from, to)?;
+    unsafe fn copy(&self, from: &ArrayView<'_>, to: *mut u8, strides: &[isize]) -> Result<bool, Error> {
+        self.core.place(from, to, strides)?;
         Ok(true)
     }
 
-    fn may_write(&self, storage: &dyn Storage) -> bool {
-        let Some(block) = storage.as_any().downcast_ref::<Block<D>>() else { return false };
-        // Memory of another stream, or which others read, has to be waited for.
-        let here = self.core.streams.current(&self.core.driver);
-        here.is_ok_and(|here| here == block.home) && block.readers.lock().is_empty()
+    fn is_callers(&self, storage: &dyn Storage) -> bool {
+        let (block, stream) =
+            (storage.as_any().downcast_ref::<Block<D>>(), self.core.streams.current(&self.core.driver));
+        block.is_some_and(|block| stream.is_ok_and(|stream| block.home == stream) && block.readers.lock().is_empty())
     }
 
     unsafe fn put(&self, to: &ArrayView<'_>, places: &ArrayView<'_>, elements: &ArrayView<'_>) -> Result<bool, Error> {

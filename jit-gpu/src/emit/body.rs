@@ -1,7 +1,7 @@
 //! Statements, values and loops. Folds of loops are `fold.rs`.
 
 use super::{Emitter, Mode, fold::Serial};
-use crate::schedule::exchanges;
+use crate::schedule::{dealt_scan, exchanges};
 use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Value};
 use fusewire_jit_llvm::ops::needs_function;
@@ -49,6 +49,9 @@ impl<'c> Emitter<'_, 'c> {
             Stmt::Loop(inner) => match (inner.kind, self.mode) {
                 (LoopKind::Serial, Mode::Together) if self.schedule.inside && !inner.reductions.is_empty() => {
                     self.dealt_loop(inner, 1)
+                }
+                (LoopKind::Serial, Mode::Together) if dealt_scan(self.kernel, inner) => {
+                    self.alone(|e| e.dealt_scan(inner))
                 }
                 (LoopKind::Serial, Mode::Together) => match self.nest(inner) {
                     Some(vector) => self.alone(|e| e.dealt_nest(inner, vector)),
@@ -252,7 +255,7 @@ impl<'c> Emitter<'_, 'c> {
 }
 
 /// The statement of a loop behind which a value is known: its own, or that of the running fold that it is. None: outside.
-fn source(inner: &Loop, id: ValueId) -> Option<usize> {
+pub(super) fn source(inner: &Loop, id: ValueId) -> Option<usize> {
     let own = inner.body.iter().position(|statement| defines(statement, id));
     own.or_else(|| inner.scans.iter().find(|scan| scan.running == id).and_then(|scan| source(inner, scan.value)))
 }

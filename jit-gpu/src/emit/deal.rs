@@ -2,18 +2,19 @@
 //! they load is under way together. What they fold is `fold.rs`, wide accesses are `pack.rs`.
 
 use super::Emitter;
-use crate::schedule::{Place, nest};
+use crate::schedule::{Place, dealt_scan, nest};
 use fusewire_jit_llvm::{
     instructions::{Emitted, Value},
     ops::needs_function,
 };
-use fusewire_lowering::kernel::{Coefficient, Inst, Loop, LoopKind, Stmt, ValueId};
+use fusewire_lowering::kernel::{CASCADE_BLOCK, Coefficient, Inst, Loop, LoopKind, Stmt, ValueId};
 use inkwell::values::IntValue;
 
-/// Iterations of a short body that go at a time, and how many values a body has that is short. One that is longer, but not very
-/// long, goes two at a time: more would need more registers than there are.
-const GROUP: (u32, usize) = (4, 8);
-const PAIR: (u32, usize) = (2, 20);
+/// How many iterations go at a time, and how many values a body has at most of which so many go: more need more registers than
+/// there are. What is left over goes in smaller groups.
+const GROUPS: [(u32, usize); 2] = [(4, 8), (2, 20)];
+/// Of folds of little more than what they load: a block of a cascade at a time.
+const FOLDED: (u32, usize) = (CASCADE_BLOCK, 3);
 
 /// Threads that read neighbours when a block is turned on its way to shared memory. Eight read whole sectors of memory, and what
 /// they write, a row of the block apart, falls into different banks with the four rows of a warp, as rows are 16 bytes longer
@@ -104,9 +105,8 @@ impl<'c> Emitter<'_, 'c> {
     ) -> Emitted<Vec<Value<'c>>> {
         let i = self.i;
         let b = &i.builder;
-        let group = self.group(inner);
         let (mut first, mut carried) = (first, carried.to_vec());
-        if group > 1 {
+        for group in self.groups(inner) {
             // The last of a group is before the end, too.
             let ahead = b.build_int_mul(step, i.index(i64::from(group) - 1), "")?;
             let whole_end = b.build_int_sub(end, ahead, "")?;
@@ -159,31 +159,36 @@ impl<'c> Emitter<'_, 'c> {
         }
     }
 
-    /// How many iterations of a loop go at a time.
-    fn group(&self, inner: &Loop) -> u32 {
+    /// How many iterations of a loop go at a time, as long as there are as many.
+    fn groups(&self, inner: &Loop) -> Vec<u32> {
         let mut values = 0;
         for statement in &inner.body {
             match statement {
                 Stmt::Let(id) => match &self.kernel.values[id.0 as usize].inst {
                     Inst::Const(_) | Inst::Param(_) => {}
                     Inst::Op(op, operands) if needs_function(*op, self.dtype(operands[operands.len() - 1])) => {
-                        return 1;
+                        return Vec::new();
                     }
-                    Inst::Position { .. } => return 1,
+                    Inst::Position { .. } => return Vec::new(),
                     _ => values += 1,
                 },
                 Stmt::Store { .. } => {}
-                Stmt::Loop(_) => return 1,
+                Stmt::Loop(_) => return Vec::new(),
             }
         }
-        let found = [GROUP, PAIR].into_iter().find(|(_, most)| values <= *most);
-        found.map_or(1, |(group, _)| group)
+        let short = |&(_, most): &(u32, usize)| values <= most;
+        let folded = Some(FOLDED).filter(|folded| !inner.reductions.is_empty() && short(folded));
+        let groups = folded.into_iter().chain(GROUPS.into_iter().find(short));
+        groups.map(|(group, _)| group).collect()
     }
 
     /// Does the team go through a loop together, iteration by iteration?
     pub(super) fn goes_together(&self, statement: &Stmt) -> bool {
         match statement {
-            Stmt::Loop(inner) => inner.kind == LoopKind::Serial && self.nest(inner).is_none(),
+            Stmt::Loop(inner) => {
+                let shared = self.nest(inner).is_some() || dealt_scan(self.kernel, inner);
+                inner.kind == LoopKind::Serial && !shared
+            }
             Stmt::Let(_) | Stmt::Store { .. } => false,
         }
     }

@@ -256,7 +256,7 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// A value that is moved from thread to thread in words of 32 bits.
-    fn in_words(
+    pub(super) fn in_words(
         &self,
         value: Value<'c>,
         dtype: DType,
@@ -466,6 +466,6 @@ fn unit<'c>(e: &Emitter<'_, 'c>, reduction: &Reduction) -> Value<'c> {
     e.i.constant(op_unit(reduction.op, e.dtype(reduction.value)))
 }
 
-fn op_unit(op: ScalarOp, dtype: DType) -> Scalar {
+pub(super) fn op_unit(op: ScalarOp, dtype: DType) -> Scalar {
     op.row().unit.map(|unit| unit(dtype)).expect("reductions are of ops that have a unit")
 }

@@ -10,6 +10,7 @@ mod fold;
 pub(crate) mod machine;
 mod native;
 mod pack;
+mod scan;
 
 use crate::{
     driver::Source,

@@ -2,7 +2,9 @@
 
 use super::{
     Functions,
+    groups::Groups,
     machine::{Extern, Machine},
+    rows::Turned,
 };
 use crate::instructions::{Emitted, Instructions, Value};
 use fusewire_ir::dtype::DType;
@@ -53,6 +55,7 @@ pub(super) fn phase(
         lanes: 1,
         vector_var: None,
         there: None,
+        turned: Vec::new(),
         escape: None,
         stop: pointer(6),
         fault: pointer(7),
@@ -95,6 +98,8 @@ pub(super) struct Emitter<'k, 'c> {
     pub vector_var: Option<VarId>,
     /// The lanes that are there, where not all of them may be.
     pub there: Option<There<'c>>,
+    /// Inside a serial loop of a vector loop: loads that find short rows turned.
+    pub turned: Vec<Turned<'c>>,
     /// Inside vector loops that can give up a group of lanes: where to go then, and which arguments were tested.
     pub escape: Option<(BasicBlock<'c>, Vec<Value<'c>>)>,
     /// Where the byte lies that says whether to stop, and the block that returns then.
@@ -171,12 +176,15 @@ impl<'c> Emitter<'_, 'c> {
             }
             first.reverse();
         }
+        let begin = match Groups::of(self.kernel, phase) {
+            Some(groups) => self.groups(&groups, begin, end)?,
+            None => begin,
+        };
         to.counted_loop(begin, end, to.index(1), &first, |item, indices| {
             let mut indices: Vec<IntValue<'c>> = indices.iter().map(|index| index.into_int_value()).collect();
             let known = if phase.dims.len() == 1 { std::slice::from_ref(&item) } else { &indices };
             for (&(var, _), &index) in phase.dims.iter().zip(known) {
-                self.vars[var.0 as usize] = Some((index, self.depth));
-                self.depth += 1;
+                self.enter(var, index);
             }
             self.block(&phase.body)?;
             let mut carry = to.index(1);
@@ -205,7 +213,10 @@ impl<'c> Emitter<'_, 'c> {
 
     fn any_loop(&mut self, inner: &Loop) -> Emitted<()> {
         match inner.kind {
-            LoopKind::Vector { lanes } if lanes > 1 && self.lanes == 1 => self.vector_loop(inner, u32::from(lanes)),
+            LoopKind::Vector { lanes } if lanes > 1 && self.lanes == 1 => match inner.search(self.kernel) {
+                Some(search) => self.search_loop(inner, &search),
+                None => self.vector_loop(inner, u32::from(lanes)),
+            },
             LoopKind::Vector { .. } | LoopKind::Serial => self.serial_loop(inner),
         }
     }

@@ -209,7 +209,7 @@ impl<'c> Emitter<'_, 'c> {
     ) -> Emitted<Vec<Value<'c>>> {
         let (before_reductions, before_scans) = before.split_at(inner.reductions.len());
         let (folds_of_reductions, folds_of_scans) = folds.split_at(inner.reductions.len());
-        self.enter(inner, iteration);
+        self.enter(inner.var, iteration);
         let mut running: Vec<Option<Value<'c>>> = vec![None; inner.scans.len()];
         for index in 0..=inner.body.len() {
             for (number, scan) in inner.scans.iter().enumerate() {
@@ -232,7 +232,7 @@ impl<'c> Emitter<'_, 'c> {
                 self.block(std::slice::from_ref(statement))?;
             }
         }
-        self.leave(inner);
+        self.leave(inner.var);
         let mut after = Vec::new();
         for ((fold, reduction), &before) in folds_of_reductions.iter().zip(&inner.reductions).zip(before_reductions) {
             let value = self.value(reduction.value);
@@ -257,7 +257,8 @@ impl<'c> Emitter<'_, 'c> {
         for fold in folds {
             stacks.push(if fold.cascades { Some(to.stack(fold.dtype, self.lanes, LEVELS)?) } else { None });
         }
-        let copies = if inner.scans.is_empty() { self.copies(inner) } else { 1 };
+        // Short rows have one block, or none.
+        let copies = if inner.scans.is_empty() && self.turned.is_empty() { self.copies(inner) } else { 1 };
         // What goes from block to block: position, number of blocks, depth of the stacks, and the folds that do not cascade.
         let mut state: Vec<Value<'c>> = vec![begin.into(), to.index(0).into(), to.index(0).into()];
         state.extend(folds.iter().zip(&units).filter(|(fold, _)| !fold.cascades).map(|(_, &unit)| unit));

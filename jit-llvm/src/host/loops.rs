@@ -5,10 +5,10 @@ use super::{
     folds::Folded,
     transpose::transposing_copy,
 };
-use crate::instructions::Emitted;
+use crate::instructions::{Emitted, Value};
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
 use fusewire_lowering::{
-    kernel::{Loop, Range},
+    kernel::{Loop, Range, VarId},
     loop_facts::Weight,
 };
 use inkwell::{
@@ -58,7 +58,10 @@ impl<'c> Emitter<'_, 'c> {
             return self.copy_transposed(&copy);
         }
         let (begin, end) = self.bounds(inner.range)?;
+        let known = self.turned.len();
+        self.turn_rows(inner, begin, end)?;
         let folded = self.fold_loop(inner, begin, end, 1)?;
+        self.turned.truncate(known);
         let results = self.finish(inner, folded)?;
         for (reduction, result) in inner.reductions.iter().zip(results) {
             self.values[reduction.result.0 as usize] = Some(result);
@@ -66,14 +69,25 @@ impl<'c> Emitter<'_, 'c> {
         Ok(())
     }
 
-    /// As many full vectors as there are, then a part of one.
+    /// A loop in lanes, with the results of its folds.
     pub fn vector_loop(&mut self, inner: &Loop, lanes: u32) -> Emitted<()> {
+        let results = self.lanes_of_loop(inner, lanes)?;
+        for (reduction, result) in inner.reductions.iter().zip(results) {
+            let dtype = self.dtype(reduction.value);
+            self.values[reduction.result.0 as usize] = Some(self.fold_lanes(reduction.op, dtype, result)?);
+        }
+        Ok(())
+    }
+
+    /// As many full vectors as there are, then a part of one. Gives what each lane has folded.
+    pub fn lanes_of_loop(&mut self, inner: &Loop, lanes: u32) -> Emitted<Vec<Value<'c>>> {
         let to = self.to;
         let free = inner.reductions.is_empty();
         let lanes = if free { self.free_lanes(inner, lanes) } else { lanes };
         let (begin, end) = self.bounds(inner.range)?;
         self.lanes = lanes;
         self.vector_var = Some(inner.var);
+        let mut results = Vec::new();
         if free && inner.may_give_up_lanes(self.kernel) {
             self.escaping_loop(inner, begin, end)?;
         } else {
@@ -82,15 +96,11 @@ impl<'c> Emitter<'_, 'c> {
             let tail = to.builder.build_int_add(begin, full, "")?;
             let folded = self.fold_loop(inner, begin, tail, i64::from(lanes))?;
             let folded = self.tail(inner, folded, tail, end)?;
-            let results = self.finish(inner, folded)?;
-            for (reduction, result) in inner.reductions.iter().zip(results) {
-                let dtype = self.dtype(reduction.value);
-                self.values[reduction.result.0 as usize] = Some(self.fold_lanes(reduction.op, dtype, result)?);
-            }
+            results = self.finish(inner, folded)?;
         }
         self.lanes = 1;
         self.vector_var = None;
-        Ok(())
+        Ok(results)
     }
 
     /// How many lanes a loop gets that may have any number: vectors of the machine, two of each value where values are few.
@@ -155,22 +165,22 @@ impl<'c> Emitter<'_, 'c> {
 
     /// The body for one iteration (of the first lane).
     pub fn iteration(&mut self, inner: &Loop, iteration: IntValue<'c>) -> Emitted<()> {
-        self.enter(inner, iteration);
+        self.enter(inner.var, iteration);
         self.block(&inner.body)?;
-        self.leave(inner);
+        self.leave(inner.var);
         Ok(())
     }
 
-    /// Before the body: the variable is known.
-    pub fn enter(&mut self, inner: &Loop, iteration: IntValue<'c>) {
-        self.vars[inner.var.0 as usize] = Some((iteration, self.depth));
+    /// Before a body: its variable is known.
+    pub fn enter(&mut self, var: VarId, value: IntValue<'c>) {
+        self.vars[var.0 as usize] = Some((value, self.depth));
         self.depth += 1;
     }
 
-    /// Behind the body: the variable is not known any more.
-    pub fn leave(&mut self, inner: &Loop) {
+    /// Behind a body: its variable is not known any more.
+    pub fn leave(&mut self, var: VarId) {
         self.depth -= 1;
-        self.vars[inner.var.0 as usize] = None;
+        self.vars[var.0 as usize] = None;
     }
 
     /// The iterations in vectors, and those given up or at the end in vectors of which only a part may be there.

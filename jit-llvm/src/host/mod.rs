@@ -9,9 +9,12 @@
 mod code;
 mod emit;
 mod folds;
+mod groups;
 mod loops;
 mod machine;
 mod places;
+mod rows;
+mod search;
 mod transpose;
 mod values;
 

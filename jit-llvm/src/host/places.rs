@@ -1,7 +1,10 @@
 //! Where a kernel's elements are. Addresses are summed from the outermost loop's variable to the innermost's, so that LLVM finds
 //! each part outside the loops that do not change it.
 
-use super::emit::Emitter;
+use super::{
+    emit::Emitter,
+    rows::{TURNED, Turned},
+};
 use crate::{
     access::Step,
     instructions::{Emitted, Value},
@@ -10,6 +13,16 @@ use fusewire_ir::{dtype::DType, ops::ScalarOp};
 use fusewire_lowering::kernel::{Affine, BufferId, Coefficient, ValueId, VarId};
 use inkwell::values::{IntValue, PointerValue};
 use smallvec::SmallVec;
+
+/// Where lanes lie whose distance is known when the kernel runs.
+#[derive(Clone, Copy)]
+enum Place {
+    /// So far apart.
+    Step(i64),
+    /// In rows that were turned.
+    Turned,
+    Anywhere,
+}
 
 impl<'c> Emitter<'_, 'c> {
     /// The index itself.
@@ -47,29 +60,44 @@ impl<'c> Emitter<'_, 'c> {
         let address = self.address(buffer, at)?;
         match self.step(at) {
             None => self.to.load(dtype, address),
-            Some(Step::Run(step)) => self.load_strided(dtype, address, step),
+            Some(Step::Run(step)) => self.load_strided(dtype, address, step, self.turned_load(buffer, at)),
             Some(step) => self.to.load_lanes(dtype, address, step, self.lanes, self.mask()),
         }
     }
 
     /// Elements whose distance is known when the kernel runs. Most often they are neighbours all the same, as in a part of
     /// a larger array's rows, or two to four apart, as in the channels of pixels; that is asked each time, which costs next to
-    /// nothing.
-    fn load_strided(&mut self, dtype: DType, address: PointerValue<'c>, step: IntValue<'c>) -> Emitted<Value<'c>> {
+    /// nothing. Farther apart, they are gathered where their rows were not turned.
+    fn load_strided(
+        &mut self,
+        dtype: DType,
+        address: PointerValue<'c>,
+        step: IntValue<'c>,
+        turned: Option<Turned<'c>>,
+    ) -> Emitted<Value<'c>> {
         let to = self.to;
         let usual = match self.mask() {
             None => 1..=4,
             Some(_) => 1..=1,
         };
         let (other, join) = (to.block("other"), to.block("loaded"));
-        let cases: Vec<_> = usual.map(|step| (to.index(step), to.block("near"), step)).collect();
+        let mut cases: Vec<_> = usual.map(|step| (to.index(step), to.block("near"), Place::Step(step))).collect();
+        if turned.is_some() {
+            cases.push((to.index(TURNED), to.block("turned"), Place::Turned));
+        }
         let targets: Vec<_> = cases.iter().map(|&(value, block, _)| (value, block)).collect();
-        to.builder.build_switch(step, other, &targets)?;
+        to.builder.build_switch(turned.as_ref().map_or(step, |turned| turned.step), other, &targets)?;
+        cases.push((step, other, Place::Anywhere));
         let mut loaded = Vec::new();
-        let steps = cases.iter().map(|&(_, block, step)| (block, Step::Const(step)));
-        for (block, step) in steps.chain([(other, Step::Run(step))]) {
+        for (_, block, place) in cases {
             to.switch_to(block);
-            let value = to.load_lanes(dtype, address, step, self.lanes, self.mask())?;
+            let value = match (place, &turned) {
+                (Place::Step(step), _) => to.load_lanes(dtype, address, Step::Const(step), self.lanes, self.mask())?,
+                (Place::Turned, Some(turned)) => self.load_turned(dtype, turned)?,
+                (Place::Turned | Place::Anywhere, _) => {
+                    to.load_lanes(dtype, address, Step::Run(step), self.lanes, self.mask())?
+                }
+            };
             loaded.push((value, to.here()));
             to.jump(join)?;
         }
@@ -102,7 +130,7 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// How the index moves from one lane to the next; `None`: not at all.
-    fn step(&self, at: &Affine) -> Option<Step<'c>> {
+    pub fn step(&self, at: &Affine) -> Option<Step<'c>> {
         let var = self.vector_var.filter(|_| self.lanes > 1)?;
         match at.terms.iter().find(|(v, _)| *v == var)?.1 {
             Coefficient::Const(0) => None,

@@ -12,7 +12,7 @@ use inkwell::{
 };
 
 /// Elements along each side of a square: 8 registers of 32 bytes are turned in 24 shuffles.
-const SIDE: u32 = 8;
+pub(super) const SIDE: u32 = 8;
 
 /// What such a nest copies.
 pub(super) struct Copy<'k> {
@@ -131,16 +131,16 @@ impl<'c> Emitter<'_, 'c> {
         (buffer, at): (BufferId, &Affine),
         [row, column]: [IntValue<'c>; 2],
     ) -> Emitted<inkwell::values::PointerValue<'c>> {
-        self.enter(copy.outer, row);
-        self.enter(copy.inner, column);
+        self.enter(copy.outer.var, row);
+        self.enter(copy.inner.var, column);
         let address = self.address(buffer, at);
-        self.leave(copy.inner);
-        self.leave(copy.outer);
+        self.leave(copy.inner.var);
+        self.leave(copy.outer.var);
         address
     }
 
     /// Rows as columns: in each round the lanes of line `i` and of the line half of all further on alternate in two lines.
-    fn turned(&self, mut lines: Vec<VectorValue<'c>>) -> Emitted<Vec<VectorValue<'c>>> {
+    pub fn turned(&self, mut lines: Vec<VectorValue<'c>>) -> Emitted<Vec<VectorValue<'c>>> {
         let half = SIDE / 2;
         for _ in 0..SIDE.trailing_zeros() {
             let mut next = Vec::new();

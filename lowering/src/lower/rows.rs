@@ -150,6 +150,10 @@ impl Pull<'_> {
 
 /// Schedules a region.
 pub(super) fn schedule(pull: &Pull<'_>) -> Rows {
+    if pull.nest.row.is_empty() {
+        let item_outputs = (0..pull.nest.outputs.len()).collect();
+        return Rows { loops: Vec::new(), item_outputs, kept: FxHashSet::default() };
+    }
     let mut scheduler = Scheduler { pull, ready: FxHashMap::default(), costs: FxHashMap::default(), loops: Vec::new() };
     let mut item_outputs = Vec::new();
     for (number, output) in pull.nest.outputs.iter().enumerate() {

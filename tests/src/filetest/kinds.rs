@@ -223,7 +223,7 @@ fn run_passes(case: &Case<'_>, passes: &[&Pass]) -> Result<String, String> {
     let start = graph(case.text)?;
     let mut current = start.clone();
     for pass in passes {
-        let next = (pass.run)(&current);
+        let next = (pass.run)(&current).into_owned();
         let context = |e| format!("after {}: {e}\n{next}", pass.name);
         verify(&next).map_err(context)?;
         values::agree(&start, &next, &case.settings).map_err(context)?;
