@@ -27,6 +27,13 @@ pub fn is_exclusive(node: &Arc<Lazy>, holders: usize) -> bool {
     is_alone(node, holders) && node.buffer().is_some_and(|buffer| is_callers(&*buffer.storage))
 }
 
+/// May [`write_elements`] write into the array's memory? [`is_exclusive`], and for devices dense.
+pub fn takes_elements(node: &Arc<Lazy>, holders: usize) -> bool {
+    let reaches =
+        |buffer: &Buffer| buffer.storage.device() == Device::Cpu || dense_strides(&node.shape) == buffer.strides;
+    is_exclusive(node, holders) && node.buffer().is_some_and(reaches)
+}
+
 /// [`is_exclusive`], wherever the memory is.
 pub fn is_alone(node: &Arc<Lazy>, holders: usize) -> bool {
     let overlaps =
@@ -57,9 +64,7 @@ pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) -> Result<(), Error
         // SAFETY: the part is inside of the array, which is the caller's alone, and so not the values'.
         let copied = unsafe { backend.copy(&view, start, &part.strides)? };
         backend.end(&|| false)?;
-        if copied {
-            return Ok(());
-        }
+        return if copied { Ok(()) } else { Err(Error::Internal(format!("{device} copies nothing"))) };
     }
     let (start, from_start) = (to.pointer().wrapping_offset(part.offset * size as isize), from.pointer());
     let sources = broadcast_strides(values, from, &part.shape);
