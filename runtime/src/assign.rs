@@ -43,12 +43,6 @@ pub fn is_alone(node: &Arc<Lazy>, holders: usize) -> bool {
     })
 }
 
-/// Is [`is_exclusive`] enough for [`write_elements`]? Devices write to dense arrays.
-pub fn takes_elements(node: &Arc<Lazy>, holders: usize) -> bool {
-    let fits = |buffer: &Buffer| buffer.storage.device() == Device::Cpu || dense_strides(&node.shape) == buffer.strides;
-    is_exclusive(node, holders) && node.buffer().is_some_and(fits)
-}
-
 /// Writes the values to a part of the array. Both are computed and of one dtype, the values broadcast to the part, and the
 /// array is exclusive.
 pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) -> Result<(), Error> {
