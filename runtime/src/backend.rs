@@ -5,6 +5,7 @@ use crate::{
     pool::{Host, HostBlock, Memory},
 };
 use fusewire_ir::{
+    build::tuple,
     dtype::DType,
     routine::Routine,
     value::{Buffer, Storage},
@@ -132,6 +133,21 @@ pub struct LibraryCall<'a> {
     pub destination: ArrayView<'a>,
     /// As [`Launch::interrupted`].
     pub interrupted: &'a dyn Fn() -> bool,
+}
+
+impl LibraryCall<'_> {
+    /// The error of one of `count` members of the batch, whose values have no result: `is singular`. Complex arrays may be given as pairs.
+    pub fn has_no_result(&self, count: usize, number: usize, why: &str) -> Error {
+        let described = |array: &ArrayView<'_>| {
+            let pairs = self.routine.takes_complex() && !array.dtype.is_complex();
+            let dtype = if pairs { array.dtype.complex() } else { array.dtype };
+            let shape = &array.shape[..array.shape.len() - usize::from(pairs)];
+            format!("{} of shape {}", dtype.numpy_name(), tuple(shape))
+        };
+        let operands: Vec<String> = self.operands.iter().map(described).collect();
+        let which = if count == 1 { "the matrix".to_owned() } else { format!("matrix {number}") };
+        Error::LinearAlgebra(format!("{}: {which} {why} ({})", self.routine.public_name(), operands.join(" and ")))
+    }
 }
 
 /// A device's back end.

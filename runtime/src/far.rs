@@ -37,6 +37,29 @@ fn counting(most: usize) -> DType {
     if i32::try_from(most).is_ok() { DType::I32 } else { DType::I64 }
 }
 
+/// Rows of a long array, of which the running sums are computed apart: one running sum has a team of threads only.
+const ROW: usize = 4096;
+
+/// The running sums of a 1-D array of integers.
+fn running(x: &Arc<Lazy>, dtype: DType) -> Recorded<Arc<Lazy>> {
+    let count = x.shape[0];
+    let rows = count.div_ceil(ROW);
+    if rows < 2 {
+        return build::cumulative_sum(x, Some(0), Some(dtype), false);
+    }
+    let rest = build::zeros(smallvec![rows * ROW - count], x.dtype)?;
+    let whole = if rest.shape[0] == 0 { x.clone() } else { build::concat(&[x.clone(), rest], Some(0))? };
+    let whole = build::reshape(&whole, &[rows as i64, ROW as i64])?;
+    let of_rows = build::cumulative_sum(&whole, Some(1), Some(dtype), false)?;
+    let every = build::IndexItem::Slice { start: None, stop: None, step: None };
+    let totals = build::index(&of_rows, &[every, build::IndexItem::Int(-1)])?;
+    let ends = build::cumulative_sum(&totals, Some(0), Some(dtype), false)?;
+    let both = |op, a: Arc<Lazy>, b: Arc<Lazy>| build::elementwise(op, [Operand::Array(a), Operand::Array(b)]);
+    let starts = build::expand_dims(&both(ScalarOp::Subtract, ends, totals)?, &[1])?;
+    let sums = build::reshape(&both(ScalarOp::Add, of_rows, starts)?, &[-1])?;
+    build::index(&sums, &[build::IndexItem::Slice { start: None, stop: Some(count as i64), step: None }])
+}
+
 /// The first and the second of two arrays of one integer each.
 fn both(pair: [Arc<Lazy>; 2]) -> Result<[i64; 2], Error> {
     compute(&pair)?;
@@ -69,9 +92,7 @@ pub(crate) fn nonzero(mask: &Arc<Lazy>, device: Device) -> Result<Vec<Arc<Lazy>>
     if elements == 0 {
         return mask.shape.iter().map(|_| none()).collect();
     }
-    let running =
-        build::reshape(mask, &[-1]).and_then(|flat| build::cumulative_sum(&flat, Some(0), Some(dtype), false));
-    let running = running.map_err(mistake)?;
+    let running = build::reshape(mask, &[-1]).and_then(|flat| running(&flat, dtype)).map_err(mistake)?;
     let total = last(&running)?;
     if total == 0 {
         return mask.shape.iter().map(|_| none()).collect();
@@ -121,7 +142,7 @@ pub(crate) fn repeated(times: &Arc<Lazy>, device: Device) -> Result<Option<Arc<L
         return none();
     }
     let record = || {
-        let running = build::cumulative_sum(times, Some(0), None, false)?;
+        let running = running(times, DType::I64)?;
         // Where the sum is too large for an integer there is no memory for the positions either.
         Ok([build::min(times, &Axis::All, false)?, running])
     };

@@ -134,6 +134,17 @@ def test_results_on_the_emulator_have_the_bits_of_the_cpu():
     run("""
         random = np.random.default_rng(5)
         matrix = random.standard_normal((67, 300)).astype(np.float32)
+
+        def assigned(x):
+            y = (x * 2).compute()
+            y[xp.asarray([3, -1, 3], device=x.device), 5:] = x[:3, :-5]
+            return y
+
+        def assigned_to_a_mask(x):
+            y = x + 1
+            y[x > 2] = xp.arange(int(xp.count_nonzero(x > 2)), dtype=xp.float32, device=x.device)
+            return y
+
         programs = {
             "chain": lambda x: xp.exp(x) * 2 - x / 3, "rows": lambda x: xp.sum(x, axis=1),
             "columns": lambda x: xp.sum(x, axis=0), "all": lambda x: xp.mean(x) + xp.std(x),
@@ -142,7 +153,12 @@ def test_results_on_the_emulator_have_the_bits_of_the_cpu():
             "gather": lambda x: xp.take(x, xp.asarray([3, -1, 0], device=x.device), axis=1),
             "mask": lambda x: x[x > 1], "slices": lambda x: x[::-2, 5::3] * x[::-2, 5::3],
             "product": lambda x: x @ x.T, "sort": lambda x: xp.sort(x, axis=1),
-            "nonzero": lambda x: xp.nonzero(x > 2)[1],
+            "nonzero": lambda x: xp.nonzero(x > 2)[1], "argsort": lambda x: xp.argsort(x, axis=0, descending=True),
+            "long rows": lambda x: xp.argsort(xp.reshape(x, (-1,))), "sets": lambda x: xp.unique_values(xp.round(x)),
+            "inverse": lambda x: xp.unique_inverse(xp.round(x)).inverse_indices,
+            "repeat": lambda x: xp.repeat(x, xp.astype(xp.argmax(x, axis=0), xp.int64) % 3, axis=1),
+            "search": lambda x: xp.searchsorted(xp.sort(x[0]), x), "quantile": lambda x: xp.quantile(x, 0.3, axis=1),
+            "assigned": assigned, "assigned to a mask": assigned_to_a_mask,
         }
         for name, program in programs.items():
             here = np.asarray(program(xp.asarray(matrix)))

@@ -1,5 +1,6 @@
 //! Writing elements to places that are computed, so that of several for one place the last stays: all who name a place first agree on
-//! who is the last.
+//! who is the last. That takes as long as there are
+//! elements, however large the array is.
 
 use super::{
     Core,
@@ -39,8 +40,7 @@ pub(crate) fn put<D: Driver>(
     let address = |memory: &Option<Arc<dyn Storage>>, view: &ArrayView<'_>| {
         memory.as_ref().map_or(view.pointer, |memory| memory.pointer()).addr() as u64
     };
-    let bytes = all.checked_mul(8).ok_or(Error::OutOfMemory { bytes: usize::MAX })?;
-    let owners = core.memory(bytes)?;
+    let owners = core.memory(all.checked_mul(8).ok_or(Error::OutOfMemory { bytes: usize::MAX })?)?;
     let words = PutArguments {
         at: address(&at, places),
         owners: owners.pointer().addr() as u64,
@@ -59,7 +59,7 @@ pub(crate) fn put<D: Driver>(
     let put = Function::Put { bytes: to.dtype.size() as u32 };
     // SAFETY: the caller vouches for the arrays; there are as many owners as places.
     unsafe {
-        core.driver.clear(words.owners, bytes, stream)?;
+        core.run(Function::Release, &all_words, Work::Threads(count), stream, &|| false)?;
         core.run(Function::Claim, &all_words, Work::Threads(count), stream, &|| false)?;
         core.run(put, &all_words, Work::Threads(count), stream, &|| false)
     }

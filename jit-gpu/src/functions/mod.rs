@@ -52,6 +52,8 @@ pub enum Function {
         /// What is moved.
         moved: Moved,
     },
+    /// Writes to each place that is named that nobody owns it.
+    Release,
     /// Writes to each place that is named which of those who name it is the last.
     Claim,
     /// Writes the elements of those who are the last at their places.
@@ -83,7 +85,11 @@ impl Function {
             sorts.chain(moves.into_iter().map(move |moved| Function::Scatter { bytes, moved }))
         };
         let puts = [1, 2, 4, 8, 16].map(|bytes| Function::Put { bytes });
-        [1, 2, 4, 8].into_iter().flat_map(of).chain([Function::SumColumns, Function::Claim]).chain(puts)
+        [1, 2, 4, 8]
+            .into_iter()
+            .flat_map(of)
+            .chain([Function::SumColumns, Function::Release, Function::Claim])
+            .chain(puts)
     }
 
     /// For reports.
@@ -93,6 +99,7 @@ impl Function {
             Function::SortRows { .. } => "sort-rows",
             Function::SumColumns => "sum-columns",
             Function::Scatter { .. } => "scatter",
+            Function::Release => "release",
             Function::Claim => "claim",
             Function::Put { .. } => "put",
         }
@@ -104,7 +111,9 @@ impl Function {
             Function::SortTiles { .. } | Function::SortRows { .. } => (TileArguments::WORDS, TileArguments::ADDRESSES),
             Function::SumColumns => (ColumnsArguments::WORDS, ColumnsArguments::ADDRESSES),
             Function::Scatter { .. } => (ScatterArguments::WORDS, ScatterArguments::ADDRESSES),
-            Function::Claim | Function::Put { .. } => (PutArguments::WORDS, PutArguments::ADDRESSES),
+            Function::Release | Function::Claim | Function::Put { .. } => {
+                (PutArguments::WORDS, PutArguments::ADDRESSES)
+            }
         }
     }
 
@@ -114,7 +123,7 @@ impl Function {
             Function::SortTiles { bytes, pairs } => tile::shared_bytes(bytes, pairs),
             Function::SortRows { bytes, .. } => tile::shared_bytes(bytes, true),
             Function::Scatter { .. } => scatter::SHARED_BYTES,
-            Function::SumColumns | Function::Claim | Function::Put { .. } => 0,
+            Function::SumColumns | Function::Release | Function::Claim | Function::Put { .. } => 0,
         }
     }
 
@@ -126,6 +135,7 @@ impl Function {
             Function::SortRows { bytes, positions } => tile::rows(&code, bytes, positions)?,
             Function::SumColumns => columns::emit(&code)?,
             Function::Scatter { bytes, moved } => scatter::emit(&code, bytes, moved)?,
+            Function::Release => put::release(&code)?,
             Function::Claim => put::claim(&code)?,
             Function::Put { bytes } => put::put(&code, bytes)?,
         }

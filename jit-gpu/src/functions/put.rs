@@ -5,9 +5,15 @@ use super::{arguments, code::Code};
 use fusewire_jit_llvm::instructions::Emitted;
 
 arguments! {
-    /// Of `places` places, `at` names one for each of `count` elements; `owners` are as many words as there are places, all 0. What is
+    /// Of `places` places, `at` names one for each of `count` elements; `owners` are as many words as there are places. What is
     /// outside is left out.
     PutArguments { at, owners, elements, to; count, places; 0 }
+}
+
+/// Nobody owns the places that are named: all who name one write the same.
+pub(super) fn release(code: &Code<'_, '_>) -> Emitted<()> {
+    let owners = code.pointer(PutArguments::place("owners"))?;
+    each(code, |_, place| code.store(8, owners, place, code.i.index(0)))
 }
 
 /// The owner of a place becomes the greatest number of those who name it, counted from 1.

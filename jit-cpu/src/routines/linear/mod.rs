@@ -9,11 +9,8 @@ use self::matrix::{Failure, Number, vector};
 use super::{Batch, for_each};
 use crate::{product::check_workspace, threads::Threads};
 use faer::{MatRef, c64};
-use fusewire_ir::{build::tuple, dtype::DType, routine::Linear, shape::Shape};
-use fusewire_runtime::{
-    backend::{ArrayView, LibraryCall},
-    error::Error,
-};
+use fusewire_ir::{dtype::DType, routine::Linear, shape::Shape};
+use fusewire_runtime::{backend::LibraryCall, error::Error};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -85,14 +82,7 @@ fn error(call: &LibraryCall<'_>, count: usize, number: usize, failure: Failure) 
         Failure::NotFinite => "holds NaN or infinity",
         Failure::NotConverged => "has no decomposition that the iteration converges to",
     };
-    let operands: Vec<String> = call.operands.iter().map(described).collect();
-    let which = if count == 1 { "the matrix".to_owned() } else { format!("matrix {number}") };
-    Error::LinearAlgebra(format!("{}: {which} {what} ({})", call.routine.public_name(), operands.join(" and ")))
-}
-
-/// `float64 of shape (2, 3, 3)`.
-fn described(array: &ArrayView<'_>) -> String {
-    format!("{} of shape {}", array.dtype.numpy_name(), tuple(array.shape))
+    call.has_no_result(count, number, what)
 }
 
 fn matrix<'a, T: Number>(batch: &Batch<'a>, number: usize) -> MatRef<'a, T> {

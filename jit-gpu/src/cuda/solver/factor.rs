@@ -1,6 +1,6 @@
 //! Factors: of positive definite matrices, with row exchanges, a basis and a triangle; and what they solve.
 
-use super::{Done, Failure, Member, REAL, Work, check};
+use super::{Done, Failure, Member, Work, check};
 use crate::driver::Driver;
 use cudarc::cusolver::sys::{self, cublasFillMode_t as Fill, cublasOperation_t as Operation};
 use fusewire_ir::value::Storage;
@@ -168,14 +168,8 @@ impl Work<'_> {
                 determinant(diagonal.chunks_exact(pairs), exchanges)
             };
         }
-        let bytes: Vec<u8> = result.iter().flat_map(|part| part.to_ne_bytes()).collect();
-        // SAFETY: each result is a number; the bytes stay until the copies are complete.
-        unsafe {
-            let to = [sign, logarithm].map(|to| to.addr() as u64);
-            self.device.copy_in(bytes.as_ptr(), to[0], self.element(), self.stream)?;
-            self.device.copy_in(bytes[2 * REAL..].as_ptr(), to[1], self.element(), self.stream)?;
-        }
-        self.device.synchronise(self.stream).map(Ok)
+        self.upload_reals(&result[..pairs], sign)?;
+        self.upload_reals(&result[2..2 + pairs], logarithm).map(Ok)
     }
 
     /// The basis comes of the reflections that are left below the triangle.

@@ -114,10 +114,7 @@ impl Solver {
             let to: Vec<*mut u8> = results.iter().map(|(start, bytes)| start.wrapping_add(number * bytes)).collect();
             let matrices: Vec<Member> = operands.iter().map(|batch| batch.member(number)).collect();
             if let Err(failure) = work.member(what, &matrices, &to)? {
-                let which = if operands[0].count == 1 { "the matrix".to_owned() } else { format!("matrix {number}") };
-                let (name, words) = (call.routine.public_name(), failure.words());
-                let [rows, columns, _] = matrices[0].shape;
-                return Err(Error::LinearAlgebra(format!("{name}: {which} {words} (of shape ({rows}, {columns}))")));
+                return Err(call.has_no_result(operands[0].count, number, failure.words()));
             }
         }
         Ok(())
@@ -278,6 +275,13 @@ impl Work<'_> {
         let mut bytes = vec![0u8; count * REAL];
         self.download(from, &mut bytes)?;
         Ok(bytes.chunks_exact(REAL).map(|chunk| f64::from_ne_bytes(chunk.try_into().unwrap_or_default())).collect())
+    }
+
+    fn upload_reals(&self, from: &[f64], to: *mut u8) -> Result<(), Error> {
+        let bytes: Vec<u8> = from.iter().flat_map(|part| part.to_ne_bytes()).collect();
+        // SAFETY: there are so many bytes in either place, which stay until the copy is complete.
+        unsafe { self.device.copy_in(bytes.as_ptr(), to.addr() as u64, bytes.len(), self.stream)? };
+        self.device.synchronise(self.stream)
     }
 
     /// Runs a routine of cuSOLVER in the memory that it asks for, and waits for what it says: 0 where all went well.

@@ -152,7 +152,7 @@ impl Work<'_> {
         self.values(&values, n, info, vectors.is_some() && self.complex, to)
     }
 
-    /// Of complex numbers always: real matrices have complex eigenvalues, too.
+    /// The values are complex numbers, also those of real matrices, whose vectors come as pairs of columns.
     pub(super) fn eig(&self, matrix: &Member, to: *mut u8, vectors: Option<*mut u8>) -> Done {
         // SAFETY: looks for a name; the function of that name is called below.
         let there = unsafe { sys::culib().get::<unsafe extern "C" fn()>(b"cusolverDnXgeev\0").is_ok() };
@@ -163,21 +163,11 @@ impl Work<'_> {
             )));
         }
         let n = matrix.shape[0];
-        let complex = Work { complex: true, ..*self };
-        let operand = complex.numbers(n * n)?;
-        if self.complex {
-            self.pack(matrix.transposed(), operand.pointer())?;
-        } else {
-            let parts = complex.reals(n * n)?;
-            self.pack(matrix.transposed(), parts.pointer())?;
-            complex.pack(with_zeros(&parts, n * n), operand.pointer())?;
-        }
-        let right = match vectors {
-            Some(_) => Some(complex.numbers(n * n)?),
-            None => None,
-        };
+        let operand = self.numbers(n * n)?;
+        self.pack(matrix.transposed(), operand.pointer())?;
+        let right = if vectors.is_some() { Some(self.numbers(n * n)?) } else { None };
         let v = right.as_ref().map_or(ptr::null_mut::<c_void>(), |memory| memory.pointer().cast());
-        let (kind, h, order) = (complex.kind(), self.handle, n as i64);
+        let (kind, complex, h, order) = (self.kind(), Kind::CUDA_C_64F, self.handle, n as i64);
         let (a, w, none) = (operand.pointer().cast(), to.cast(), ptr::null_mut::<c_void>());
         let (no, mode) = (mode(false), mode(vectors.is_some()));
         let info = self.run(
@@ -185,7 +175,7 @@ impl Work<'_> {
             // SAFETY: as in `svd`.
             &|device, host| unsafe {
                 sys::cusolverDnXgeev_bufferSize(
-                    h.solver, h.params, no, mode, order, kind, a, order, kind, w, kind, none, order, kind, v, order,
+                    h.solver, h.params, no, mode, order, kind, a, order, complex, w, kind, none, order, kind, v, order,
                     kind, device, host,
                 )
             },
@@ -200,7 +190,7 @@ impl Work<'_> {
                     kind,
                     a,
                     order,
-                    kind,
+                    complex,
                     w,
                     kind,
                     none,
@@ -217,11 +207,16 @@ impl Work<'_> {
                 )
             },
         )?;
+        let values = self.download_reals(to, 2 * n)?;
         if let (Some(vectors), Some(right)) = (vectors, &right) {
-            complex.pack(complex.by_columns(right.pointer(), n, n, n), vectors)?;
+            if self.complex {
+                self.pack(self.by_columns(right.pointer(), n, n, n), vectors)?;
+            } else {
+                let columns = self.download_reals(right.pointer(), n * n)?;
+                self.upload_reals(&of_pairs(&values, &columns, n), vectors)?;
+            }
         }
-        let found = self.download_reals(to, 2 * n)?;
-        Ok(judged(&found, info))
+        Ok(judged(&values, info))
     }
 
     /// Room for real numbers, with as many zeros behind them.
@@ -247,6 +242,27 @@ fn with_zeros(reals: &Arc<dyn Storage>, count: usize) -> Member {
     Member { pointer: reals.pointer(), shape: [count, 1, 2], strides: [1, 0, count as isize] }
 }
 
+/// Complex vectors, row by row, of columns that real numbers stand in: those of conjugate values, which are neighbours, are the real and
+/// the imaginary parts of both.
+fn of_pairs(values: &[f64], columns: &[f64], n: usize) -> Vec<f64> {
+    let mut vectors = vec![0.0; 2 * n * n];
+    let mut column = 0;
+    while column < n {
+        let pair = values[2 * column + 1] != 0.0 && column + 1 < n;
+        for row in 0..n {
+            let re = columns[column * n + row];
+            let im = if pair { columns[(column + 1) * n + row] } else { 0.0 };
+            let at = 2 * (row * n + column);
+            vectors[at..at + 2].copy_from_slice(&[re, im]);
+            if pair {
+                vectors[at + 2..at + 4].copy_from_slice(&[re, -im]);
+            }
+        }
+        column += if pair { 2 } else { 1 };
+    }
+    vectors
+}
+
 fn mode(vectors: bool) -> Mode {
     if vectors { Mode::CUSOLVER_EIG_MODE_VECTOR } else { Mode::CUSOLVER_EIG_MODE_NOVECTOR }
 }
@@ -262,6 +278,13 @@ fn judged(values: &[f64], info: i32) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn vectors_of_conjugate_values_are_conjugate() {
+        let (values, columns) = ([1.0, 0.0, 0.0, 2.0, 0.0, -2.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+        let expected = [1.0, 0.0, 4.0, 7.0, 4.0, -7.0, 2.0, 0.0, 5.0, 8.0, 5.0, -8.0, 3.0, 0.0, 6.0, 9.0, 6.0, -9.0];
+        assert_eq!(of_pairs(&values, &columns, 3), expected);
+    }
 
     #[test]
     fn what_is_not_finite_has_no_result() {
