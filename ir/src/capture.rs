@@ -559,13 +559,13 @@ mod tests {
     fn the_steps_of_a_long_loop_have_the_same_parameters() {
         let captured = |steps: i32, factor: fn(i32) -> f64| {
             let root = (0..steps).fold(input(&[3]), |x, step| scaled(&scaled(&x, 0.5), factor(step)));
-            let (key, values) = capture(&[root.clone()], |captured| captured.key.clone());
+            let (key, values) = capture(std::slice::from_ref(&root), |captured| captured.key.clone());
             (key, values.params, graph_of(&[root]).0.params.len())
         };
         // Few have a number each, so that no coincidence makes another plan.
         let (same, params, declared) = captured(16, |_| 0.25);
         assert_eq!((params.len(), declared), (32, 32));
-        assert_eq!(same, captured(16, |step| f64::from(step)).0);
+        assert_eq!(same, captured(16, f64::from).0);
         let (same, params, declared) = captured(100, |_| 0.25);
         assert_eq!((params.len(), declared), (2, 2));
         let (other, params, declared) = captured(100, |step| f64::from(step + 10));
