@@ -21,12 +21,19 @@ fn cpu() -> &'static Arc<CpuBackend> {
     CPU.get_or_init(|| Arc::new(CpuBackend::default()))
 }
 
-/// Registers the back ends. The emulator of a GPU is a device when the environment says `FUSEWIRE_SIMT=1`. How structures without a
-/// plan are computed at first can be said there, too: `FUSEWIRE_FIRST_RUN=compiled`.
+/// Registers the back ends. The emulator of a GPU is a device when the environment says `FUSEWIRE_SIMT=1`, or `FUSEWIRE_SIMT=races`, which
+/// has it look for races between threads. How structures without a plan are computed at first can be said there, too:
+/// `FUSEWIRE_FIRST_RUN=compiled`.
 pub fn start() {
     registry::register(Device::Cpu, cpu().clone());
-    if std::env::var_os("FUSEWIRE_SIMT").is_some_and(|value| value == "1") {
-        registry::register(Device::Simt, Arc::new(SimtBackend::new(Emulator::default().with_libraries(cpu().clone()))));
+    let emulator = || Emulator::default().with_libraries(cpu().clone());
+    let emulator = match std::env::var("FUSEWIRE_SIMT").as_deref() {
+        Ok("1") => Some(emulator()),
+        Ok("races") => Some(emulator().finding_races()),
+        _ => None,
+    };
+    if let Some(emulator) = emulator {
+        registry::register(Device::Simt, Arc::new(SimtBackend::new(emulator)));
     }
     if let Some(mode) = std::env::var("FUSEWIRE_FIRST_RUN").ok().and_then(|name| first_run(&name)) {
         PLANS.set_first_run(mode);
