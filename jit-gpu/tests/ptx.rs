@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
+    thread,
 };
 
 /// What the assembler is asked for.
@@ -200,32 +201,40 @@ fn functions_that_are_written_by_hand_assemble_without_spills() {
 #[test]
 fn every_kernel_of_the_filetests_assembles_without_spills() {
     let (ptxas, kernels) = (assembler(), kernels());
+    let (ptxas, kernels) = (ptxas.as_deref(), &kernels);
+    assert!(kernels.len() > 100, "only {} kernels", kernels.len());
+    let problems: Vec<String> = thread::scope(|scope| {
+        let each = CAPABILITIES.map(|capability| scope.spawn(move || problems_of(kernels, ptxas, capability)));
+        each.into_iter().flat_map(|one| one.join().expect("no panic")).collect()
+    });
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// What is wrong with the kernels on devices of that capability. Prints what each takes.
+fn problems_of(kernels: &BTreeMap<String, Kernel>, ptxas: Option<&Path>, capability: u32) -> Vec<String> {
     let (mut problems, mut assembled) = (Vec::new(), 0);
-    for (name, kernel) in &kernels {
-        for capability in CAPABILITIES {
-            let text = match module(kernel, Capability(capability)) {
-                Ok(text) => text,
-                Err(error) => {
-                    problems.push(format!("{name}: {error}"));
-                    continue;
-                }
-            };
-            let Some(ptxas) = &ptxas else { continue };
-            match assemble(ptxas, &text, capability) {
-                Err(error) => problems.push(format!("{name}, sm_{capability}: {error}\n{text}")),
-                Ok(said) => {
-                    assembled += 1;
-                    for line in said.lines().filter(|line| line.contains("Used ") || line.contains("spill")) {
-                        println!("{name}, sm_{capability}: {}", line.trim());
-                        if spilled(line) > 0 {
-                            problems.push(format!("{name}, sm_{capability}: {}", line.trim()));
-                        }
+    for (name, kernel) in kernels {
+        let text = match module(kernel, Capability(capability)) {
+            Ok(text) => text,
+            Err(error) => {
+                problems.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let Some(ptxas) = ptxas else { continue };
+        match assemble(ptxas, &text, capability) {
+            Err(error) => problems.push(format!("{name}, sm_{capability}: {error}\n{text}")),
+            Ok(said) => {
+                assembled += 1;
+                for line in said.lines().filter(|line| line.contains("Used ") || line.contains("spill")) {
+                    println!("{name}, sm_{capability}: {}", line.trim());
+                    if spilled(line) > 0 {
+                        problems.push(format!("{name}, sm_{capability}: {}", line.trim()));
                     }
                 }
             }
         }
     }
-    println!("{} kernels, {assembled} assembled", kernels.len());
-    assert!(kernels.len() > 100, "only {} kernels", kernels.len());
-    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+    println!("sm_{capability}: {} kernels, {assembled} assembled", kernels.len());
+    problems
 }
