@@ -10,22 +10,6 @@ use fusewire_jit_gpu::simt::{Emulator, SimtBackend};
 use fusewire_runtime::backend::{ArrayView, Backend, LibraryCall};
 use std::{cmp::Ordering, sync::Arc};
 
-const DTYPES: [DType; 13] = [
-    DType::Bool,
-    DType::I8,
-    DType::I16,
-    DType::I32,
-    DType::I64,
-    DType::U8,
-    DType::U16,
-    DType::U32,
-    DType::U64,
-    DType::F16,
-    DType::BF16,
-    DType::F32,
-    DType::F64,
-];
-
 /// Which comes first: NaN last, and zeros of both signs are equal.
 fn order(dtype: DType, a: u64, b: u64, descending: bool) -> Ordering {
     let (x, y) = (Scalar::from_bits(dtype, a), Scalar::from_bits(dtype, b));
@@ -117,7 +101,7 @@ fn check(backend: &SimtBackend, dtype: DType, shape: [usize; 2], strides: [isize
 #[test]
 fn rows_of_any_length_and_dtype_are_sorted_stably() {
     let backend = SimtBackend::new(Emulator::default().finding_races());
-    for dtype in DTYPES {
+    for dtype in DType::ALL.into_iter().filter(|dtype| !dtype.is_complex()) {
         for shape in [[1, 1], [3, 1], [1, 2], [700, 3], [19, 150], [5, 127], [2, 1000], [1, 1024], [3, 1025], [2, 2500]]
         {
             let count = shape[0] * shape[1];
