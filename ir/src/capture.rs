@@ -156,8 +156,8 @@ impl Params {
 
     /// The number of the next one.
     fn number(&mut self, value: Scalar) -> u32 {
-        let known = self.values.iter().take(Params::FEW).position(|known| self.shared && *known == value);
-        known.unwrap_or_else(|| {
+        let first = if self.shared { &self.values[..self.values.len().min(Params::FEW)] } else { &[] };
+        first.iter().position(|known| *known == value).unwrap_or_else(|| {
             self.values.push(value);
             self.values.len() - 1
         }) as u32

@@ -74,18 +74,8 @@ pub fn copied(node: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
     let bytes = node.shape.iter().product::<usize>() * node.dtype.size();
     let buffer = Buffer::dense(backend.allocate(bytes)?, &node.shape);
     let whole = Region { offset: 0, shape: node.shape.clone(), strides: buffer.strides.clone() };
-    let (device, to) = (buffer.storage.device(), buffer.pointer());
+    let device = buffer.storage.device();
     let copy = Lazy::computed(buffer, node.dtype, node.shape.clone(), device);
-    if let Some(from) = node.buffer() {
-        backend.begin(&[from])?;
-        let view = ArrayView { dtype: node.dtype, pointer: from.pointer(), shape: &node.shape, strides: &from.strides };
-        // SAFETY: the array is computed, and the room for its elements has just been allocated.
-        let copied = unsafe { backend.copy(&view, to, &whole.strides)? };
-        backend.end(&|| false)?;
-        if copied {
-            return Ok(copy);
-        }
-    }
     write_part(&copy, &whole, node)?;
     Ok(copy)
 }
