@@ -46,12 +46,18 @@ pub fn is_alone(node: &Arc<Lazy>, holders: usize) -> bool {
 /// Writes the values to a part of the array. Both are computed and of one dtype, the values broadcast to the part, and the
 /// array is exclusive.
 pub fn write_part(node: &Lazy, part: &Region, values: &Lazy) -> Result<(), Error> {
+    let device = node.buffer().map_or(Device::Cpu, |buffer| buffer.storage.device());
+    write_part_on(&**registry::backend(device)?, node, part, values)
+}
+
+/// [`write_part`] by the back end of the array's device.
+fn write_part_on(backend: &dyn Backend, node: &Lazy, part: &Region, values: &Lazy) -> Result<(), Error> {
     let (Some(to), Some(from)) = (node.buffer(), values.buffer()) else {
         return Err(Error::Internal("an assignment to what is not computed".into()));
     };
     let (size, device) = (node.dtype.size(), to.storage.device());
     if device != Device::Cpu {
-        let (backend, strides) = (registry::backend(device)?, broadcast_strides(values, from, &part.shape));
+        let strides = broadcast_strides(values, from, &part.shape);
         let view = ArrayView { dtype: node.dtype, pointer: from.pointer(), shape: &part.shape, strides: &strides };
         let start = to.pointer().wrapping_offset(part.offset * size as isize);
         backend.begin(&[to, from])?;
@@ -76,7 +82,7 @@ pub fn copied(node: &Lazy, backend: &dyn Backend) -> Result<Arc<Lazy>, Error> {
     let whole = Region { offset: 0, shape: node.shape.clone(), strides: buffer.strides.clone() };
     let device = buffer.storage.device();
     let copy = Lazy::computed(buffer, node.dtype, node.shape.clone(), device);
-    write_part(&copy, &whole, node)?;
+    write_part_on(backend, &copy, &whole, node)?;
     Ok(copy)
 }
 
