@@ -150,9 +150,9 @@ pub fn index(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Arc<Lazy>> {
 /// The part of an array that an index without arrays means.
 pub struct Part {
     /// The first position on each axis of the array.
-    pub(super) starts: SmallVec<[i64; 4]>,
+    pub(super) starts: SmallVec<[i64; 2]>,
     /// From one position to the next.
-    pub(super) steps: SmallVec<[i64; 4]>,
+    pub(super) steps: SmallVec<[i64; 2]>,
     /// How many positions.
     pub(super) kept: Shape,
     /// The shape of the result: without the axes of integers, with new ones.
