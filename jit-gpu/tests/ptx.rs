@@ -8,7 +8,13 @@ use fusewire_jit_gpu::{
     functions::Function,
     ptx::{self, Capability, module},
 };
-use fusewire_lowering::{kernel::Kernel, lower, pass, program::Step, text, verify::verify_lowered};
+use fusewire_lowering::{
+    kernel::{IntExpr, Kernel},
+    lower, pass,
+    program::Step,
+    text,
+    verify::verify_lowered,
+};
 use std::{
     collections::BTreeMap,
     fs,
@@ -153,6 +159,22 @@ fn golden_instructions() {
             if let Some(ptxas) = assembler() {
                 assemble(&ptxas, &text, capability).unwrap_or_else(|error| panic!("{name}: {error}"));
             }
+        }
+    }
+}
+
+/// PTX 8.0 takes 4096 bytes of arguments; kernels of more are in the version that takes them.
+#[test]
+fn kernels_of_many_arguments_assemble() {
+    let mut kernel = kernels_of(CHAIN).remove(0);
+    kernel.ints.extend(vec![IntExpr::Const(1); 600]);
+    for capability in CAPABILITIES {
+        let text = module(&kernel, Capability(capability)).expect("there is GPU code for it");
+        assert!(text.contains(".version 8.1"));
+        if let Some(ptxas) = assembler() {
+            assemble(&ptxas, &text, capability).unwrap_or_else(|error| panic!("sm_{capability}: {error}"));
+            let refused = assemble(&ptxas, &text.replace(".version 8.1", ".version 8.0"), capability);
+            assert!(refused.is_err_and(|error| error.contains("4352")), "the older version takes them, too");
         }
     }
 }

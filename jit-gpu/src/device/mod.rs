@@ -118,6 +118,18 @@ impl<D: Driver> Core<D> {
         self.driver.synchronise(stream)
     }
 
+    /// Libraries take memory from the driver, too. Where there is too little, they are asked once more when what the pool keeps for
+    /// reuse has gone back.
+    fn with_room(&self, call: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+        match call() {
+            Err(Error::OutOfMemory { .. }) if self.pool.figures().cached > 0 => {
+                self.pool.shrink_to(&self.driver, &|stream| self.settle(stream), 0)?;
+                call()
+            }
+            result => result,
+        }
+    }
+
     fn allocate(self: &Arc<Core<D>>, bytes: usize) -> Result<Arc<Block<D>>, Error> {
         let stream = self.streams.current(&self.driver)?;
         let obtained = self.pool.obtain(&self.driver, &|stream| self.settle(stream), bytes, stream)?;
@@ -268,7 +280,7 @@ impl<D: Driver> Backend for GpuBackend<D> {
 
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
         let stream = self.core.stream()?;
-        self.core.driver.product(product, stream, &self.core)
+        self.core.with_room(|| self.core.driver.product(product, stream, &self.core))
     }
 
     fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {
@@ -277,7 +289,7 @@ impl<D: Driver> Backend for GpuBackend<D> {
             Routine::Argsort { descending } => sort::sort(&self.core, call, descending, true),
             Routine::Linear { .. } | Routine::Fft { .. } | Routine::Rfft | Routine::Irfft { .. } => {
                 let stream = self.core.stream()?;
-                self.core.driver.call(call, stream, &self.core)
+                self.core.with_room(|| self.core.driver.call(call, stream, &self.core))
             }
         }
     }
