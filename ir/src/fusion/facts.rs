@@ -4,7 +4,7 @@
 use crate::{
     fusion::{
         Access, ResultView, Why,
-        cost::{self, Cost},
+        cost::{self, Cost, Limits},
         index::is_affine,
         pieces::{Piece, pieces},
         strided::Strided,
@@ -51,12 +51,14 @@ pub(super) struct Facts {
     pub below: Vec<Below>,
     /// The piece of a long chain that it belongs to.
     pub pieces: Vec<Option<Piece>>,
+    /// How much a region may compute.
+    pub limits: Limits,
     /// Where each root is.
     pub results: Vec<ResultView>,
 }
 
 impl Facts {
-    pub fn of(graph: &Graph) -> Facts {
+    pub fn of(graph: &Graph, limits: Limits) -> Facts {
         let count = graph.len();
         let mut facts = Facts {
             live: vec![false; count],
@@ -66,6 +68,7 @@ impl Facts {
             cost: Vec::with_capacity(count),
             below: Vec::with_capacity(count),
             pieces: Vec::new(),
+            limits,
             results: Vec::new(),
         };
         for id in graph.reached() {
@@ -87,7 +90,7 @@ impl Facts {
             facts.estimate(graph, id, node);
         }
         let stored: Vec<bool> = facts.required.iter().map(Option::is_some).collect();
-        facts.pieces = pieces(graph, &facts.live, &facts.uniform, &stored);
+        facts.pieces = pieces(graph, limits, &facts.live, &facts.uniform, &stored);
         facts
     }
 

@@ -20,6 +20,7 @@ use copy::Copies;
 use functions::Functions;
 pub(crate) use functions::is_dense;
 use fusewire_ir::{
+    fusion::cost::Limits,
     lazy::Device,
     routine::Routine,
     value::{Buffer, Storage},
@@ -184,6 +185,10 @@ impl<D: Driver> Backend for GpuBackend<D> {
 
     fn memory(&self) -> &dyn Memory {
         self
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::GPU
     }
 
     fn begin(&self, inputs: &[&Buffer]) -> Result<(), Error> {
