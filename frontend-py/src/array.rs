@@ -58,7 +58,12 @@ impl Array {
 
     /// The node that the handle has at the moment.
     pub fn node(&self) -> Arc<Lazy> {
-        self.node.get()
+        Python::attach(|py| self.node.get(py))
+    }
+
+    /// As [`node`](Array::node), for calls whose time counts and who know that they are attached to the interpreter.
+    pub fn node_attached(&self, py: Python<'_>) -> Arc<Lazy> {
+        self.node.get(py)
     }
 
     /// How many assignments to elements were recorded since one was made in memory.
@@ -155,7 +160,7 @@ impl Array {
     ///
     /// A second call costs nothing. Raises MemoryError when memory runs out, KeyboardInterrupt on Ctrl-C.
     fn compute<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
-        evaluate(slf.py(), slice::from_ref(&slf.get().node()))?;
+        evaluate(slf.py(), slice::from_ref(&slf.get().node_attached(slf.py())))?;
         Ok(slf.clone())
     }
 

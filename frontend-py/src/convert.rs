@@ -29,7 +29,7 @@ use std::{ptr, sync::Arc};
 /// which an operator says `NotImplemented` and a function TypeError.
 pub fn operand(object: &Bound<'_, PyAny>) -> PyResult<Option<Operand>> {
     if let Ok(array) = object.cast_exact::<Array>() {
-        return Ok(Some(Operand::Array(array.get().node())));
+        return Ok(Some(Operand::Array(array.get().node_attached(object.py()))));
     }
     if let Some(number) = python_number(object)? {
         return Ok(Some(Operand::Scalar(number)));

@@ -22,7 +22,7 @@ fn binary<'py>(
     let Some(other) = operand(other)? else {
         return Ok(py.NotImplemented().into_bound(py));
     };
-    let own = Operand::Array(array.get().node());
+    let own = Operand::Array(array.get().node_attached(py));
     let result = if reflected { build::elementwise(op, [other, own]) } else { build::elementwise(op, [own, other]) };
     Ok(Bound::new(py, recorded(py, result)?)?.into_any())
 }

@@ -19,9 +19,9 @@ impl Variable {
     }
 
     /// The node.
-    pub fn get(&self) -> Arc<Lazy> {
+    pub fn get(&self, _attached: Python<'_>) -> Arc<Lazy> {
         // SAFETY: as said above; counting a reference calls nothing.
-        Python::attach(|_| unsafe { (*self.0.get()).clone() })
+        unsafe { (*self.0.get()).clone() }
     }
 
     /// Exchanges the node.

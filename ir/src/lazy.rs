@@ -16,6 +16,7 @@ use std::{
     any::Any,
     cell::RefCell,
     fmt::{self, Debug, Display, Formatter},
+    mem,
     sync::{Arc, LazyLock, OnceLock},
 };
 
@@ -193,8 +194,8 @@ impl Lazy {
 
 impl Drop for Lazy {
     fn drop(&mut self) {
-        if let Some(expression) = self.expression.get_mut().take() {
-            drop_later(expression.inputs);
+        if let Some(expression) = self.expression.get_mut() {
+            drop_later(mem::take(&mut expression.inputs));
         }
     }
 }
@@ -208,8 +209,14 @@ impl Debug for Lazy {
 }
 
 thread_local! {
-    /// Operands waiting to be dropped by the outermost drop of this thread; `None` when no drop is under way.
-    static PENDING: RefCell<Option<Vec<Arc<Lazy>>>> = const { RefCell::new(None) };
+    static PENDING: RefCell<Pending> = const { RefCell::new(Pending { dropping: false, operands: Vec::new() }) };
+}
+
+/// Operands waiting to be dropped by the outermost drop of this thread.
+struct Pending {
+    /// Is a drop under way?
+    dropping: bool,
+    operands: Vec<Arc<Lazy>>,
 }
 
 /// Drops operands without recursion: a drop inside a drop only queues. What others hold too ends here, and so does what was
@@ -227,15 +234,17 @@ fn drop_later(operands: Operands) {
 fn drop_queued(operand: Arc<Lazy>) {
     // While the thread itself ends the queue may be gone; then recursion is all that is left.
     let _ = PENDING.try_with(|pending| {
-        if let Some(queue) = pending.borrow_mut().as_mut() {
-            return queue.push(operand);
+        if mem::replace(&mut pending.borrow_mut().dropping, true) {
+            return pending.borrow_mut().operands.push(operand);
         }
-        *pending.borrow_mut() = Some(Vec::new());
         let mut next = Some(operand);
         while let Some(node) = next {
             drop(node);
-            next = pending.borrow_mut().as_mut().and_then(Vec::pop);
+            next = pending.borrow_mut().operands.pop();
         }
-        *pending.borrow_mut() = None;
+        let mut pending = pending.borrow_mut();
+        pending.dropping = false;
+        // What most graphs need stays for the next one.
+        pending.operands.shrink_to(64);
     });
 }

@@ -130,8 +130,8 @@ pub enum View<F: Form> {
     /// Result index `i` on axis `a` is operand index `starts[a] + i * steps[a]`; the rank stays. Flip is a step of -1.
     Slice {
         /// One start an axis.
-        starts: SmallVec<[F::Int; 4]>,
+        starts: SmallVec<[F::Int; 2]>,
         /// One step an axis, never 0.
-        steps: SmallVec<[F::Int; 4]>,
+        steps: SmallVec<[F::Int; 2]>,
     },
 }

@@ -1,7 +1,6 @@
 //! NumPy 2's promotion (NEP 50), which contains the standard's: the common dtype of dtypes and weak Python scalars.
 
 use crate::dtype::{DType, Kind};
-use smallvec::SmallVec;
 
 /// A Python scalar, whose dtype follows its partners.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -95,20 +94,17 @@ fn float_integer(float: DType, integer: DType) -> DType {
 
 /// The common dtype of many. Floats come first, as in NumPy: int8 and uint16 have int32 in common, which float32 does not
 /// hold, but it holds each of them.
-pub fn common_of(dtypes: impl IntoIterator<Item = DType>) -> Option<DType> {
-    let (mut floats, mut others) = (None, SmallVec::<[DType; 4]>::new());
-    for dtype in dtypes {
-        if dtype.is_float() || dtype.is_complex() {
-            floats = Some(floats.map_or(dtype, |so_far| common(so_far, dtype)));
-        } else {
-            others.push(dtype);
-        }
-    }
-    floats.into_iter().chain(others).reduce(common)
+pub fn common_of(dtypes: impl IntoIterator<Item = DType, IntoIter: Clone>) -> Option<DType> {
+    let all = dtypes.into_iter();
+    let is_inexact = |dtype: &DType| dtype.is_float() || dtype.is_complex();
+    all.clone().filter(is_inexact).chain(all.filter(|dtype| !is_inexact(dtype))).reduce(common)
 }
 
 /// The common dtype of arrays and weak scalars; `None` when there is neither.
-pub fn result_type(dtypes: impl IntoIterator<Item = DType>, scalars: impl IntoIterator<Item = Weak>) -> Option<DType> {
+pub fn result_type(
+    dtypes: impl IntoIterator<Item = DType, IntoIter: Clone>,
+    scalars: impl IntoIterator<Item = Weak>,
+) -> Option<DType> {
     let strong = common_of(dtypes);
     scalars.into_iter().fold(strong, |so_far, scalar| Some(with_weak(so_far, scalar)))
 }

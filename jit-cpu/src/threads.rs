@@ -59,6 +59,11 @@ impl Work {
     pub fn instructions(&self) -> u64 {
         self.item.saturating_mul(self.items)
     }
+
+    /// Is it done sooner than another thread is woken?
+    fn is_small(&self) -> bool {
+        self.bytes < INLINE_BYTES && self.instructions() < INLINE_INSTRUCTIONS
+    }
 }
 
 /// Runs items: `run(worker, begin, end, stop)`.
@@ -100,10 +105,10 @@ impl Threads {
 
     /// How many threads, the calling one among them, a job is worth.
     pub fn workers(&self, work: &Work) -> usize {
-        let instructions = work.instructions();
-        if work.items < 2 || (work.bytes < INLINE_BYTES && instructions < INLINE_INSTRUCTIONS) {
+        if work.items < 2 || work.is_small() {
             return 1;
         }
+        let instructions = work.instructions();
         let worth = (work.bytes / (INLINE_BYTES / 2)).max(instructions / (INLINE_INSTRUCTIONS / 2));
         let most = work.items.min(worth).max(1);
         self.count().min(usize::try_from(most).unwrap_or(usize::MAX))
@@ -150,6 +155,10 @@ impl Threads {
 
     /// Calls `run` until every item is done, with `worker < workers`, each used by one thread at a time.
     pub fn run(&self, work: &Work, workers: usize, run: &Run<'_>, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
+        if workers == 1 && work.is_small() {
+            run(0, 0, work.items, &AtomicBool::new(false));
+            return Ok(());
+        }
         let long = work.item >= LONG_ITEM;
         let per_item = if long { u64::MAX } else { (work.bytes / work.items).max(1) };
         let even = work.items.div_ceil(workers as u64 * 4);

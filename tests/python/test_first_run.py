@@ -37,6 +37,8 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
 }
 REAL = {
     "spread": lambda x, y: xp.std(x + y, axis=-1) + xp.var(y * 3, axis=-1),
+    "spread of columns": lambda x, y: xp.std(x * 2, axis=0) + xp.var(y, axis=0, correction=1),
+    "spread of everything": lambda x, y: (x - xp.mean(x)) / xp.std(x) + y,
     "softmax": lambda x, y: (
         (z := xp.exp(x - xp.max(x, axis=-1, keepdims=True))) / xp.sum(z, axis=-1, keepdims=True) + y
     ),
@@ -44,7 +46,7 @@ REAL = {
     "masks": lambda x, y: xp.where((x > 0) & (y * 2 < 1), x * y, xp.maximum(x, y)),
     "counts": lambda x, y: xp.count_nonzero(x * y > 0.1, axis=0) + xp.argmax(x + y, axis=0),
 }
-SHAPES = [(1,), (3,), (300,), (5000,), (1, 1), (7, 5), (40, 300), (300, 31), (16, 1), (1, 50), (3, 4, 5), (20, 33, 2)]
+SHAPES = [(1,), (3,), (300,), (5000,), (1, 1), (7, 5), (40, 300), (300, 31), (16, 1), (1, 50), (3, 4, 5), (20, 33, 2), (600, 3), (40_000,)]
 
 
 def numbers(dtype: str, shape: tuple[int, ...], seed: int) -> np.ndarray[Any, Any]:

@@ -61,6 +61,76 @@ def test_mean_variance_deviation(dtype, axis, correction):
         )
 
 
+# Segments of rows, of many columns, and of everything, whole ones and a rest.
+SEGMENTS = [(5, 3), (256, 8), (257, 8), (3000, 17), (1, 9), (40, 300), (16, 256), (17, 9000), (3, 400, 5), (70_001,)]
+
+
+@pytest.mark.parametrize("shape", SEGMENTS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_variances_of_segments(shape, dtype, offset):
+    a = np.random.default_rng(3).normal(offset, 2.0, shape).astype(dtype)
+    longest = a.astype(np.longdouble)
+    # The mean is rounded, and the square of what that loses shows in the variance.
+    precision = np.finfo(dtype).eps
+    tolerance = 20 * precision + (2 * precision * offset) ** 2 if dtype == "float32" else 1e-13
+    arrangements = [a, a[::-1], np.repeat(a, 2, axis=0)[::2]]
+    for axis in [0, None]:
+        expected = longest.var(axis=axis)
+        scale = np.where(expected == 0, 1, expected)
+        for x in map(xp.asarray, arrangements):
+            error = np.abs(np.asarray(xp.var(x, axis=axis)) - expected) / scale
+            assert float(np.max(error)) <= tolerance
+            # The mean and the deviation from it beside other users of both.
+            mean, deviation, centred = xp.compute(
+                xp.mean(x, axis=axis), xp.std(x, axis=axis), x - xp.mean(x, axis=axis, keepdims=True)
+            )
+            assert np.asarray(mean).tobytes() == np.asarray(xp.mean(x, axis=axis)).tobytes()
+            assert np.max(np.abs(np.asarray(deviation) ** 2 - expected) / scale) <= 4 * tolerance
+            close(centred, np.asarray(x) - np.asarray(mean))
+
+
+def test_distances_from_what_is_not_the_mean():
+    a = np.random.default_rng(4).normal(3.0, 1.0, (5000, 6))
+    x = xp.asarray(a)
+    for centre, expected in [
+        (xp.sum(x, axis=0) / 100.0, a.sum(0) / 100),
+        (xp.sum(x, axis=0) * 0.0, a.sum(0) * 0),
+        (xp.mean(x * 2, axis=0), a.mean(0) * 2),
+    ]:
+        close(xp.sum((x - centre) ** 2, axis=0), ((a - expected) ** 2).sum(0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [0, None])
+def test_variances_of_special_values(axis):
+    a = np.ones((70_000, 4), np.float32)
+    a[:, 1] = 3e38  # the sum overflows in each segment, and so does the mean
+    a[40_000:, 2] = 3e38  # in some segments
+    a[::2, 3] = -0.0
+    columns = [a[:, [0, 3]], a[:, [1]], a[:, [2]]]
+    for special, at in [(np.nan, 5), (np.inf, 69_999), (-np.inf, 300)]:
+        columns.append(a[:, [0, 3]].copy())
+        columns[-1][at] = special
+    for column in columns:
+        with np.errstate(all="ignore"):
+            close(xp.var(xp.asarray(column), axis=axis), np.var(column, axis=axis))
+
+
+@on_the_host
+def test_bits_of_variances_do_not_depend_on_threads():
+    before = xp.get_num_threads()
+    a = np.random.default_rng(5).normal(10.0, 1.0, (300_000, 5)).astype(np.float32)
+    try:
+        results = []
+        for threads in [1, 2, 3]:
+            xp.set_num_threads(threads)
+            x = xp.asarray(a)
+            results.append(np.asarray(xp.var(x, axis=0)).tobytes() + np.asarray(xp.std(x)).tobytes())
+        assert results[0] == results[1] == results[2]
+    finally:
+        xp.set_num_threads(before)
+
+
 def test_accuracy_far_from_zero():
     a = (np.random.default_rng(1).standard_normal(100_003) + 1e4).astype(np.float32)
     x = xp.asarray(a)

@@ -150,9 +150,9 @@ pub fn index(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Arc<Lazy>> {
 /// The part of an array that an index without arrays means.
 pub struct Part {
     /// The first position on each axis of the array.
-    pub(super) starts: SmallVec<[i64; 4]>,
+    pub(super) starts: SmallVec<[i64; 2]>,
     /// From one position to the next.
-    pub(super) steps: SmallVec<[i64; 4]>,
+    pub(super) steps: SmallVec<[i64; 2]>,
     /// How many positions.
     pub(super) kept: Shape,
     /// The shape of the result: without the axes of integers, with new ones.
@@ -193,7 +193,7 @@ pub(super) fn part(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Part> {
     if items.iter().filter(|i| matches!(i, IndexItem::Ellipsis)).count() > 1 {
         return Err(RecordError::index("an index can only have a single ellipsis ('...')"));
     }
-    let (mut starts, mut steps) = (SmallVec::<[i64; 4]>::new(), SmallVec::<[i64; 4]>::new());
+    let (mut starts, mut steps) = (SmallVec::<[i64; 2]>::new(), SmallVec::<[i64; 2]>::new());
     // The extents after slicing, and after dropping integer axes and adding new ones.
     let (mut kept, mut result, mut axes) = (Shape::new(), Shape::new(), SmallVec::new());
     let mut ellipsis_seen = false;

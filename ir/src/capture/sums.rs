@@ -7,10 +7,12 @@
 //! - dense arrays of one shape, with what is broadcast to it where the sum is over one axis. (Neighbours in arrays of complex
 //!   numbers do not lie side by side.)
 //!
-//! Running folds are refused beside sums: their loop has no lanes. So are sums in two precisions, whose lanes differ.
+//! Variances have segments centred at means of their own (`split-reductions` in `lowering`), so of sums that need other sums only
+//! those of one segment are here. Running folds are refused beside sums: their loop has no lanes. So are sums in two precisions, whose lanes differ.
 
 use super::{Capture, Captured};
 use crate::{
+    fusion::cost,
     graph::Layout,
     lazy::Expression,
     node::{Op, View},
@@ -30,6 +32,19 @@ fn is_sum(node: &Captured<'_>) -> bool {
     (dtype.is_float() || dtype.is_complex()) && node.expression.is_some_and(adds)
 }
 
+fn is_one_segment(node: &Captured<'_>) -> bool {
+    let Some(Expression { op: Op::Reduce { axes, .. }, inputs }) = node.expression else { return true };
+    let shape = &inputs[0].shape;
+    let long: SmallVec<[usize; 4]> = (0..shape.len()).filter(|&axis| shape[axis] != 1).collect();
+    let is_reduced = |axis: &usize| axes.contains(&(*axis as u8));
+    let folded = long.iter().filter(|axis| is_reduced(axis)).map(|&axis| shape[axis]).product::<usize>();
+    match long.last() {
+        Some(_) if long.iter().all(is_reduced) => folded <= cost::SEGMENT as usize,
+        Some(last) => is_reduced(last) || folded <= cost::SEGMENT_ROWS as usize,
+        None => true,
+    }
+}
+
 impl Capture<'_> {
     /// Does each float sum have the same order by itself as in the whole graph?
     pub(super) fn sums_stay_in_order(&self) -> bool {
@@ -40,7 +55,7 @@ impl Capture<'_> {
             return false;
         }
         let scans = |node: &Captured<'_>| matches!(node.expression, Some(Expression { op: Op::Scan { .. }, .. }));
-        if self.nodes.iter().any(scans) {
+        if self.nodes.iter().any(scans) || !self.segments_stand_alone() {
             return false;
         }
         let shapes: SmallVec<[Shape; 16]> = self.nodes.iter().map(|node| long(&node.lazy.shape)).collect();
@@ -54,6 +69,16 @@ impl Capture<'_> {
                 let operand = self.operands(node)[0] as usize;
                 self.is_in_order(node, &shapes[operand], whole, partial, full[id])
             })
+    }
+
+    /// Is every sum that needs another one of so few elements that it is not cut? Those of rows never are.
+    fn segments_stand_alone(&self) -> bool {
+        let mut needs_sums: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        self.nodes.iter().all(|node| {
+            let needs = node.expression.is_some() && self.operands(node).iter().any(|&id| needs_sums[id as usize]);
+            needs_sums.push(needs || is_sum(node));
+            !needs || !is_sum(node) || is_one_segment(node)
+        })
     }
 
     /// Is every array dense, and every view one that leaves it so?

@@ -29,6 +29,12 @@ impl Limits {
     pub const GPU: Limits = Limits { region: 384, chain: 320, piece: 256, wide: 2 };
 }
 
+/// Elements of a segment of a reduction of everything. Segments are part of the order of float sums.
+pub const SEGMENT: u32 = 32_768;
+
+/// Rows of a segment of a reduction along an outer axis, at least.
+pub const SEGMENT_ROWS: u32 = 16;
+
 /// A load that hits the cache, in ops.
 pub const LOAD: u32 = 1;
 

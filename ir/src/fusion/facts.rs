@@ -7,6 +7,7 @@ use crate::{
         cost::{self, Cost, Limits},
         index::is_affine,
         pieces::{Piece, pieces},
+        spread,
         strided::Strided,
     },
     graph::{Graph, Node, NodeId},
@@ -49,6 +50,8 @@ pub(super) struct Facts {
     pub cost: Vec<Cost>,
     /// The reductions below it.
     pub below: Vec<Below>,
+    /// Of what a sum of squared distances is centred at: the extents that are folded.
+    pub centres: Vec<Option<SymShape>>,
     /// The piece of a long chain that it belongs to.
     pub pieces: Vec<Option<Piece>>,
     /// How much a region may compute.
@@ -67,6 +70,7 @@ impl Facts {
             access: vec![None; count],
             cost: Vec::with_capacity(count),
             below: Vec::with_capacity(count),
+            centres: Vec::new(),
             pieces: Vec::new(),
             limits,
             results: Vec::new(),
@@ -89,6 +93,7 @@ impl Facts {
             }
             facts.estimate(graph, id, node);
         }
+        facts.centres = spread::centres(graph, &facts.uniform, &facts.cost);
         let stored: Vec<bool> = facts.required.iter().map(Option::is_some).collect();
         facts.pieces = pieces(graph, limits, &facts.live, &facts.uniform, &stored);
         facts

@@ -89,6 +89,11 @@ fn can_be_row(draft: &Draft, vars: &[Var], extents: &SymShape) -> bool {
         && are_rows(draft.vars.len(), |var| vars.contains(&(var as Var)))
 }
 
+/// Is it what a sum of squared distances over the row is centred at?
+fn is_centre(facts: &Facts, id: NodeId, draft: &Draft) -> bool {
+    facts.centres[id.0 as usize].as_ref() == Some(&draft.extents(&draft.row))
+}
+
 fn fit_elementwise(facts: &Facts, id: NodeId, draft: &Draft, demands: &[&Demand]) -> Result<Plan, Why> {
     let (cost, below) = (facts.cost[id.0 as usize], &facts.below[id.0 as usize]);
     if demands.len() > 1 && (*below != Below::Nothing || !cost::recompute_shifted(cost, demands.len())) {
@@ -103,7 +108,7 @@ fn fit_elementwise(facts: &Facts, id: NodeId, draft: &Draft, demands: &[&Demand]
         } else {
             let repeated = missing.iter().any(|var| !draft.row.contains(var));
             let rows = matches!(below, Below::Rows(extents) if draft.extents(&draft.row) == *extents);
-            (repeated, !demand.outside || (draft.by_rows && rows))
+            (repeated, !demand.outside || (draft.by_rows && rows) || is_centre(facts, id, draft))
         };
         if repeated && (*below != Below::Nothing || !cost::recompute_broadcast(cost)) {
             return Err(Why::Broadcast);
@@ -136,7 +141,7 @@ fn fit_reduction(facts: &Facts, id: NodeId, extents: SymShape, draft: &Draft, de
         return if fits { Ok(Plan::Row(missing.into_iter().collect())) } else { Err(Why::NotByRows) };
     }
     let same_loops = draft.extents(&draft.row) == extents && mentioned == draft.items();
-    let usable = !demand.outside || (draft.by_rows && by_rows);
+    let usable = !demand.outside || (draft.by_rows && by_rows) || is_centre(facts, id, draft);
     if same_loops && usable { Ok(Plan::Keep) } else { Err(Why::NotByRows) }
 }
 

@@ -8,6 +8,7 @@
 //!
 //! - `facts.rs`: which nodes must be in memory, which views are free;
 //! - `pieces.rs`: where long chains of element-wise nodes are cut;
+//! - `spread.rs`: variances, whose means are computed where they are used;
 //! - `cost.rs`: every figure of the cost model;
 //! - `grow.rs`: from the roots down, which region computes which node; `fit.rs`: can it; `draft.rs`: regions while they grow;
 //! - `order.rs`: in which order the regions run;
@@ -26,6 +27,7 @@ pub mod index;
 mod order;
 mod pieces;
 pub mod poly;
+mod spread;
 pub mod strided;
 mod text;
 

@@ -196,7 +196,7 @@ impl Split<'_> {
         let mut column = shape.clone();
         column.push(Dim::One);
         [0, 1].map(|part| {
-            let mut starts: SmallVec<[Int; 4]> = smallvec![Int::Const(0); shape.len()];
+            let mut starts: SmallVec<[Int; 2]> = smallvec![Int::Const(0); shape.len()];
             starts.push(Int::Const(part));
             let steps = smallvec![Int::Const(1); starts.len()];
             let slice = self.new.view(View::Slice { starts, steps }, pair, column.clone());

@@ -126,8 +126,8 @@ pub(super) fn merge_permutes(g: &mut Graph, id: NodeId) -> Rewritten {
 pub(super) fn merge_slices(g: &mut Graph, id: NodeId) -> Rewritten {
     let (View::Slice { starts: outer_starts, steps: outer_steps }, middle) = view_of(g, id)? else { return None };
     let (View::Slice { starts: inner_starts, steps: inner_steps }, x) = view_of(g, middle)? else { return None };
-    let mut starts: SmallVec<[Int; 4]> = SmallVec::new();
-    let mut steps: SmallVec<[Int; 4]> = SmallVec::new();
+    let mut starts: SmallVec<[Int; 2]> = SmallVec::new();
+    let mut steps: SmallVec<[Int; 2]> = SmallVec::new();
     for axis in 0..outer_starts.len() {
         let (start, step) =
             merge_axis((inner_starts[axis], inner_steps[axis]), (outer_starts[axis], outer_steps[axis]))?;

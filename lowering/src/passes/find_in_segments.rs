@@ -5,13 +5,13 @@
 //! segment without an element of either kind has another extremum, so that what it finds for itself does not count; one that
 //! has some finds the same for its own extremum.
 
+use super::equality::Equality;
 use crate::{
     kernel::{Affine, BufferId, Inst, IntId, Kernel, Loop, Phase, Range, Reduction, Role, Stmt, ValueId, VarId},
     pass::KernelPass,
     walk::{for_each_definition, for_each_stmt, for_each_stmt_mut},
 };
 use fusewire_ir::{dtype::DType, ops::ScalarOp, scalar::Scalar};
-use rustc_hash::FxHashSet;
 use smallvec::smallvec;
 
 /// The pass.
@@ -147,7 +147,7 @@ impl Search {
             _ => false,
         };
         let vars = [(segment.inner.var, fold.inner.var), (tile, looking_tile)];
-        let mut equality = Equality { kernel, vars, known: FxHashSet::default() };
+        let mut equality = Equality::of(kernel, &vars);
         let is_extremum = matches!(segment.reduction.op, ScalarOp::Minimum | ScalarOp::Maximum);
         if !alike || segments != count || !is_extremum || !equality.holds(segment.reduction.value, element) {
             return None;
@@ -253,46 +253,5 @@ fn operands_of(kernel: &Kernel, id: ValueId, op: ScalarOp) -> Option<&[ValueId]>
     match &kernel.value(id).inst {
         Inst::Op(found, operands) if *found == op => Some(operands),
         _ => None,
-    }
-}
-
-/// Whether values of two loops are computed in the same way.
-struct Equality<'k> {
-    kernel: &'k Kernel,
-    /// What variables of the one are called in the other.
-    vars: [(VarId, VarId); 2],
-    /// What was found equal.
-    known: FxHashSet<(ValueId, ValueId)>,
-}
-
-impl Equality<'_> {
-    fn holds(&mut self, x: ValueId, y: ValueId) -> bool {
-        if x == y || self.known.contains(&(x, y)) {
-            return true;
-        }
-        let (one, other) = (self.kernel.value(x), self.kernel.value(y));
-        let place = |at: &Affine| {
-            let mut at = at.clone();
-            self.vars.iter().for_each(|&(from, to)| at.rename(from, to));
-            at.sorted()
-        };
-        let equal = one.dtype == other.dtype
-            && match (&one.inst, &other.inst) {
-                (Inst::Const(a), Inst::Const(b)) => a == b,
-                (Inst::Param(a), Inst::Param(b)) => a == b,
-                (Inst::Index(a), Inst::Index(b)) => place(a) == b.clone().sorted(),
-                (Inst::Load { buffer: a, at: p }, Inst::Load { buffer: b, at: q }) => {
-                    a == b && place(p) == q.clone().sorted()
-                }
-                (Inst::Op(a, xs), Inst::Op(b, ys)) => {
-                    a == b && xs.len() == ys.len() && xs.iter().zip(ys).all(|(&x, &y)| self.holds(x, y))
-                }
-                (Inst::Cast(x), Inst::Cast(y)) => self.holds(*x, *y),
-                _ => false,
-            };
-        if equal {
-            self.known.insert((x, y));
-        }
-        equal
     }
 }

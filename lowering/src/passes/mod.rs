@@ -4,6 +4,7 @@ pub mod collapse_dims;
 mod copy;
 pub mod eliminate_common_values;
 pub mod eliminate_dead_values;
+mod equality;
 pub mod expand_maths;
 pub mod find_in_segments;
 pub mod hoist_invariants;

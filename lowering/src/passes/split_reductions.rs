@@ -6,6 +6,9 @@
 //! elements (reductions along an outer axis). Rows that items read alone are not split. A segment's length is a constant: it
 //! depends neither on sizes nor on threads, and so the sums do not either.
 
+mod spread;
+
+use self::spread::{Segmented, serial};
 use super::copy::{Names, copy_block};
 use crate::{
     ints::intern,
@@ -16,6 +19,7 @@ use crate::{
     pass::KernelPass,
     walk::{for_each_affine, for_each_definition, for_each_loop, for_each_stmt, for_each_stmt_mut},
 };
+use fusewire_ir::fusion::cost::{SEGMENT, SEGMENT_ROWS};
 use rustc_hash::FxHashMap;
 use smallvec::smallvec;
 
@@ -26,15 +30,13 @@ pub const PASS: KernelPass = KernelPass {
     run,
 };
 
-/// Elements of a segment of a reduction of everything.
-const SEGMENT: u32 = 32_768;
-
 /// Iterations of the outermost loop that make a segment, where a nest of loops reduces everything.
 const NEST_SEGMENT: u32 = 64;
 
 /// Rows of a segment of a reduction along an outer axis: one block of the cascade, so that a lane needs one accumulator and
 /// no stack.
-const OUTER_SEGMENT: u32 = CASCADE_BLOCK;
+const OUTER_SEGMENT: u32 = SEGMENT_ROWS;
+const _: () = assert!(OUTER_SEGMENT == CASCADE_BLOCK);
 
 /// Rows of one where columns are few: an item has enough to do, and partial results are a small part of what is read.
 const NARROW_SEGMENT: u32 = 16 * CASCADE_BLOCK;
@@ -59,6 +61,7 @@ fn run(kernel: &mut Kernel) {
                 results: FxHashMap::default(),
                 fold: None,
                 rows,
+                segmented: Vec::new(),
             };
             let phases = splitter.run();
             kernel.phases.extend(phases);
@@ -180,6 +183,8 @@ struct Splitter<'a> {
     rows: Vec<(BufferId, BufferId)>,
     /// By value: is it the result of a loop of the old phase, or computed from one?
     derived: Vec<bool>,
+    /// The loops that were cut into segments.
+    segmented: Vec<Segmented>,
 }
 
 struct NewPhase {
@@ -225,7 +230,13 @@ impl Splitter<'_> {
                     self.new[phase].phase.body.push(Stmt::Store { buffer: *buffer, at, value });
                 }
                 Stmt::Loop(inner) if inner.reductions.is_empty() => self.stores(inner),
-                Stmt::Loop(inner) => self.segments(inner),
+                Stmt::Loop(inner) => {
+                    let mut rest = inner.clone();
+                    rest.reductions.retain(|reduction| !self.spread(inner, reduction));
+                    if !rest.reductions.is_empty() {
+                        self.segments(&rest);
+                    }
+                }
             }
         }
         self.new.into_iter().map(|new| new.phase).collect()
@@ -349,11 +360,11 @@ impl Splitter<'_> {
     fn segments(&mut self, inner: &Loop) {
         let nest = inner.body.iter().any(|stmt| matches!(stmt, Stmt::Loop(_)));
         let extent = inner.range.extent();
-        // Segments that are folded column by column, and those that are folded row by row.
-        let (size, narrow, wide) = match *self.old.dims {
+        // Segments that are folded column by column, and those that are folded row by row; and how long those are that there are.
+        let (size, narrow, wide, length) = match *self.old.dims {
             [] => {
                 let size = if nest { NEST_SEGMENT } else { SEGMENT };
-                (size, self.count(extent, size), None)
+                (size, self.count(extent, size), None, self.kernel.int_const(size as i64))
             }
             [(_, columns)] if !nest => {
                 // Which of the two phases has items depends on the number of columns: 1 is yes.
@@ -366,20 +377,43 @@ impl Splitter<'_> {
                 let (narrow, wide) = (self.count(extent, NARROW_SEGMENT), self.count(extent, OUTER_SEGMENT));
                 let narrow = self.kernel.int(IntExpr::Mul(narrow, is_narrow));
                 let wide = self.kernel.int(IntExpr::Mul(wide, is_wide));
-                (NARROW_SEGMENT, narrow, Some((wide, columns)))
+                let [narrow_size, wide_size] =
+                    [NARROW_SEGMENT, OUTER_SEGMENT].map(|size| self.kernel.int_const(size as i64));
+                let narrow_size = self.kernel.int(IntExpr::Mul(narrow_size, is_narrow));
+                let wide_size = self.kernel.int(IntExpr::Mul(wide_size, is_wide));
+                let length = self.kernel.int(IntExpr::Add(narrow_size, wide_size));
+                (NARROW_SEGMENT, narrow, Some((wide, columns)), length)
             }
-            _ => (OUTER_SEGMENT, self.count(extent, OUTER_SEGMENT), None),
+            _ => {
+                let length = self.kernel.int_const(OUTER_SEGMENT as i64);
+                (OUTER_SEGMENT, self.count(extent, OUTER_SEGMENT), None, length)
+            }
         };
         let segments = match wide {
             Some((wide, _)) => self.kernel.int(IntExpr::Add(narrow, wide)),
             None => narrow,
         };
         let items = self.items();
-        let length = self.kernel.int(IntExpr::Mul(segments, items));
-        let buffers: Vec<BufferId> = inner.reductions.iter().map(|r| self.temporary(r.result, length)).collect();
-        self.fold_columns(&Segment { inner, extent, size, buffers: &buffers }, narrow);
-        if let Some((wide, columns)) = wide {
-            self.fold_rows(&Segment { inner, extent, size: OUTER_SEGMENT, buffers: &buffers }, wide, columns);
+        let partial = self.kernel.int(IntExpr::Mul(segments, items));
+        let buffers: Vec<BufferId> = inner.reductions.iter().map(|r| self.temporary(r.result, partial)).collect();
+        let by_columns = self.fold_columns(&Segment { inner, extent, size, buffers: &buffers }, narrow);
+        let by_rows = wide.map(|(wide, columns)| {
+            let segment = Segment { inner, extent, size: OUTER_SEGMENT, buffers: &buffers };
+            self.fold_rows(&segment, wide, columns)
+        });
+        if !nest {
+            let folds = inner.reductions.iter().map(|r| (r.op, r.value)).zip(buffers.iter().copied()).collect();
+            self.segmented.push(Segmented {
+                var: inner.var,
+                extent,
+                folds,
+                count: segments,
+                partial,
+                length,
+                size,
+                by_columns,
+                by_rows,
+            });
         }
 
         let second = self.begin(&[]);
@@ -412,7 +446,7 @@ impl Splitter<'_> {
     }
 
     /// A phase over segments in which each old item folds for itself.
-    fn fold_columns(&mut self, segment: &Segment<'_>, segments: IntId) {
+    fn fold_columns(&mut self, segment: &Segment<'_>, segments: IntId) -> usize {
         let Segment { inner, extent, size, buffers } = *segment;
         let phase = self.begin(&[(None, segments)]);
         let number = self.new[phase].phase.dims[0].0;
@@ -423,10 +457,11 @@ impl Splitter<'_> {
             let at = self.item_index(phase, Some(number));
             self.new[phase].phase.body.push(Stmt::Store { buffer, at, value });
         }
+        phase
     }
 
     /// A phase over segments that goes row by row through the old items, folding into the partial results in memory.
-    fn fold_rows(&mut self, segment: &Segment<'_>, segments: IntId, columns: IntId) {
+    fn fold_rows(&mut self, segment: &Segment<'_>, segments: IntId, columns: IntId) -> usize {
         let Segment { inner, extent, size, buffers } = *segment;
         let tile_size = self.kernel.int_const(WIDE_TILE as i64);
         let tiles = self.kernel.int(IntExpr::CeilDiv(columns, tile_size));
@@ -457,15 +492,13 @@ impl Splitter<'_> {
             let body = &mut self.new[phase].phase.body;
             body.extend([Stmt::Let(before), Stmt::Let(after), Stmt::Store { buffer, at, value: after }]);
         }
-        let plain = |var, range, body| {
-            Stmt::Loop(Loop { var, range, kind: LoopKind::Serial, reductions: vec![], scans: vec![], body })
-        };
         let body = std::mem::take(&mut self.new[phase].phase.body);
-        let columns_of_row = plain(column, columns, body);
+        let columns_of_row = serial(column, columns, body);
         self.new[phase].phase.body = vec![
-            plain(first_column, columns, units),
-            plain(row, Range::Tile { extent, tile: number, size }, vec![columns_of_row]),
+            serial(first_column, columns, units),
+            serial(row, Range::Tile { extent, tile: number, size }, vec![columns_of_row]),
         ];
+        phase
     }
 
     /// Copies a block to the end of a new phase.
@@ -596,13 +629,57 @@ mod tests {
     #[test]
     fn dependent_reductions_along_an_outer_axis_become_phases() {
         let (before, after) = testing::run_named(STANDARDISE, &["split-reductions"]);
-        // Two reductions of three phases each, one of the first two without items, and the phase that stores.
-        assert_eq!(after.phases.len(), 7);
+        // Segments of both reductions in the same phases, of which one has no items; their fold, and the phase that stores.
+        assert_eq!(after.phases.iter().map(|p| p.dims.len()).collect::<Vec<_>>(), [2, 2, 1, 2]);
+        // The mean of the kernel is a quarter of the sum, so distances from it are far from those in segments.
+        for symbols in [[100, 7], [256, 3], [257, 3], [2000, 8], [40, 255], [40, 256], [16, 300], [5, 3], [1, 1]] {
+            testing::assert_same_results(&before, &after, &symbols, 1e-5);
+        }
+    }
+
+    #[test]
+    fn reductions_that_need_one_another_become_phases() {
+        // Not squares: each reduction has its own three phases.
+        let text = STANDARDISE.replace("%6 = multiply %5, %5", "%6 = abs %5");
+        let (before, after) = testing::run_named(&text, &["split-reductions"]);
         assert_eq!(after.phases.iter().map(|p| p.dims.len()).collect::<Vec<_>>(), [2, 2, 1, 2, 2, 1, 2]);
         testing::assert_same_results(&before, &after, &[100, 7], 1e-5);
-        testing::assert_same_results(&before, &after, &[40, 255], 1e-5);
         testing::assert_same_results(&before, &after, &[40, 256], 1e-5);
-        testing::assert_same_results(&before, &after, &[5, 3], 1e-5);
+        // Of a loop that folds both, the squares alone go with the segments of the sum.
+        let text = STANDARDISE
+            .replace("%6 = multiply", "%12 = abs %5 : f32 %6 = multiply")
+            .replace("%7 = add %6 : f32", "%7 = add %6 : f32, %13 = maximum %12 : f32")
+            .replace("%8 = sqrt %7 : f32", "%14 = add %7, %13 : f32 %8 = sqrt %14 : f32");
+        let (before, after) = testing::run_named(&text, &["split-reductions"]);
+        assert_eq!(after.phases.iter().map(|p| p.dims.len()).collect::<Vec<_>>(), [2, 2, 1, 2, 2, 1, 2]);
+        testing::assert_same_results(&before, &after, &[600, 7], 1e-5);
+        testing::assert_same_results(&before, &after, &[40, 256], 1e-5);
+    }
+
+    #[test]
+    fn a_variance_of_everything_is_folded_in_segments() {
+        let text = "kernel @variance(b0: in f64, b1: out f64[i1]; p0: f64) {
+          i0 = sym m
+          i1 = const 1
+          phase () {
+            loop v0 in i0 {
+              %0 = load b0[v0] : f64
+            } reduce %1 = add %0 : f64
+            %2 = param p0 : f64
+            %3 = divide %1, %2 : f64
+            loop v1 in i0 {
+              %4 = load b0[v1] : f64
+              %5 = subtract %4, %3 : f64
+              %6 = multiply %5, %5 : f64
+            } reduce %7 = add %6 : f64
+            store b1[0] = %7
+          }
+        }";
+        let (before, after) = testing::run_named(text, &["split-reductions"]);
+        assert_eq!(after.phases.len(), 2);
+        for count in [0, 1, 1000] {
+            testing::assert_same_results(&before, &after, &[count], 1e-12);
+        }
     }
 
     #[test]

@@ -211,7 +211,7 @@ fn vectorise_dim(kernel: &mut Kernel, phase: &mut Phase, chosen: usize) {
     let dim = phase.dims.remove(chosen);
     let other = transposed_dim(kernel, phase, dim.0);
     let body = std::mem::take(&mut phase.body);
-    let kind = LoopKind::Vector { lanes: lanes(kernel, &body, &[]) };
+    let kind = LoopKind::Vector { lanes: lanes(kernel, &in_lanes(kernel, &body, dim.0), &[]) };
     let has_loops = body.iter().any(|stmt| matches!(stmt, Stmt::Loop(_)));
     let (rows, tile) = match other {
         Some(other) => {
@@ -249,6 +249,28 @@ fn vectorise_dim(kernel: &mut Kernel, phase: &mut Phase, chosen: usize) {
         (Some(_) | None, _) => vec![wrap(dim.0, columns, kind, body)],
     };
     phase.dims.push(tile_dim);
+}
+
+/// A block without what is computed of indices that are the same in all lanes: it takes no registers of vectors.
+fn in_lanes(kernel: &Kernel, block: &[Stmt], var: VarId) -> Vec<Stmt> {
+    let mut same = vec![false; kernel.values.len()];
+    for_each_definition(block, &mut |id| {
+        same[id.0 as usize] = match &kernel.value(id).inst {
+            Inst::Index(at) => !at.mentions(var),
+            Inst::Op(_, operands) => operands.iter().all(|operand| same[operand.0 as usize]),
+            Inst::Cast(operand) => same[operand.0 as usize],
+            _ => false,
+        };
+    });
+    fn kept(block: &[Stmt], same: &[bool]) -> Vec<Stmt> {
+        let rest = block.iter().filter(|stmt| !matches!(stmt, Stmt::Let(id) if same[id.0 as usize]));
+        let inside = |stmt: &Stmt| match stmt {
+            Stmt::Loop(inner) => Stmt::Loop(Loop { body: kept(&inner.body, same), ..inner.clone() }),
+            Stmt::Let(_) | Stmt::Store { .. } => stmt.clone(),
+        };
+        rest.map(inside).collect()
+    }
+    kept(block, &same)
 }
 
 /// Is there costly work that is the same for all rows? Then each column does it once for the rows of an item.
