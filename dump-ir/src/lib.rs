@@ -15,7 +15,7 @@ pub use options::{Format, Options, Selection, Sizes};
 pub use source::render_text;
 
 use fusewire_ir::{
-    fusion::partition,
+    fusion::{cost::Limits, partition},
     graph::Graph,
     pass::{self, PIPELINE},
 };
@@ -134,5 +134,5 @@ fn selected_picture(graph: &Graph, options: &Options) -> Result<Picture, String>
 
 fn drawn_regions(graph: &Graph, sizes: &Sizes) -> Result<Picture, String> {
     let optimized = compile::optimize_graph(graph, &mut |_, _| {}).map_err(|e| e.to_string())?;
-    region_picture(&optimized, &partition(&optimized), sizes)
+    region_picture(&optimized, &partition(&optimized, Limits::CPU), sizes)
 }

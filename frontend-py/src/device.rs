@@ -8,11 +8,20 @@ use fusewire_ir::lazy::{Device, Lazy};
 use fusewire_jit_gpu::cuda;
 use fusewire_runtime::{error::Error, registry, transfer};
 use parking_lot::RwLock;
-use pyo3::{exceptions::PyValueError, prelude::*};
-use std::{path::PathBuf, sync::Arc};
+use pyo3::{
+    exceptions::PyValueError,
+    prelude::*,
+    types::{PyDict, PyList, PyTuple},
+};
+use std::{cell::Cell, path::PathBuf, sync::Arc};
 
 /// Where arrays go that are made of no array.
 static DEFAULT: RwLock<Device> = RwLock::new(Device::Cpu);
+
+thread_local! {
+    /// Where the thread's arrays go instead, while [`call_with_arrays`] runs.
+    static HERE: Cell<Option<Device>> = const { Cell::new(None) };
+}
 
 /// A `device=` argument: the name of a device that there is.
 #[derive(Clone, Copy)]
@@ -68,7 +77,7 @@ pub fn chosen(argument: Option<DeviceArgument>) -> Device {
 
 /// Where arrays go that are made of no array.
 pub fn default_device() -> Device {
-    *DEFAULT.read()
+    HERE.get().unwrap_or_else(|| *DEFAULT.read())
 }
 
 /// Where a node is. Users hold none that is nowhere.
@@ -121,6 +130,38 @@ pub fn get_default_device() -> String {
 #[pyo3(signature = (device, /))]
 pub fn set_default_device(device: DeviceArgument) {
     *DEFAULT.write() = device.0;
+}
+
+/// Calls a function with its first array's device as the default one: what it makes on the way is where its arrays are.
+#[pyfunction]
+#[pyo3(signature = (function, args, kwargs, /))]
+pub fn call_with_arrays<'py>(
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    struct Before(Option<Device>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            HERE.set(self.0);
+        }
+    }
+    let mut arguments = args.iter().chain(kwargs.values());
+    let _before =
+        arguments.find_map(|argument| device_in(&argument, 2)).map(|device| Before(HERE.replace(Some(device))));
+    function.call(args, Some(kwargs))
+}
+
+/// The device of an array, or of the first one of a list of so many levels at most.
+fn device_in(object: &Bound<'_, PyAny>, levels: u32) -> Option<Device> {
+    if let Ok(array) = object.cast::<Array>() {
+        return Some(of(&array.get().node()));
+    }
+    let levels = levels.checked_sub(1)?;
+    if let Ok(list) = object.cast::<PyList>() {
+        return list.iter().find_map(|part| device_in(&part, levels));
+    }
+    object.cast::<PyTuple>().ok()?.iter().find_map(|part| device_in(&part, levels))
 }
 
 /// The name of a device that is there, or of the default one.

@@ -67,7 +67,7 @@ mod _fusewire {
         #[pymodule_export]
         use crate::{
             cuda_interface::{adopt_memory, describe_memory},
-            device::{devices, get_default_device, known_device, set_default_device, synchronize},
+            device::{call_with_arrays, devices, get_default_device, known_device, set_default_device, synchronize},
             diagnostics::{
                 counter_snapshot, finish, get_num_threads, memory_figures, rehearse, reset_counters, reset_peak,
                 set_first_run, set_memory_budget, set_memory_limit, set_num_threads, trim_memory,

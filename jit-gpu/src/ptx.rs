@@ -32,6 +32,10 @@ pub const SHOWN: Capability = Capability(80);
 /// Targets that LLVM has for the PTX of [`machine`].
 const TARGETS: [u32; 6] = [75, 80, 86, 87, 89, 90];
 
+/// Words of arguments that a kernel has at most in PTX 8.0, which every driver for CUDA 12 knows. In PTX 8.1, which those for
+/// CUDA 12.1 and newer know, there are eight times as many.
+const MOST_WORDS: usize = 512;
+
 /// What the kernel of a module of one is called.
 pub const NAME: &str = "kernel";
 
@@ -72,7 +76,8 @@ struct Texts {
 
 fn texts(name: &str, sources: &[(Source<'_>, String)], capability: Capability) -> Result<Texts, Error> {
     let refused = |message: String| Error::Internal(format!("LLVM refuses kernel {name}: {message}"));
-    let machine = machine(capability).map_err(refused)?;
+    let words = sources.iter().map(|(source, _)| source.words().0).max().unwrap_or(0);
+    let machine = machine(capability, if words <= MOST_WORDS { "+ptx80" } else { "+ptx81" }).map_err(refused)?;
     let context = Context::create();
     let i = Instructions::new(&context, name);
     for (source, name) in sources {
@@ -91,12 +96,12 @@ fn texts(name: &str, sources: &[(Source<'_>, String)], capability: Capability) -
     Ok(Texts { ir, assembly: String::from_utf8_lossy(text.as_slice()).trim_end_matches('\0').to_owned() })
 }
 
-fn machine(capability: Capability) -> Result<TargetMachine, String> {
+fn machine(capability: Capability, version: &str) -> Result<TargetMachine, String> {
     LlvmTarget::initialize_nvptx(&InitializationConfig::default());
     let triple = TargetTriple::create("nvptx64-nvidia-cuda");
     let target = LlvmTarget::from_triple(&triple).map_err(|message| message.to_string())?;
     let (cpu, level) = (format!("sm_{}", capability.0), OptimizationLevel::Default);
-    let machine = target.create_target_machine(&triple, &cpu, "+ptx80", level, RelocMode::Default, CodeModel::Default);
+    let machine = target.create_target_machine(&triple, &cpu, version, level, RelocMode::Default, CodeModel::Default);
     machine.ok_or_else(|| format!("there is no target {cpu}"))
 }
 

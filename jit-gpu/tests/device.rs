@@ -13,11 +13,13 @@ use fusewire_jit_gpu::{
     driver::{Driver, Event, Stream},
     simt::{Emulator, SimtBackend},
 };
+use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
-    backend::Backend,
+    backend::{Backend, Executable, Launch, LibraryCall, MatrixProduct},
     cache::{LIMITS, PlanCache},
     error::Error,
     evaluate::evaluate_on,
+    interpreter::Interpreter,
     pool::Memory,
 };
 use std::sync::{
@@ -98,6 +100,56 @@ fn failure_comes_after_the_free_blocks_went_back() {
     assert_eq!(too_much, Err(Error::OutOfMemory { bytes: 4 * MIB }));
     drop(seven);
     assert!(backend.allocate(4 * MIB).is_ok(), "nothing else is lost");
+}
+
+/// A library that takes memory from the driver, and finds too little the first time.
+struct Greedy(AtomicBool);
+
+impl Backend for Greedy {
+    fn name(&self) -> &'static str {
+        Interpreter.name()
+    }
+    fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>, Error> {
+        Interpreter.compile(kernel)
+    }
+    fn explain(&self, kernel: &Kernel) -> Result<Vec<(&'static str, String)>, Error> {
+        Interpreter.explain(kernel)
+    }
+    fn allocate(&self, bytes: usize) -> Result<Arc<dyn Storage>, Error> {
+        Interpreter.allocate(bytes)
+    }
+    fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error> {
+        Interpreter.launch(executable, launch)
+    }
+    fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
+        if self.0.swap(false, Relaxed) {
+            return Err(Error::OutOfMemory { bytes: 0 });
+        }
+        Interpreter.matrix_product(product)
+    }
+    fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {
+        Interpreter.call(call)
+    }
+}
+
+#[test]
+fn libraries_get_the_free_blocks_when_they_lack_memory() {
+    let greedy = Arc::new(Greedy(AtomicBool::new(true)));
+    let backend = GpuBackend::new(Emulator::default().with_libraries(greedy.clone()));
+    let plans = PlanCache::new(LIMITS);
+    let matrix = |numbers: &[f32]| build::reshape(&array(&backend, numbers), &[2, 2]).expect("it has four elements");
+    let (a, b) = (matrix(&[1.0, 2.0, 3.0, 4.0]), matrix(&[1.0, 0.0, 1.0, 1.0]));
+    let product = build::matmul(&a, &b).expect("they fit");
+    drop(backend.allocate(MIB).expect("there is memory"));
+    compute(&backend, &plans, &product);
+    assert_eq!(numbers(&backend, &product), [3.0, 2.0, 7.0, 4.0]);
+    assert!(backend.figures().cached < MIB, "what was free went back to the driver");
+    // Where nothing is free, asking again would not help.
+    backend.trim().expect("it gives memory back");
+    greedy.0.store(true, Relaxed);
+    let product = build::matmul(&b, &a).expect("they fit");
+    let refused = evaluate_on(&backend, Device::Simt, &plans, &[product], &|| false);
+    assert!(matches!(refused, Err(Error::OutOfMemory { .. })), "{refused:?}");
 }
 
 #[test]

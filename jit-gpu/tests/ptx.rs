@@ -2,13 +2,19 @@
 //! PyPI's nvidia-cuda-nvcc in `.venv`. It must take each for sm_80 and sm_90, and no kernel may keep in memory what it has too few
 //! registers for. `cargo test -p fusewire-jit-gpu --test ptx -- --nocapture` prints registers and memory of each.
 
-use fusewire_ir::{pass::run_pipeline, text::parse::parse, verify};
+use fusewire_ir::{fusion::cost::Limits, pass::run_pipeline, text::parse::parse, verify};
 use fusewire_jit_gpu::{
     driver::Source,
     functions::Function,
     ptx::{self, Capability, module},
 };
-use fusewire_lowering::{kernel::Kernel, lower, pass, program::Step, text, verify::verify_lowered};
+use fusewire_lowering::{
+    kernel::{IntExpr, Kernel},
+    lower, pass,
+    program::Step,
+    text,
+    verify::verify_lowered,
+};
 use std::{
     collections::BTreeMap,
     fs,
@@ -57,7 +63,7 @@ fn kernels_of(source: &str) -> Vec<Kernel> {
         && verify::verify(&graph).is_ok()
     {
         let graph = run_pipeline(&graph, true, &mut |_, _| ()).expect("the pipeline runs");
-        let steps = lower::program(&graph).steps;
+        let steps = lower::program(&graph, Limits::GPU).steps;
         let kernels = steps.into_iter().filter_map(|step| match step {
             Step::Launch { kernel, .. } => Some(kernel),
             Step::Product { .. } | Step::Call { .. } => None,
@@ -155,6 +161,63 @@ fn golden_instructions() {
             }
         }
     }
+}
+
+/// PTX 8.0 takes 4096 bytes of arguments; kernels of more are in the version that takes them.
+#[test]
+fn kernels_of_many_arguments_assemble() {
+    let mut kernel = kernels_of(CHAIN).remove(0);
+    kernel.ints.extend(vec![IntExpr::Const(1); 600]);
+    for capability in CAPABILITIES {
+        let text = module(&kernel, Capability(capability)).expect("there is GPU code for it");
+        assert!(text.contains(".version 8.1"));
+        if let Some(ptxas) = assembler() {
+            assemble(&ptxas, &text, capability).unwrap_or_else(|error| panic!("sm_{capability}: {error}"));
+            let refused = assemble(&ptxas, &text.replace(".version 8.1", ".version 8.0"), capability);
+            assert!(refused.is_err_and(|error| error.contains("4352")), "the older version takes them, too");
+        }
+    }
+}
+
+/// So many steps of a loop, recorded: eleven ops each, three arrays from one to the next.
+fn steps(count: usize, dtype: &str) -> String {
+    let (mut lines, mut last) = (Vec::new(), [0, 1, 2].map(|number| format!("%a{number}")));
+    for _ in 0..count {
+        let mut value = |op: &str, of: &[&str], dtype: &str| {
+            lines.push(format!("  %{} = {op} {} : {dtype}[m]\n", lines.len(), of.join(", ")));
+            format!("%{}", lines.len() - 1)
+        };
+        let [x, y, near] = &last;
+        let (xx, yy) = (value("multiply", &[x, x], dtype), value("multiply", &[y, y], dtype));
+        let (both, apart) = (value("add", &[&xx, &yy], dtype), value("subtract", &[&xx, &yy], dtype));
+        let inside = value("less", &[&both, "%a3"], "bool");
+        let counted = value("where", &[&inside, "%a3", "%a4"], dtype);
+        let near = value("add", &[near, &counted], dtype);
+        let product = value("multiply", &[x, y], dtype);
+        let twice = value("add", &[&product, &product], dtype);
+        last = [value("add", &[&apart, "%a0"], dtype), value("add", &[&twice, "%a1"], dtype), near];
+    }
+    let arguments = (0..5).map(|number| format!("%a{number}: {dtype}[m]")).collect::<Vec<_>>().join(", ");
+    format!("graph @f({arguments}) -> {dtype}[m] {{\n{}  return {}\n}}\n", lines.concat(), last[2])
+}
+
+/// What a cut stores goes through memory, so there are few of them, and registers suffice all the same.
+#[test]
+fn long_loops_are_few_kernels_without_spills() {
+    for (dtype, wanted) in [("f32", 1), ("f64", 3)] {
+        let kernels = kernels_of(&steps(29, dtype));
+        assert_eq!(kernels.len(), wanted, "{dtype}");
+        for capability in CAPABILITIES {
+            for kernel in &kernels {
+                let text = module(kernel, Capability(capability)).expect("there is GPU code for it");
+                let Some(ptxas) = assembler() else { continue };
+                let said = assemble(&ptxas, &text, capability).unwrap_or_else(|error| panic!("{dtype}: {error}"));
+                assert!(said.lines().all(|line| spilled(line) == 0), "{dtype}, sm_{capability}: {said}");
+            }
+        }
+    }
+    let graph = parse(&steps(29, "f32")).expect("it is a graph");
+    assert_eq!(lower::program(&graph, Limits::CPU).steps.len(), 6, "the CPU keeps what is stored in its caches");
 }
 
 /// What four groups of neighbours need is on its way before the first of them is stored, and a row of a warp waits for nobody.

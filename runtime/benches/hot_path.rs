@@ -9,6 +9,7 @@ use fusewire_ir::{
     build::{self, Operand},
     capture::{capture, graph_of},
     dtype::DType,
+    fusion::cost::Limits,
     lazy::{Device, Lazy},
     ops::ScalarOp,
     promote::Weak,
@@ -121,7 +122,7 @@ fn main() {
     let roots = [recorded(&lazy_a, &lazy_b)];
     let (graph, _) = graph_of(&roots);
     let optimized = compile::optimize_graph(&graph, &mut |_, _| ()).unwrap();
-    let program = lower::program(&optimized);
+    let program = lower::program(&optimized, Limits::CPU);
     let kernel = program.steps.iter().find_map(|step| match step {
         Step::Launch { kernel, .. } => Some(kernel.clone()),
         Step::Product { .. } | Step::Call { .. } => None,
@@ -129,7 +130,7 @@ fn main() {
     let kernel = kernel.unwrap();
     measure_slow("plan: capture and graph", || drop(black_box(graph_of(&roots))));
     measure_slow("plan: graph passes", || drop(compile::optimize_graph(black_box(&graph), &mut |_, _| ())));
-    measure_slow("plan: fusion and lowering", || drop(black_box(lower::program(&optimized))));
+    measure_slow("plan: fusion and lowering", || drop(black_box(lower::program(&optimized, Limits::CPU))));
     measure_slow("plan: kernel passes", || drop(compile::optimize_kernel(black_box(kernel.clone()), &mut |_, _| ())));
     measure_slow("plan: the plan itself", || drop(Plan::build(program.clone(), &mut compile_with(&Idle))));
 

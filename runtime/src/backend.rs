@@ -7,6 +7,7 @@ use crate::{
 use fusewire_ir::{
     build::tuple,
     dtype::DType,
+    fusion::cost::Limits,
     routine::Routine,
     value::{Buffer, Storage},
 };
@@ -161,6 +162,10 @@ pub trait Backend: Any + Send + Sync {
     /// The memory that [`Backend::allocate`] gives.
     fn memory(&self) -> &dyn Memory {
         &Host
+    }
+    /// How much one of its kernels should compute.
+    fn limits(&self) -> Limits {
+        Limits::CPU
     }
     /// The calling thread is going to use these arrays, which other threads may have computed: what it asks for from now on
     /// comes after that. Where work is done when it is asked for there is nothing to do.

@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use fusewire_ir::{
+    fusion::cost::Limits,
     graph::Graph,
     pass::{self, Pass},
 };
@@ -15,14 +16,14 @@ use fusewire_lowering::{
 
 const CHECK: bool = cfg!(debug_assertions);
 
-/// The program of a captured graph: graph passes, then fusion and lowering. `interrupted` is asked in between; true ends
-/// with [`Error::Interrupted`].
-pub fn program(graph: &Graph, interrupted: &dyn Fn() -> bool) -> Result<Program, Error> {
+/// The program of a captured graph: graph passes, then fusion and lowering into kernels of at most so much. `interrupted` is
+/// asked in between; true ends with [`Error::Interrupted`].
+pub fn program(graph: &Graph, limits: Limits, interrupted: &dyn Fn() -> bool) -> Result<Program, Error> {
     let optimized = optimize_graph(graph, &mut |_, _| ())?;
     if interrupted() {
         return Err(Error::Interrupted);
     }
-    Ok(lower::program(&optimized))
+    Ok(lower::program(&optimized, limits))
 }
 
 /// The graph passes.

@@ -172,7 +172,7 @@ impl Unknown {
         plans: &PlanCache,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Arc<Plan>, Error> {
-        let program = compile::program(&self.graph, interrupted)?;
+        let program = compile::program(&self.graph, backend.limits(), interrupted)?;
         let plan = Plan::build(program, &mut |kernel| match interrupted() {
             true => Err(Error::Interrupted),
             false => plans.compile(device, backend, kernel),

@@ -55,7 +55,7 @@ pub fn stages(graph: &Graph, backend: &dyn Backend) -> Result<Vec<StageText>, Er
     let mut add = |stage: Stage, name, text| texts.push(StageText { stage, name, step: None, text });
     add(CAPTURED, CAPTURED.name, graph.to_string());
     let optimized = compile::optimize_graph(graph, &mut |pass, graph| add(GRAPH_PASS, pass.name, graph.to_string()))?;
-    let partition = partition(&optimized);
+    let partition = partition(&optimized, backend.limits());
     add(REGIONS, REGIONS.name, partition.text(&optimized));
     let program = lower::program_of(&optimized, &partition);
     add(PROGRAM, PROGRAM.name, text::print_program(&program));

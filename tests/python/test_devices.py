@@ -182,3 +182,72 @@ def test_a_device_in_the_environment_must_exist(name):
         assert "FUSEWIRE_DEVICE: unknown device" in process.stderr
     else:
         assert process.stdout.strip() == "cpu"
+
+
+def test_what_functions_make_on_the_way_is_where_their_arguments_are():
+    """Every function of the namespaces that takes arrays, called with some on the emulator; the default is the CPU."""
+    run("""
+        import inspect
+
+        matrix = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, 0.25], [0.5, 0.25, 2.0]])
+        vector, places = np.array([0.5, 1.5, 2.5, 4.0]), np.array([3, 1, 2, 1])
+
+        def arguments(device):
+            m, v, i, cube = (xp.asarray(a, device=device) for a in (matrix, vector, places, np.ones((2, 3, 4))))
+            special = {
+                "concat": ([v, v],), "dsplit": (cube, 2), "einsum": ("ij,jk->ik", m, m), "pad": (v, 2, "reflect"),
+                "permute_dims": (cube, (2, 0, 1)), "ravel_multi_index": ((i, i), (4, 4)), "squeeze": (cube[:1], 0),
+                "select": ([v > 1, v > 2], [v, 2 * v], 7.0), "stack": ([v, v],), "where": (v > 1, v, 0.0),
+                "linalg.tensorinv": (xp.reshape(xp.eye(4, device=device), (4, 2, 2)), 1),
+                "linalg.tensorsolve": (m, m[0]), "linalg.matrix_power": (m, 0), "nan_to_num": (v,),
+            }
+            usual = [
+                (m,), (m, m), (v,), (v, v), (i,), (i, i), (m, 0), (v, i), (i, (4, 4)), (v, 3), (m, 2), ([m, m],),
+                (v, v, v), (m, (3, 3)), (v, 0.5), (m, 0, 1), (0, m), (m, [1]), (v > 1, v),
+            ]
+            return special, usual
+
+        def arrays(result):
+            if isinstance(result, xp.Array):
+                return [result]
+            return [a for part in result for a in arrays(part)] if isinstance(result, (tuple, list)) else []
+
+        def first_of(function, several):
+            for number, given in enumerate(several):
+                try:
+                    result = arrays(function(*given))
+                    [np.asarray(a) for a in result]
+                except Exception:
+                    continue
+                if result:
+                    return number, result
+            return None, []
+
+        special, usual = arguments("cpu")
+        special_there, usual_there = arguments("simt")
+        uncalled = set()
+        for prefix, namespace in (("", xp), ("linalg.", xp.linalg), ("fft.", xp.fft)):
+            names = namespace.__all__ if prefix else [n for n in dir(xp) if not n.startswith("_")]
+            for name in (prefix + name for name in names):
+                function = getattr(namespace, name.removeprefix(prefix))
+                if not callable(function) or inspect.isclass(function):
+                    continue
+                number, expected = first_of(function, [special[name]] if name in special else usual)
+                if number is None:
+                    uncalled.add(name)
+                    continue
+                given = special_there[name] if name in special else usual_there[number]
+                results = arrays(function(*given))
+                # Shapes are no arrays.
+                placed = name not in {"zeros", "ones", "empty"}
+                assert not placed or [a.device for a in results] == ["simt"] * len(expected), name
+                for there, here in zip(results, expected):
+                    np.testing.assert_allclose(np.asarray(there), np.asarray(here), rtol=1e-12, err_msg=name)
+        assert xp.get_default_device() == "cpu"
+        # They take no array or give none.
+        assert uncalled == {
+            "allclose", "arange", "broadcast_shapes", "can_cast", "diag_indices", "eye", "fft.fftfreq", "fft.rfftfreq",
+            "full", "get_default_device", "get_num_threads", "isdtype", "linspace", "put_along_axis", "result_type",
+            "set_default_device", "set_num_threads", "tril_indices", "triu_indices",
+        }, uncalled
+    """)

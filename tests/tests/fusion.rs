@@ -5,7 +5,7 @@ use fusewire_ir::{
     capture::graph_of,
     dtype::DType,
     error::Recorded,
-    fusion::{Body, Partition, partition},
+    fusion::{Body, Partition, cost::Limits, partition},
     graph::Graph,
     interp,
     lazy::Lazy,
@@ -58,9 +58,9 @@ fn part(x: &Array, axis: usize, start: i64, end: i64) -> Recorded<Array> {
 fn fused(roots: &[Array]) -> (Graph, Partition) {
     let (captured, values) = graph_of(roots);
     let graph = pass::run_pipeline(&captured, true, &mut |_, _| {}).unwrap();
-    let partition = partition(&graph);
+    let partition = partition(&graph, Limits::CPU);
     let binding = binding(&values);
-    let program = lower::program(&graph);
+    let program = lower::program(&graph, Limits::CPU);
     let found = program_interp::evaluate(&graph, &program, &binding).unwrap();
     for (found, wanted) in found.iter().zip(&interp::evaluate(&graph, &binding).unwrap()) {
         assert_eq!(found.array.shape(), wanted.array.shape());
@@ -259,7 +259,7 @@ fn many_regions_of_one_long_chain() {
 /// The kernels of a program that differ, and the arrays between them.
 fn kernels_and_arrays(root: Recorded<Array>) -> (usize, usize) {
     let (graph, partition) = fused(&[root.unwrap()]);
-    let program = lower::program(&graph);
+    let program = lower::program(&graph, Limits::CPU);
     let mut kernels = Vec::new();
     for step in program.steps {
         let Step::Launch { kernel, .. } = step else { panic!("a call") };

@@ -3,7 +3,14 @@
 //! `FUSEWIRE_FUZZ_SECONDS` sets for how long (default 10), `FUSEWIRE_FUZZ_SEED` where the seeds start (default 0).
 //! A failure prints the graph that shows it; its text goes into a filetest.
 
-use fusewire_ir::{capture::graph_of, fusion::partition, graph::Graph, interp, node::Op, pass};
+use fusewire_ir::{
+    capture::graph_of,
+    fusion::{cost::Limits, partition},
+    graph::Graph,
+    interp,
+    node::Op,
+    pass,
+};
 use fusewire_lowering::{
     lower,
     program::{Program, Step},
@@ -50,7 +57,7 @@ fn check(seed: u64) -> Result<(), String> {
     if let Some(problem) = problem {
         return Err(problem);
     }
-    let program = lower::program(&lowered);
+    let program = lower::program(&lowered, Limits::CPU);
     let found = program_interp::evaluate(&lowered, &program, &binding)
         .map_err(|e| format!("lowered: {e}\n{}", shown_program(&lowered, &program)))?;
     let problem = found.iter().zip(&wanted).find_map(|(f, w)| disagreement(f, w, 0));
@@ -71,7 +78,7 @@ fn shown_program(graph: &Graph, program: &Program) -> String {
         Step::Launch { kernel, arguments, .. } => Some(format!("{}{arguments:?}\n", text::print(kernel))),
         Step::Product { .. } | Step::Call { .. } => None,
     });
-    format!("{graph}\n{}{}", partition(graph).text(graph), kernels.collect::<String>())
+    format!("{graph}\n{}{}", partition(graph, Limits::CPU).text(graph), kernels.collect::<String>())
 }
 
 #[test]

@@ -6,6 +6,7 @@ use fusewire_ir::{
     build::{Axis, Operand, clip, elementwise, full, mean, where_},
     capture::{Capture, capture, graph_of},
     dtype::DType,
+    fusion::cost::Limits,
     graph::Graph,
     lazy::{Device, Lazy},
     ops::ScalarOp as S,
@@ -93,7 +94,7 @@ fn fifty_steps(a: &Array, b: &Array) -> Array {
 /// The only kernel of a graph, as lowering makes it.
 fn kernel_of(graph: &Graph) -> Kernel {
     let optimized = compile::optimize_graph(graph, &mut |_, _| {}).expect("the passes hold their invariants");
-    let mut kernels = lower::program(&optimized).steps.into_iter().filter_map(|step| match step {
+    let mut kernels = lower::program(&optimized, Limits::CPU).steps.into_iter().filter_map(|step| match step {
         Step::Launch { kernel, .. } => Some(kernel),
         Step::Product { .. } | Step::Call { .. } => None,
     });
@@ -139,7 +140,7 @@ fn main() {
     row("30 ops: graph passes", &|| time(|| compile::optimize_graph(&graph, &mut |_, _| {})));
     row("30 ops: fusion and lowering, after the graph passes", &|| {
         let graph = compile::optimize_graph(&graph, &mut |_, _| {}).expect("the passes hold");
-        time(|| lower::program(&graph))
+        time(|| lower::program(&graph, Limits::CPU))
     });
     row("30 ops: kernel passes", &|| {
         time_prepared(|| kernel.clone(), |kernel| compile::optimize_kernel(kernel, &mut |_, _| {}))
@@ -156,7 +157,7 @@ fn main() {
     row("50 steps of 15 ops: graph passes", &|| time(|| compile::optimize_graph(&graph, &mut |_, _| {})));
     row("50 steps of 15 ops: fusion and lowering, after the graph passes", &|| {
         let graph = compile::optimize_graph(&graph, &mut |_, _| {}).expect("the passes hold");
-        time(|| lower::program(&graph))
+        time(|| lower::program(&graph, Limits::CPU))
     });
 
     let table = computed(&[1000, 8]);

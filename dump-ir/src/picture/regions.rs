@@ -196,7 +196,10 @@ fn loops(nest: &Nest) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fusewire_ir::{fusion::partition, text::parse::parse};
+    use fusewire_ir::{
+        fusion::{cost::Limits, partition},
+        text::parse::parse,
+    };
 
     const CENTRED: &str = "\
 graph @f(%a0: f32[m, n], %s0: f32 param) -> f32[m, n] {
@@ -212,7 +215,7 @@ graph @f(%a0: f32[m, n], %s0: f32 param) -> f32[m, n] {
 
     fn picture(sizes: Vec<i64>) -> Picture {
         let graph = parse(CENTRED).unwrap();
-        region_picture(&graph, &partition(&graph), &Sizes(sizes)).unwrap()
+        region_picture(&graph, &partition(&graph, Limits::CPU), &Sizes(sizes)).unwrap()
     }
 
     #[test]

@@ -1,6 +1,11 @@
 """The device of new arrays."""
 
+import functools
+import inspect
 import os
+import sys
+from collections.abc import Callable
+from typing import Any
 
 from fusewire._fusewire import engine
 
@@ -20,6 +25,25 @@ def set_default_device(device: str) -> None:
     Raises ValueError for a device that is not there.
     """
     engine.set_default_device(device)
+
+
+def follow_arrays(module: str) -> None:
+    """Let what the public functions of a module make on the way be on the device of their arguments."""
+    namespace = sys.modules[module]
+    for name in namespace.__all__:
+        function = getattr(namespace, name)
+        if inspect.isfunction(function):
+            following = _following(function)
+            setattr(sys.modules[function.__module__], name, following)
+            setattr(namespace, name, following)
+
+
+def _following(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return engine.call_with_arrays(function, args, kwargs)
+
+    return call
 
 
 def _from_environment() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.exceptions import AxisError
 
 import fusewire._fusewire as xp
+from fusewire._devices import follow_arrays
 from fusewire._fusewire import Array, matmul, matrix_transpose, routines, tensordot, vecdot
 from fusewire._halves import rounded_once
 from fusewire._inspection import kind
@@ -528,3 +529,6 @@ def _threshold(values: Array, x: Array, rtol: Any) -> Array:
     if isinstance(factor, Array | np.ndarray):
         factor = _array(factor)[..., None]
     return xp.max(values, axis=-1, keepdims=True) * factor
+
+
+follow_arrays(__name__)

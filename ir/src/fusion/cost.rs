@@ -7,16 +7,27 @@ use crate::{
     ops::{Class, ScalarOp},
 };
 
-/// Nodes that one region computes at most. Beyond, compile times and register pressure cost more than a store.
-pub const REGION_LIMIT: usize = 150;
+/// How much a region may compute. Devices differ in what that costs and what a store costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Nodes that one region computes at most. Beyond, compile times and register pressure cost more than a store.
+    pub region: usize,
+    /// Element-wise nodes of one chain that one region may compute without a cut.
+    pub chain: usize,
+    /// Element-wise nodes of one chain that one region computes where it is longer than that. It is cut where little is alive.
+    pub piece: usize,
+    /// How many times fewer both are where elements have eight bytes.
+    pub wide: usize,
+}
 
-/// Element-wise nodes of one chain that one region may compute without a cut.
-pub const CHAIN: usize = 128;
-
-/// Element-wise nodes of one chain that one region computes where it is longer than that. It is cut where little is alive, and what is stored
-/// there stays in the cache where regions run block by block. Several iterations of a short loop
-/// are what a processor computes side by side.
-pub const PIECE: usize = 64;
+impl Limits {
+    /// What is stored at a cut stays in the cache, where regions run block by block; and several iterations of a short loop are
+    /// what a processor computes side by side.
+    pub const CPU: Limits = Limits { region: 150, chain: 128, piece: 64, wide: 1 };
+    /// What is stored at a cut goes through memory, which moves a byte in the time of eight to ten ops: so three floats, to memory and
+    /// back, are 200 ops. Registers are what bounds it; elements of eight bytes have two each.
+    pub const GPU: Limits = Limits { region: 384, chain: 320, piece: 256, wide: 2 };
+}
 
 /// Elements of a segment of a reduction of everything. Segments are part of the order of float sums.
 pub const SEGMENT: u32 = 32_768;

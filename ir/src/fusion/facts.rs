@@ -4,7 +4,7 @@
 use crate::{
     fusion::{
         Access, ResultView, Why,
-        cost::{self, Cost},
+        cost::{self, Cost, Limits},
         index::is_affine,
         pieces::{Piece, pieces},
         spread,
@@ -54,12 +54,14 @@ pub(super) struct Facts {
     pub centres: Vec<Option<SymShape>>,
     /// The piece of a long chain that it belongs to.
     pub pieces: Vec<Option<Piece>>,
+    /// How much a region may compute.
+    pub limits: Limits,
     /// Where each root is.
     pub results: Vec<ResultView>,
 }
 
 impl Facts {
-    pub fn of(graph: &Graph) -> Facts {
+    pub fn of(graph: &Graph, limits: Limits) -> Facts {
         let count = graph.len();
         let mut facts = Facts {
             live: vec![false; count],
@@ -70,6 +72,7 @@ impl Facts {
             below: Vec::with_capacity(count),
             centres: Vec::new(),
             pieces: Vec::new(),
+            limits,
             results: Vec::new(),
         };
         for id in graph.reached() {
@@ -92,7 +95,7 @@ impl Facts {
         }
         facts.centres = spread::centres(graph, &facts.uniform, &facts.cost);
         let stored: Vec<bool> = facts.required.iter().map(Option::is_some).collect();
-        facts.pieces = pieces(graph, &facts.live, &facts.uniform, &stored);
+        facts.pieces = pieces(graph, limits, &facts.live, &facts.uniform, &stored);
         facts
     }
 

@@ -45,7 +45,7 @@ pub(super) fn fit(graph: &Graph, facts: &Facts, id: NodeId, draft: &Draft, deman
     if facts.free_everywhere(id) || matches!(node.op, Op::Iota { .. }) {
         return Ok(Plan::Keep);
     }
-    if draft.members.len() >= cost::REGION_LIMIT || !draft.admits(facts.pieces[id.0 as usize].as_slice()) {
+    if draft.members.len() >= facts.limits.region || !draft.admits(facts.pieces[id.0 as usize].as_slice()) {
         return Err(Why::Full);
     }
     if facts.uniform[id.0 as usize] {

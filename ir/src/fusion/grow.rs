@@ -4,7 +4,8 @@
 
 use crate::{
     fusion::{
-        Access, Output, ResultView, Why, cost,
+        Access, Output, ResultView, Why,
+        cost::{self, Limits},
         draft::{Draft, renamed},
         facts::{Below, Facts},
         fit::{Demand, Plan, fit},
@@ -37,8 +38,8 @@ pub(super) struct Grown {
 }
 
 /// Grows the regions of a graph.
-pub(super) fn grow(graph: &Graph) -> Grown {
-    let facts = Facts::of(graph);
+pub(super) fn grow(graph: &Graph, limits: Limits) -> Grown {
+    let facts = Facts::of(graph, limits);
     let count = graph.len();
     let mut grower = Grower {
         graph,
@@ -430,7 +431,7 @@ impl Grower<'_> {
         let (ours, theirs) = (&self.drafts[a].members, &self.drafts[b].members);
         let size = ours.len() + theirs.iter().filter(|id| !ours.contains(id)).count();
         let empty = [a, b].map(|region| self.drafts[region].is_empty());
-        if size > cost::REGION_LIMIT || empty[0] != empty[1] || self.reaches(a, b) || self.reaches(b, a) {
+        if size > self.facts.limits.region || empty[0] != empty[1] || self.reaches(a, b) || self.reaches(b, a) {
             return false;
         }
         let mut other = std::mem::take(&mut self.drafts[b]);

@@ -33,6 +33,7 @@ mod text;
 
 use crate::{
     fusion::{
+        cost::Limits,
         index::{Indices, Var},
         strided::Strided,
     },
@@ -41,9 +42,9 @@ use crate::{
 };
 use smallvec::SmallVec;
 
-/// Cuts the graph into regions.
-pub fn partition(graph: &Graph) -> Partition {
-    order::finish(grow::grow(graph))
+/// Cuts the graph into regions of at most so much.
+pub fn partition(graph: &Graph, limits: Limits) -> Partition {
+    order::finish(grow::grow(graph, limits))
 }
 
 /// A graph cut into regions.

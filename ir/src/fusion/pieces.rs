@@ -7,7 +7,7 @@
 //! Invariant: no piece needs a later one, for each is an interval of an order in which operands come first.
 
 use crate::{
-    fusion::cost::{CHAIN, PIECE},
+    fusion::cost::Limits,
     graph::{Graph, NodeId},
     node::Op,
 };
@@ -29,24 +29,33 @@ impl Piece {
 
 /// The piece of each node that is in a long chain. Uniform nodes are in none; those that are stored anyway cost nothing where they
 /// cross a cut.
-pub(super) fn pieces(graph: &Graph, live: &[bool], uniform: &[bool], stored: &[bool]) -> Vec<Option<Piece>> {
+pub(super) fn pieces(
+    graph: &Graph,
+    limits: Limits,
+    live: &[bool],
+    uniform: &[bool],
+    stored: &[bool],
+) -> Vec<Option<Piece>> {
     let mut pieces = vec![None; graph.len()];
-    if graph.len() <= CHAIN {
+    if graph.len() <= limits.chain / limits.wide {
         return pieces;
     }
     let is_link = |id: NodeId| {
         let at = id.0 as usize;
         live[at] && !uniform[at] && matches!(graph.node(id).op, Op::Map(_) | Op::Cast)
     };
-    for (number, chain) in chains(graph, is_link).into_iter().enumerate() {
-        for (id, piece) in Chain::of(graph, chain, stored).cut() {
+    let fewer =
+        |chain: &[NodeId]| if chain.iter().any(|&id| graph.node(id).dtype.size() > 4) { limits.wide } else { 1 };
+    let chains = chains(graph, is_link).into_iter().map(|chain| (fewer(&chain), chain));
+    for (number, (fewer, chain)) in chains.filter(|(fewer, chain)| chain.len() > limits.chain / fewer).enumerate() {
+        for (id, piece) in Chain::of(graph, chain, stored).cut(limits.piece / fewer) {
             pieces[id.0 as usize] = Some(Piece { chain: number as u32, number: piece });
         }
     }
     pieces
 }
 
-/// The chains that are too long, each in the order of the graph.
+/// The chains, each in the order of the graph.
 fn chains(graph: &Graph, is_link: impl Fn(NodeId) -> bool) -> Vec<Vec<NodeId>> {
     // By node: another one of its chain, itself if there is none before it.
     let mut parent: Vec<u32> = (0..graph.len() as u32).collect();
@@ -67,7 +76,7 @@ fn chains(graph: &Graph, is_link: impl Fn(NodeId) -> bool) -> Vec<Vec<NodeId>> {
     for (id, _) in graph.iter().filter(|&(id, _)| is_link(id)) {
         lists[head(&mut parent, id.0) as usize].push(id);
     }
-    lists.retain(|chain| chain.len() > CHAIN);
+    lists.retain(|chain| !chain.is_empty());
     lists
 }
 
@@ -92,7 +101,7 @@ impl Chain {
     /// The number of each node's piece. Of two orders the one that has less alive at its cuts: that of the graph, in which what is
     /// combined in the end is computed one after another; and by the distance from the chain's beginnings, in which what a loop
     /// advances together stays together.
-    fn cut(&self) -> Vec<(NodeId, u32)> {
+    fn cut(&self, piece: usize) -> Vec<(NodeId, u32)> {
         let as_recorded: Vec<usize> = (0..self.nodes.len()).collect();
         let mut distances: Vec<usize> = Vec::with_capacity(self.nodes.len());
         for operands in &self.operands {
@@ -101,7 +110,7 @@ impl Chain {
         let mut by_distance = as_recorded.clone();
         by_distance.sort_by_key(|&at| distances[at]);
         let orders = [as_recorded, by_distance];
-        let cuts = orders.each_ref().map(|order| self.cuts(order));
+        let cuts = orders.each_ref().map(|order| self.cuts(order, piece));
         let best = usize::from(cuts[1].1 < cuts[0].1);
         let ends = &cuts[best].0;
         let number = |place: usize| ends.partition_point(|&end| end <= place) as u32;
@@ -110,12 +119,12 @@ impl Chain {
 
     /// Where the pieces of the nodes in this order end, and the bytes that are alive there. Each end is as far behind the one before
     /// as a piece may be long, unless less is alive earlier.
-    fn cuts(&self, order: &[usize]) -> (Vec<usize>, usize) {
+    fn cuts(&self, order: &[usize], piece: usize) -> (Vec<usize>, usize) {
         let alive = self.alive(order);
         let (mut ends, mut bytes, mut begin) = (Vec::new(), 0, 0);
-        while order.len() - begin > PIECE {
-            let least = (begin + PIECE / 2..=begin + PIECE).rev().min_by_key(|&end| alive[end]);
-            begin = least.unwrap_or(begin + PIECE);
+        while order.len() - begin > piece {
+            let least = (begin + piece / 2..=begin + piece).rev().min_by_key(|&end| alive[end]);
+            begin = least.unwrap_or(begin + piece);
             bytes += alive[begin];
             ends.push(begin);
         }

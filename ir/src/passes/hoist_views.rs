@@ -7,7 +7,7 @@
 
 use crate::{
     fusion::{
-        cost::REGION_LIMIT,
+        cost::Limits,
         index::{is_affine, reshape_groups},
         strided::Strided,
     },
@@ -127,7 +127,7 @@ impl Hoister<'_> {
                     }
                 }
             }
-            if between.len() > REGION_LIMIT {
+            if between.len() > Limits::CPU.region {
                 return false;
             }
         }

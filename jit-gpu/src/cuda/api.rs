@@ -93,8 +93,8 @@ impl Cuda {
         })
     }
 
-    /// Makes the device's context that of the calling thread.
-    pub(super) fn enter(&self) -> Result<(), Error> {
+    /// Makes the device's context that of the calling thread, until what this gives is dropped.
+    pub(super) fn enter(&self) -> Result<Entered, Error> {
         if std::process::id() != self.process {
             return Err(Error::Device(format!(
                 "cuda:{} was in use when this process was forked, and CUDA does not survive that; start processes with \
@@ -102,13 +102,44 @@ impl Cuda {
                 self.number
             )));
         }
-        // SAFETY: the context lives as long as the process.
-        unsafe { check("choosing a GPU", sys::cuCtxSetCurrent(self.context)) }
+        Entered::of(self.context)
     }
 
     /// The compute capability that its code is made for.
     pub fn capability(&self) -> Capability {
         self.capability
+    }
+}
+
+/// The device's context is the calling thread's. Before, it may have had another one, by which other libraries know which device
+/// their user has chosen; it gets that back.
+#[must_use = "the context is that of before as soon as this is dropped"]
+pub(super) struct Entered {
+    pushed: bool,
+}
+
+impl Entered {
+    fn of(context: CUcontext) -> Result<Entered, Error> {
+        let mut current = ptr::null_mut();
+        // SAFETY: the driver has begun; it writes the handle, and the context lives as long as the process.
+        unsafe {
+            check("choosing a GPU", sys::cuCtxGetCurrent(&raw mut current))?;
+            if current == context {
+                return Ok(Entered { pushed: false });
+            }
+            check("choosing a GPU", sys::cuCtxPushCurrent_v2(context))?;
+        }
+        Ok(Entered { pushed: true })
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if self.pushed {
+            let mut context = ptr::null_mut();
+            // SAFETY: takes off what was put on; what fails here has failed before.
+            unsafe { sys::cuCtxPopCurrent_v2(&raw mut context) };
+        }
     }
 }
 
@@ -128,6 +159,9 @@ pub(super) unsafe fn set_words(
     height: usize,
     stream: Stream,
 ) -> Result<(), Error> {
+    if width == 0 || height == 0 {
+        return Ok(());
+    }
     // SAFETY: the caller vouches for the range.
     unsafe { check("filling memory", sys::cuMemsetD2D32Async(address, pitch, word, width, height, handle(stream))) }
 }
@@ -165,10 +199,11 @@ unsafe impl Sync for Loaded {}
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        // SAFETY: launches of the kernel are complete before its module goes. What fails here has failed before.
+        let Ok(_entered) = Entered::of(self.context) else { return };
+        // SAFETY: launches of the kernel are complete before its module goes. The driver refuses to wait for a context of which
+        // somebody captures a stream; the module stays then.
         unsafe {
-            if sys::cuCtxSetCurrent(self.context) == sys::CUresult::CUDA_SUCCESS {
-                sys::cuCtxSynchronize();
+            if sys::cuCtxSynchronize() == sys::CUresult::CUDA_SUCCESS {
                 sys::cuModuleUnload(self.module);
             }
         }
@@ -189,12 +224,11 @@ unsafe impl Sync for Launches {}
 
 impl Drop for Launches {
     fn drop(&mut self) {
+        let Ok(_entered) = Entered::of(self.context) else { return };
         // SAFETY: the driver keeps what launches under way need.
         unsafe {
-            if sys::cuCtxSetCurrent(self.context) == sys::CUresult::CUDA_SUCCESS {
-                sys::cuGraphExecDestroy(self.executable);
-                sys::cuGraphDestroy(self.graph);
-            }
+            sys::cuGraphExecDestroy(self.executable);
+            sys::cuGraphDestroy(self.graph);
         }
     }
 }
@@ -215,7 +249,7 @@ impl Driver for Cuda {
     }
     fn memory(&self) -> Result<(usize, usize), Error> {
         let (mut free, mut total) = (0, 0);
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: writes two numbers.
         unsafe { check("asking for free memory", sys::cuMemGetInfo_v2(&raw mut free, &raw mut total))? };
         Ok((free, total))
@@ -223,7 +257,7 @@ impl Driver for Cuda {
 
     fn allocate(&self, bytes: usize) -> Result<u64, Error> {
         let mut address = 0;
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: writes the address.
         let result = unsafe { sys::cuMemAlloc_v2(&raw mut address, bytes.max(1)) };
         match check("allocating memory", result) {
@@ -232,7 +266,7 @@ impl Driver for Cuda {
         }
     }
     unsafe fn free(&self, address: u64) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: the caller vouches for it.
         unsafe { check("freeing memory", sys::cuMemFree_v2(address)) }
     }
@@ -241,24 +275,24 @@ impl Driver for Cuda {
     }
     fn allocate_host(&self, bytes: usize) -> Result<*mut u8, Error> {
         let mut pointer = ptr::null_mut();
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: writes the pointer.
         unsafe { check("allocating memory for copies", sys::cuMemHostAlloc(&raw mut pointer, bytes, PORTABLE))? };
         Ok(pointer.cast())
     }
 
     unsafe fn copy_in(&self, from: *const u8, to: u64, bytes: usize, stream: Stream) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: the caller vouches for both ranges.
         unsafe { check("copying to the GPU", sys::cuMemcpyHtoDAsync_v2(to, from.cast(), bytes, handle(stream))) }
     }
     unsafe fn copy_out(&self, from: u64, to: *mut u8, bytes: usize, stream: Stream) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: the caller vouches for both ranges.
         unsafe { check("copying from the GPU", sys::cuMemcpyDtoHAsync_v2(to.cast(), from, bytes, handle(stream))) }
     }
     unsafe fn copy_peer(&self, other: &Cuda, from: u64, to: u64, bytes: usize, stream: Stream) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: the caller vouches for both ranges. Enabling what is enabled already, or impossible, is an error that does
         // not matter: the copy then goes through the host, which the driver does by itself.
         unsafe {
@@ -268,42 +302,45 @@ impl Driver for Cuda {
         }
     }
     unsafe fn clear(&self, address: u64, bytes: usize, stream: Stream) -> Result<(), Error> {
-        self.enter()?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let _entered = self.enter()?;
         // SAFETY: the caller vouches for the range.
         unsafe { check("clearing memory", sys::cuMemsetD8Async(address, 0, bytes, handle(stream))) }
     }
 
     fn stream(&self) -> Result<Stream, Error> {
         let mut stream = ptr::null_mut();
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: writes the handle.
         unsafe { check("making a stream", sys::cuStreamCreate(&raw mut stream, NON_BLOCKING))? };
         Ok(Stream(stream.addr()))
     }
     fn synchronise(&self, stream: Stream) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: the stream is one of this device's.
         unsafe { check("computing", sys::cuStreamSynchronize(handle(stream))) }
     }
     fn event(&self) -> Result<Event, Error> {
         let mut event = ptr::null_mut();
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: writes the handle.
         unsafe { check("making an event", sys::cuEventCreate(&raw mut event, NO_TIMING))? };
         Ok(Event(event.addr()))
     }
     fn record(&self, at: Event, stream: Stream) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: both are this device's.
         unsafe { check("ordering streams", sys::cuEventRecord(event(at), handle(stream))) }
     }
     fn wait(&self, stream: Stream, at: Event) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: the stream is this device's; events may be another's.
         unsafe { check("ordering streams", sys::cuStreamWaitEvent(handle(stream), event(at), 0)) }
     }
     fn synchronise_event(&self, at: Event) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: the event is this device's.
         unsafe { check("computing", sys::cuEventSynchronize(event(at))) }
     }
@@ -317,7 +354,7 @@ impl Driver for Cuda {
         let mut options = [Option_::CU_JIT_ERROR_LOG_BUFFER, Option_::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
         let mut values = [said.as_mut_ptr().cast::<c_void>(), ptr::without_provenance_mut(said.len() - 1)];
         let (mut module, mut function) = (ptr::null_mut(), ptr::null_mut());
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: the text and the name end with NUL; there is as much room for messages as the driver is told.
         unsafe {
             let (options, values) = (options.as_mut_ptr(), values.as_mut_ptr());
@@ -345,7 +382,7 @@ impl Driver for Cuda {
     ) -> Result<(), Error> {
         // All arguments are one block of words, which the kernel takes by value; the driver copies it.
         let mut arguments = [grid.arguments.as_ptr().cast_mut().cast::<c_void>()];
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: the caller vouches for the arguments. Shared memory is declared by the code.
         let launched = unsafe {
             let arguments = arguments.as_mut_ptr();
@@ -360,7 +397,7 @@ impl Driver for Cuda {
     }
 
     fn begin_capture(&self, stream: Stream) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         // What other threads do meanwhile is theirs.
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the stream is this device's.
@@ -368,7 +405,7 @@ impl Driver for Cuda {
     }
     fn end_capture(&self, stream: Stream) -> Result<Launches, Error> {
         let (mut graph, mut executable) = (ptr::null_mut(), ptr::null_mut());
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: each call writes its handle.
         unsafe {
             check("capturing a graph", sys::cuStreamEndCapture(handle(stream), &raw mut graph))?;
@@ -386,17 +423,17 @@ impl Driver for Cuda {
         stream: Stream,
         _interrupted: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         // SAFETY: the caller vouches for the launches.
         unsafe { check("launching a graph", sys::cuGraphLaunch(graph.executable, handle(stream))) }
     }
 
     fn product(&self, product: &MatrixProduct<'_>, stream: Stream, lender: &dyn Lender) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         self.blas.product(self, product, stream, lender)
     }
     fn call(&self, call: &LibraryCall<'_>, stream: Stream, lender: &dyn Lender) -> Result<(), Error> {
-        self.enter()?;
+        let _entered = self.enter()?;
         match call.routine {
             Routine::Sort { .. } | Routine::Argsort { .. } => {
                 Err(Error::Internal(format!("{} is computed by functions of ours", call.routine.name())))

@@ -26,6 +26,8 @@ const CUBLAS: Wanted = Wanted {
     versions: &[("13", "nvidia-cublas"), ("12", "nvidia-cublas-cu12")],
     purpose: "a matrix product on a GPU",
     present: sys::is_culib_present,
+    library: sys::culib,
+    newest: "cublasGemmStridedBatchedEx_64",
 };
 
 /// What cuBLAS keeps for each stream: calls on one may not disturb those on another.
@@ -88,6 +90,9 @@ impl Blas {
     ) -> Result<(), Error> {
         let &MatrixProduct { dtype, m, n, k, batch, .. } = product;
         let size = dtype.size();
+        if m == 0 || n == 0 {
+            return Ok(());
+        }
         if k == 0 {
             // SAFETY: the destinations are dense.
             return batch
@@ -102,7 +107,7 @@ impl Blas {
                 (Packed::of(lender, first[0], dtype, m, k)?, Packed::of(lender, first[1], dtype, k, n)?);
             let even = steps.iter().all(|step| *step >= 0 && step % size as isize == 0);
             let count = if left.memory.is_some() || right.memory.is_some() || !even { 1 } else { count };
-            let steps = steps.map(|step| (step / size as isize) as i64);
+            let steps = if count == 1 { [0; 3] } else { steps.map(|step| (step / size as isize) as i64) };
             // SAFETY: the plan gives matrices that lie inside their arrays, and packed ones are dense.
             unsafe { multiply(handle, dtype, [m, n, k], &left, &right, first[2].pointer, steps, count)? };
             rest = &rest[count..];

@@ -23,6 +23,8 @@ const CUFFT: Wanted = Wanted {
     versions: &[("12", "nvidia-cufft"), ("11", "nvidia-cufft-cu12")],
     purpose: "a Fourier transform on a GPU",
     present: sys::is_culib_present,
+    library: sys::culib,
+    newest: "cufftPlanMany",
 };
 
 /// How many plans are kept.
@@ -78,7 +80,9 @@ impl Fft {
         let small = |count: usize| c_int::try_from(count).map_err(|_| too_large());
         let key = Key { stream, kind, length: small(numbers)?, rows: small(elements / taken)? };
         let packed = Packed::of(operand, call.routine, stream, lender, taken)?;
-        let plan = self.plan(key)?;
+        // Locked until the work is asked for: another thread that needs room gives up the oldest plan.
+        let mut plans = self.0.lock();
+        let plan = plan(&mut plans, key)?;
         let (from, to) = (packed.pointer, result.pointer);
         // SAFETY: the plan is for so many rows of these numbers, which both arrays have, dense.
         let done = unsafe {
@@ -98,35 +102,35 @@ impl Fft {
         };
         check("transforming", done)
     }
+}
 
-    fn plan(&self, key: Key) -> Result<cufftHandle, Error> {
-        let mut plans = self.0.lock();
-        if let Some(place) = plans.iter().position(|(known, _)| *known == key) {
-            let found = plans.remove(place);
-            plans.push(found);
-            return Ok(found.1);
-        }
-        CUFFT.load()?;
-        let (mut plan, mut length) = (0, key.length);
-        // SAFETY: the library is loaded, and the device's context is the current one; a plan that is destroyed waits for what
-        // uses its memory.
-        unsafe {
-            if plans.len() >= MOST {
-                let (_, oldest) = plans.remove(0);
-                check("giving up a plan", sys::cufftDestroy(oldest))?;
-            }
-            let none = ptr::null_mut;
-            let made =
-                sys::cufftPlanMany(&raw mut plan, 1, &raw mut length, none(), 1, 0, none(), 1, 0, key.kind, key.rows);
-            check("planning", made)?;
-            if let Err(error) = check("taking a stream", sys::cufftSetStream(plan, handle(key.stream).cast())) {
-                sys::cufftDestroy(plan);
-                return Err(error);
-            }
-        }
-        plans.push((key, plan));
-        Ok(plan)
+/// The plan of a key.
+fn plan(plans: &mut Vec<(Key, cufftHandle)>, key: Key) -> Result<cufftHandle, Error> {
+    if let Some(place) = plans.iter().position(|(known, _)| *known == key) {
+        let found = plans.remove(place);
+        plans.push(found);
+        return Ok(found.1);
     }
+    CUFFT.load()?;
+    let (mut plan, mut length) = (0, key.length);
+    // SAFETY: the library is loaded, and the device's context is the current one; a plan that is destroyed waits for what
+    // uses its memory.
+    unsafe {
+        if plans.len() >= MOST {
+            let (_, oldest) = plans.remove(0);
+            check("giving up a plan", sys::cufftDestroy(oldest))?;
+        }
+        let none = ptr::null_mut;
+        let made =
+            sys::cufftPlanMany(&raw mut plan, 1, &raw mut length, none(), 1, 0, none(), 1, 0, key.kind, key.rows);
+        check("planning", made)?;
+        if let Err(error) = check("taking a stream", sys::cufftSetStream(plan, handle(key.stream).cast())) {
+            sys::cufftDestroy(plan);
+            return Err(error);
+        }
+    }
+    plans.push((key, plan));
+    Ok(plan)
 }
 
 /// How many numbers a row has; complex ones are pairs.

@@ -19,6 +19,10 @@ pub(super) struct Wanted {
     pub purpose: &'static str,
     /// Does the loader find it by its name?
     pub present: unsafe fn() -> bool,
+    /// The library that is found by its name.
+    pub library: unsafe fn() -> &'static Library,
+    /// Of the functions that are called, the one that came last.
+    pub newest: &'static str,
 }
 
 /// Folders of Python's path.
@@ -37,7 +41,7 @@ impl Wanted {
         let mut loaded = LOADED.lock();
         // SAFETY: looks for a library, and loads it to see whether it can be; NVIDIA's do nothing but register themselves.
         if unsafe { (self.present)() } {
-            return Ok(());
+            return self.new_enough();
         }
         for path in self.places(&FOLDERS.lock()) {
             // SAFETY: as above.
@@ -46,16 +50,27 @@ impl Wanted {
             }
             // SAFETY: as above.
             if unsafe { (self.present)() } {
-                return Ok(());
+                return self.new_enough();
             }
         }
+        Err(self.missing("which is not installed"))
+    }
+
+    /// Has the library all functions that are called?
+    fn new_enough(self) -> Result<(), Error> {
+        // SAFETY: the library is there; a name is looked for.
+        let found = unsafe { (self.library)().get::<unsafe extern "C" fn()>(self.newest.as_bytes()).is_ok() };
+        if found { Ok(()) } else { Err(self.missing(&format!("and the one that is found has no {}", self.newest))) }
+    }
+
+    fn missing(self, why: &str) -> Error {
         let packages: Vec<&str> = self.versions.iter().map(|&(_, package)| package).collect();
-        Err(Error::Unsupported(format!(
-            "{} needs NVIDIA's library lib{}.so, which is not installed: pip install {}",
+        Error::Unsupported(format!(
+            "{} needs NVIDIA's library lib{}.so, {why}: pip install {}",
             self.purpose,
             self.name,
             packages.join(" (or ") + &")".repeat(packages.len() - 1)
-        )))
+        ))
     }
 
     /// Where it is in packages below these folders.
@@ -84,6 +99,8 @@ mod tests {
         versions: &[("13", "nvidia-absent"), ("12", "nvidia-absent-cu12")],
         purpose: "a test",
         present: || false,
+        library: || unreachable!("it is absent"),
+        newest: "none",
     };
 
     #[test]

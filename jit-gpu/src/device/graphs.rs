@@ -8,7 +8,7 @@ use crate::driver::{Driver, Stream};
 use fusewire_runtime::error::Error;
 use parking_lot::Mutex;
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -22,6 +22,9 @@ const SHORTEST: usize = 2;
 /// The sequences of a device.
 pub(crate) struct Graphs<D: Driver> {
     known: Mutex<Vec<Known<D>>>,
+    /// Where launches are captured, one sequence after another. A thread's own stream would not do: others may order theirs behind
+    /// it at any moment, and what is ordered behind a capture becomes part of it.
+    stream: OnceLock<Stream>,
     captured: AtomicU64,
     launched: AtomicU64,
 }
@@ -36,7 +39,12 @@ struct Known<D: Driver> {
 
 impl<D: Driver> Default for Graphs<D> {
     fn default() -> Graphs<D> {
-        Graphs { known: Mutex::default(), captured: AtomicU64::new(0), launched: AtomicU64::new(0) }
+        Graphs {
+            known: Mutex::default(),
+            stream: OnceLock::new(),
+            captured: AtomicU64::new(0),
+            launched: AtomicU64::new(0),
+        }
     }
 }
 
@@ -58,7 +66,7 @@ impl<D: Driver> Graphs<D> {
         if count < SHORTEST {
             return launches.iter().try_for_each(|asked| asked.give(driver, stream, interrupted));
         }
-        match self.graph(driver, stream, launches)? {
+        match self.graph(driver, launches) {
             Found::Graph(graph) => {
                 self.launched.fetch_add(1, Relaxed);
                 // SAFETY: it was captured of the same launches, which the plan has made again.
@@ -73,16 +81,16 @@ impl<D: Driver> Graphs<D> {
         }
     }
 
-    fn graph(&self, driver: &D, stream: Stream, launches: Vec<Queued<D>>) -> Result<Found<D>, Error> {
+    fn graph(&self, driver: &D, launches: Vec<Queued<D>>) -> Found<D> {
         let mut known = self.known.lock();
         let Some(place) = known.iter().position(|known| same(&known.launches, &launches)) else {
-            return Ok(Found::Launches(launches));
+            return Found::Launches(launches);
         };
         // The last is the one that was used last.
         let mut entry = known.remove(place);
         entry.seen += 1;
         if entry.graph.is_none() && !entry.refused && entry.seen >= OFTEN {
-            match capture(driver, stream, &launches) {
+            match self.capture(driver, &launches) {
                 Ok(graph) => {
                     self.captured.fetch_add(1, Relaxed);
                     entry.graph = Some(Arc::new(graph));
@@ -92,7 +100,22 @@ impl<D: Driver> Graphs<D> {
         }
         let found = entry.graph.clone().map_or(Found::Refused(launches), Found::Graph);
         known.push(entry);
-        Ok(found)
+        found
+    }
+
+    /// One capture at a time: whoever calls it has locked what is known.
+    fn capture(&self, driver: &D, launches: &[Queued<D>]) -> Result<D::Graph, Error> {
+        let stream = match self.stream.get() {
+            Some(stream) => *stream,
+            None => {
+                let new = driver.stream()?;
+                *self.stream.get_or_init(|| new)
+            }
+        };
+        driver.begin_capture(stream)?;
+        let noted = launches.iter().try_for_each(|asked| asked.give(driver, stream, &|| false));
+        let graph = driver.end_capture(stream)?;
+        noted.map(|()| graph)
     }
 
     fn remember(&self, launches: Vec<Queued<D>>) {
@@ -115,11 +138,4 @@ enum Found<D: Driver> {
 
 fn same<D: Driver>(some: &[Queued<D>], others: &[Queued<D>]) -> bool {
     some.len() == others.len() && some.iter().zip(others).all(|(one, other)| one.same(other))
-}
-
-fn capture<D: Driver>(driver: &D, stream: Stream, launches: &[Queued<D>]) -> Result<D::Graph, Error> {
-    driver.begin_capture(stream)?;
-    let noted = launches.iter().try_for_each(|asked| asked.give(driver, stream, &|| false));
-    let graph = driver.end_capture(stream)?;
-    noted.map(|()| graph)
 }

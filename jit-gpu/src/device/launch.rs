@@ -24,6 +24,9 @@ use std::{
 /// A kernel of a device.
 pub(crate) struct Compiled<D: Driver>(Arc<Phases<D>>);
 
+/// The device memory that a launch's workers have besides.
+type Scratch<D> = Option<Arc<Block<D>>>;
+
 /// What launches share that wait in a queue.
 pub(crate) struct Phases<D: Driver> {
     pub kernel: Kernel,
@@ -95,14 +98,16 @@ impl<D: Driver> Compiled<D> {
                 phase.extents.iter().fold(1u64, |n, e| n.saturating_mul(launch.ints[e.0 as usize].max(0) as u64));
             if items > 0 {
                 let word = fault.as_ref().map_or(0, |fault| fault.word.address);
-                let queued = Queued::Launch(self.queued(core, number, items, launch, word)?);
-                core.queues.push(&core.driver, stream, queued, launch.interrupted)?;
+                // Scratch goes back to the pool behind the launch: whoever gets it next is then ordered behind that, on this
+                // stream or on another.
+                let (queued, _scratch) = self.queued(core, number, items, launch, word)?;
+                core.queues.push(&core.driver, stream, Queued::Launch(queued), launch.interrupted)?;
             }
         }
         fault.map_or(Ok(()), |fault| fault.look(core, stream, launch.interrupted))
     }
 
-    /// A phase's arguments and blocks.
+    /// A phase's arguments and blocks, and the device memory that its scratch takes.
     fn queued(
         &self,
         core: &Arc<Core<D>>,
@@ -110,7 +115,7 @@ impl<D: Driver> Compiled<D> {
         items: u64,
         launch: &Launch<'_>,
         fault: u64,
-    ) -> Result<QueuedLaunch<D>, Error> {
+    ) -> Result<(QueuedLaunch<D>, Scratch<D>), Error> {
         let (chosen, items) = self.0.phases[number].schedules.choose(items, launch.ints);
         let (kernel, schedule) = (&self.0.kernel, self.0.schedule(number, chosen));
         let in_block = u64::from(schedule.worker.in_block());
@@ -127,7 +132,6 @@ impl<D: Driver> Compiled<D> {
                 scratch_bytes += (length * decl.dtype.size() as u64).next_multiple_of(16);
             }
         }
-        // Dropped before the launch is complete: who gets the block next comes later on this stream, or waits for it.
         let scratch = match scratch_bytes {
             0 => None,
             bytes => Some(core.allocate((bytes * workers) as usize)?),
@@ -144,7 +148,8 @@ impl<D: Driver> Compiled<D> {
         arguments.extend_from_slice(launch.params);
         arguments.extend([scratch_bytes, fault]);
         debug_assert_eq!(arguments.len(), argument_count(kernel) as usize);
-        Ok(QueuedLaunch { phases: self.0.clone(), phase: number, schedule: chosen, arguments, blocks: blocks as u32 })
+        let (phases, blocks) = (self.0.clone(), blocks as u32);
+        Ok((QueuedLaunch { phases, phase: number, schedule: chosen, arguments, blocks }, scratch))
     }
 }
 

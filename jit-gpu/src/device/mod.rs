@@ -20,6 +20,7 @@ use copy::Copies;
 use functions::Functions;
 pub(crate) use functions::is_dense;
 use fusewire_ir::{
+    fusion::cost::Limits,
     lazy::Device,
     routine::Routine,
     value::{Buffer, Storage},
@@ -118,6 +119,18 @@ impl<D: Driver> Core<D> {
         self.driver.synchronise(stream)
     }
 
+    /// Libraries take memory from the driver, too. Where there is too little, they are asked once more when what the pool keeps for
+    /// reuse has gone back.
+    fn with_room(&self, call: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+        match call() {
+            Err(Error::OutOfMemory { .. }) if self.pool.figures().cached > 0 => {
+                self.pool.shrink_to(&self.driver, &|stream| self.settle(stream), 0)?;
+                call()
+            }
+            result => result,
+        }
+    }
+
     fn allocate(self: &Arc<Core<D>>, bytes: usize) -> Result<Arc<Block<D>>, Error> {
         let stream = self.streams.current(&self.driver)?;
         let obtained = self.pool.obtain(&self.driver, &|stream| self.settle(stream), bytes, stream)?;
@@ -172,6 +185,10 @@ impl<D: Driver> Backend for GpuBackend<D> {
 
     fn memory(&self) -> &dyn Memory {
         self
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::GPU
     }
 
     fn begin(&self, inputs: &[&Buffer]) -> Result<(), Error> {
@@ -268,7 +285,7 @@ impl<D: Driver> Backend for GpuBackend<D> {
 
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
         let stream = self.core.stream()?;
-        self.core.driver.product(product, stream, &self.core)
+        self.core.with_room(|| self.core.driver.product(product, stream, &self.core))
     }
 
     fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {
@@ -277,7 +294,7 @@ impl<D: Driver> Backend for GpuBackend<D> {
             Routine::Argsort { descending } => sort::sort(&self.core, call, descending, true),
             Routine::Linear { .. } | Routine::Fft { .. } | Routine::Rfft | Routine::Irfft { .. } => {
                 let stream = self.core.stream()?;
-                self.core.driver.call(call, stream, &self.core)
+                self.core.with_room(|| self.core.driver.call(call, stream, &self.core))
             }
         }
     }

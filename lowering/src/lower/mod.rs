@@ -15,15 +15,15 @@ use crate::{
     program::{ArrayDecl, ArrayId, Program, Step, StridedView},
 };
 use fusewire_ir::{
-    fusion::{Access, Body, Partition, partition},
+    fusion::{Access, Body, Partition, cost::Limits, partition},
     graph::{Graph, Node, NodeId},
     node::Op,
     shape::SymShape,
 };
 
-/// Compiles a graph that has been through the graph pipeline.
-pub fn program(graph: &Graph) -> Program {
-    let partition = partition(graph);
+/// Compiles a graph that has been through the graph pipeline, into kernels of at most so much.
+pub fn program(graph: &Graph, limits: Limits) -> Program {
+    let partition = partition(graph, limits);
     program_of(graph, &partition)
 }
 

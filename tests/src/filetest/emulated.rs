@@ -81,7 +81,7 @@ fn results(
     shapes: &[Tensor],
 ) -> Result<Vec<Tensor>, Error> {
     let plans = PlanCache::new(LIMITS);
-    let program = compile::program(graph, &|| false)?;
+    let program = compile::program(graph, backend.limits(), &|| false)?;
     let plan = Plan::build(program, &mut |kernel| plans.compile(device, backend, kernel))?;
     let input = |tensor: &Tensor| {
         let elements: Vec<Scalar> = tensor.array.iter().copied().collect();

@@ -3,7 +3,7 @@
 use super::{Case, kernels, values};
 use fusewire_ir::{
     dtype::DType,
-    fusion::partition,
+    fusion::{cost::Limits, partition},
     graph::Graph,
     interp::evaluate,
     ops::ScalarOp,
@@ -109,7 +109,7 @@ pub const KINDS: &[Kind] = &[
         run: |case| {
             let (graph, program) = lowered(case)?;
             values::agree_lowered(&graph, &program, &case.settings)?;
-            Ok(partition(&graph).text(&graph))
+            Ok(partition(&graph, Limits::CPU).text(&graph))
         },
     },
     Kind {
@@ -205,7 +205,7 @@ pub const KINDS: &[Kind] = &[
 /// What the pipeline makes of the file's graph, and its program.
 fn lowered(case: &Case<'_>) -> Result<(Graph, Program), String> {
     let graph = run_pipeline(&graph(case.text)?, true, &mut |_, _| {})?;
-    let program = lower::program(&graph);
+    let program = lower::program(&graph, Limits::CPU);
     Ok((graph, program))
 }
 

@@ -1,6 +1,7 @@
 """Functions beyond the standard that libraries reach for, in terms of the standard's.
 
-They record what their parts record, so they are as lazy and fuse as well. Nothing here knows the engine.
+They record what their parts record, so they are as lazy and fuse as well. Nothing here knows the engine, and nothing
+names a device: what they make on the way is where their arguments are.
 """
 
 from fusewire._beyond.arrange import (
@@ -128,6 +129,7 @@ from fusewire._beyond.sets import (
     union1d,
     unique,
 )
+from fusewire._devices import follow_arrays
 
 __all__ = [
     "allclose",
@@ -232,3 +234,5 @@ __all__ = [
     "vsplit",
     "vstack",
 ]
+
+follow_arrays(__name__)

@@ -35,6 +35,8 @@ const CUSOLVER: Wanted = Wanted {
     versions: &[("12", "nvidia-cusolver"), ("11", "nvidia-cusolver-cu12")],
     purpose: "linear algebra on a GPU",
     present: sys::is_culib_present,
+    library: sys::culib,
+    newest: "cusolverDnXgesvd",
 };
 
 /// What cuSOLVER keeps for each stream.
