@@ -274,8 +274,10 @@ impl<'c> Emitter<'_, 'c> {
         for fold in folds {
             stacks.push(if fold.cascades { Some(to.stack(fold.dtype, self.lanes, LEVELS)?) } else { None });
         }
-        // Short rows have one block, or none.
-        let copies = if inner.scans.is_empty() && self.turned.is_empty() { self.copies(inner) } else { 1 };
+        // Short rows have one block, or none. Few columns, in some of a vector's lanes, are read faster row after row, and the
+        // sums of the next block do not wait for this one's.
+        let short = !self.turned.is_empty() || self.mask().is_some();
+        let copies = if inner.scans.is_empty() && !short { self.copies(inner) } else { 1 };
         // What goes from block to block: position, number of blocks, depth of the stacks, and the folds that do not cascade.
         let mut state: Vec<Value<'c>> = vec![begin.into(), to.index(0).into(), to.index(0).into()];
         state.extend(folds.iter().zip(&units).filter(|(fold, _)| !fold.cascades).map(|(_, &unit)| unit));
