@@ -89,7 +89,7 @@ pub fn block_size(bytes: usize) -> Option<usize> {
 /// Uninitialised memory for `bytes` bytes (0 is fine).
 pub fn allocate(bytes: usize) -> Result<Arc<dyn Storage>, Error> {
     let class = Class::of(bytes).ok_or(Error::OutOfMemory { bytes })?;
-    let start = obtain(class).ok_or(Error::OutOfMemory { bytes })?;
+    let (start, class) = obtain(class).ok_or(Error::OutOfMemory { bytes })?;
     let in_use = ALLOCATED.fetch_add(class.size(), Relaxed) + class.size();
     if in_use > PEAK.load(Relaxed) {
         PEAK.fetch_max(in_use, Relaxed);
@@ -221,20 +221,21 @@ impl Class {
     }
 }
 
-/// A block of the class from the nearest list, or from the system. `None`: there is no memory.
-fn obtain(class: Class) -> Option<NonNull<u8>> {
+/// A block of the class, or of a larger one, from the nearest list, or from the system. `None`: there is no memory.
+fn obtain(class: Class) -> Option<(NonNull<u8>, Class)> {
     if (class.0 as usize) < LOCAL_CLASSES
         && let Ok(Some(block)) = LOCAL.try_with(|local| local.borrow_mut().take(class))
     {
-        return Some(block);
+        return Some((block, class));
     }
-    if let Some(block) = SHARED.lock().take(class) {
-        return Some(block);
+    if let Some(found) = SHARED.lock().take_fitting(class) {
+        return Some(found);
     }
-    from_system(class).or_else(|| {
+    let block = from_system(class).or_else(|| {
         trim();
         from_system(class)
-    })
+    });
+    Some((block?, class))
 }
 
 /// Puts a free block into the nearest list that has room.
@@ -326,6 +327,18 @@ impl Shared {
     fn touch(&mut self, class: Class) {
         self.ticks += 1;
         self.used[class.0 as usize] = self.ticks;
+    }
+
+    /// A block of the class, or of the next one where blocks are mappings: fields that shrink from step to step share their memory
+    /// also where they come to the end of a class.
+    fn take_fitting(&mut self, class: Class) -> Option<(NonNull<u8>, Class)> {
+        let larger = Class(class.0 + 1);
+        let serves = class.size() >= MAPPED_FROM && (larger.0 as usize) < CLASSES;
+        let found = self.take(class).map(|block| (block, class));
+        if found.is_some() || !serves {
+            return found;
+        }
+        Some((self.take(larger)?, larger))
     }
 
     fn take(&mut self, class: Class) -> Option<NonNull<u8>> {

@@ -59,6 +59,18 @@ fn freed_blocks_are_reused() {
 }
 
 #[test]
+fn a_large_block_serves_what_is_a_little_smaller() {
+    let _turn = turn();
+    drop(pool::allocate(14 * MIB).unwrap());
+    let smaller = pool::allocate(13 * MIB).unwrap();
+    assert_eq!(pool::figures().cached, 0, "no second block");
+    assert_eq!(pool::figures().allocated, 14 * MIB);
+    drop(smaller);
+    drop(pool::allocate(12 * MIB).unwrap());
+    assert_eq!(pool::figures().cached, 26 * MIB, "a sixth would be wasted");
+}
+
+#[test]
 fn what_is_cached_is_bounded() {
     let _turn = turn();
     pool::set_limit(10 * MIB);
