@@ -15,7 +15,7 @@ use fusewire_ir::{
 use fusewire_runtime::positions;
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::{
-    exceptions::{PyIndexError, PyTypeError, PyValueError},
+    exceptions::PyIndexError,
     ffi,
     prelude::*,
     types::{PyBool, PyList, PySlice, PyTuple},
@@ -42,29 +42,30 @@ impl Index {
         Index::entries(tuple.iter())
     }
 
-    fn entries<'py>(entries: impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<Index> {
-        let mut index = Index::Basic(Items::new());
-        for entry in entries {
-            index = match (index, basic_item(&entry)?) {
-                (Index::Basic(mut items), Some(item)) => {
-                    items.push(item);
-                    Index::Basic(items)
-                }
-                (Index::Basic(items), None) => {
-                    let mut keys = items.into_iter().map(Key::Item).collect();
-                    advanced_keys(&entry, &mut keys)?;
-                    Index::Advanced(keys)
-                }
-                (Index::Advanced(mut keys), item) => {
-                    match item {
-                        Some(item) => keys.push(Key::Item(item)),
-                        None => advanced_keys(&entry, &mut keys)?,
-                    }
-                    Index::Advanced(keys)
-                }
-            };
+    fn entries<'py>(mut entries: impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<Index> {
+        let mut items = Items::new();
+        while let Some(entry) = entries.next() {
+            let Some(item) = basic_item(&entry)? else { return Index::with_arrays(items, &entry, entries) };
+            items.push(item);
         }
-        Ok(index)
+        Ok(Index::Basic(items))
+    }
+
+    /// The entries before the first array, it, and those behind it.
+    fn with_arrays<'py>(
+        items: Items,
+        array: &Bound<'py, PyAny>,
+        behind: impl Iterator<Item = Bound<'py, PyAny>>,
+    ) -> PyResult<Index> {
+        let mut keys = items.into_iter().map(Key::Item).collect();
+        advanced_keys(array, &mut keys)?;
+        for entry in behind {
+            match basic_item(&entry)? {
+                Some(item) => keys.push(Key::Item(item)),
+                None => advanced_keys(&entry, &mut keys)?,
+            }
+        }
+        Ok(Index::Advanced(keys))
     }
 }
 
@@ -164,19 +165,14 @@ fn no_index(key: &Bound<'_, PyAny>) -> PyErr {
     ))
 }
 
+/// Python reads the bounds itself: asking for them by name takes several times as long as recording the view does. What it gives
+/// for bounds that are left out clamps to the same positions.
 fn slice_item(slice: &Bound<'_, PySlice>) -> PyResult<IndexItem> {
-    let part = |name: &str| -> PyResult<Option<i64>> {
-        let value = slice.getattr(name)?;
-        if value.is_none() {
-            return Ok(None);
-        }
-        try_index(&value)?.map(Some).ok_or_else(|| {
-            PyTypeError::new_err(format!("slice indices must be integers or None, got {}", type_name(&value)))
-        })
-    };
-    let (start, stop, step) = (part("start")?, part("stop")?, part("step")?);
-    if step == Some(0) {
-        return Err(PyValueError::new_err("slice step cannot be zero"));
+    let (mut start, mut stop, mut step) = (0, 0, 0);
+    // SAFETY: a live slice, and places for three numbers.
+    if unsafe { ffi::PySlice_Unpack(slice.as_ptr(), &mut start, &mut stop, &mut step) } < 0 {
+        return Err(PyErr::fetch(slice.py()));
     }
+    let [start, stop, step] = [start, stop, step].map(|bound| Some(bound as i64));
     Ok(IndexItem::Slice { start, stop, step })
 }

@@ -97,6 +97,17 @@ impl<'c> Instructions<'c> {
         self.loaded(dtype, value)
     }
 
+    /// Asks for what lies so many bytes behind an address.
+    pub fn prefetch(&self, pointer: PointerValue<'c>, bytes: i64) -> Emitted<()> {
+        let ahead = self.offset(pointer, self.index(bytes))?;
+        let function = self.intrinsic_function("prefetch", &[pointer.get_type().into()]);
+        let number = |value| self.context.i32_type().const_int(value, false);
+        // To read, into all caches, data.
+        let operands = [ahead.into(), number(0).into(), number(3).into(), number(1).into()];
+        self.builder.build_call(function, &metadata(&operands), "")?;
+        Ok(())
+    }
+
     /// Every so many-th element: two loads of neighbours that end with the last element, and a shuffle.
     fn load_spread(&self, dtype: DType, pointer: PointerValue<'c>, step: u32, lanes: u32) -> Emitted<VectorValue<'c>> {
         let span = (lanes - 1) * step + 1;

@@ -5,6 +5,7 @@ use crate::{
     kernel::{Affine, BufferDecl, Coefficient, IntExpr, IntId, Kernel, Loop, Range, Stmt, Value, ValueId, VarId},
     walk::for_each_stmt,
 };
+use fusewire_ir::shape::SymId;
 use smallvec::SmallVec;
 
 /// Renumbers a kernel.
@@ -12,6 +13,22 @@ pub fn canonicalise(kernel: &mut Kernel) {
     share_ints(kernel);
     renumber_vars(kernel);
     renumber_values(kernel);
+}
+
+/// Names the symbols in the order in which the ints mention them, so that kernels that differ in nothing else are equal. Gives what
+/// each new name stood for.
+pub fn name_symbols(kernel: &mut Kernel) -> Vec<SymId> {
+    let mut symbols: Vec<SymId> = Vec::new();
+    for int in &mut kernel.ints {
+        if let IntExpr::Sym(symbol) = int {
+            let name = symbols.iter().position(|known| known == symbol).unwrap_or(symbols.len());
+            if name == symbols.len() {
+                symbols.push(*symbol);
+            }
+            *symbol = SymId(name as u32);
+        }
+    }
+    symbols
 }
 
 /// Gives equal ints one id and drops the unused. Ints keep their order of first definition.

@@ -4,10 +4,14 @@
 //!
 //! Invariants: steps stay in an order in which everything is written before it is read, and no step is in two chains.
 
-use crate::plan::{PlannedArgument, PlannedArray, PlannedView, Work};
+use crate::{
+    plan::{PlannedArgument, PlannedArray, PlannedView, Work},
+    run_blocks::Cut,
+};
 use fusewire_lowering::{kernel::Role, program::ArrayId};
+use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 /// Steps of a chain, at most.
 const STEPS: usize = 32;
@@ -18,6 +22,8 @@ pub(crate) struct Chain {
     pub steps: Range<usize>,
     /// The arrays that one writes and others read.
     pub links: Vec<Link>,
+    /// How they were cut into blocks the last time.
+    pub last: Mutex<Option<Arc<Cut>>>,
 }
 
 /// An array between steps of a chain.
@@ -48,7 +54,8 @@ pub(crate) fn gather(work: Vec<Work>, arrays: &[PlannedArray], results: &[Planne
         let length = order[begin..].iter().take_while(|&&step| end[step] == end[order[begin]]).count();
         if length > 1 {
             let members = &order[begin..begin + length];
-            chains.push(Chain { steps: begin..begin + length, links: uses.links(members) });
+            let (steps, links) = (begin..begin + length, uses.links(members));
+            chains.push(Chain { steps, links, last: Mutex::default() });
         }
         begin += length;
     }

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 pub(crate) struct RowId(u32);
 
 /// The values of a table's rows.
-#[derive(Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct Values(SmallVec<[i64; 64]>);
 
 impl std::ops::Index<RowId> for Values {

@@ -12,9 +12,10 @@ use crate::{
     in_place::may_overwrite,
     int_table::{IntTable, IntTableBuilder, RowId, StrideSource},
 };
-use fusewire_ir::{dtype::DType, routine::Routine};
+use fusewire_ir::{dtype::DType, routine::Routine, shape::SymId};
 use fusewire_lowering::{
-    kernel::{BufferId, Kernel, Role},
+    canonical::name_symbols,
+    kernel::{BufferId, IntExpr, Kernel, Role},
     program::{Argument, ArrayId, Program, Step, StridedView},
 };
 use smallvec::SmallVec;
@@ -127,9 +128,11 @@ impl Plan {
         let mut work = Vec::with_capacity(program.steps.len());
         for step in program.steps {
             work.push(match step {
-                Step::Launch { kernel, arguments, params } => {
+                Step::Launch { mut kernel, arguments, params } => {
+                    // The steps of a recorded loop over a field that shrinks have other sizes, and one kernel.
+                    let symbols = name_symbols(&mut kernel);
                     let compiled = compile(kernel)?;
-                    Work::Launch(launch(&mut ints, &arrays, compiled, &arguments, &params)?)
+                    Work::Launch(launch(&mut ints, &arrays, compiled, &symbols, &arguments, &params)?)
                 }
                 Step::Product { left, right, destination } => {
                     let rank = arrays[destination.0 as usize].extents.len();
@@ -199,6 +202,7 @@ fn launch(
     ints: &mut IntTableBuilder,
     arrays: &[PlannedArray],
     compiled: Arc<CompiledKernel>,
+    symbols: &[SymId],
     arguments: &[Argument],
     params: &[fusewire_ir::node::ParamId],
 ) -> Result<PlannedLaunch, Error> {
@@ -209,7 +213,12 @@ fn launch(
             kernel.name
         )));
     }
-    let rows = ints.list(&kernel.ints, |buffer| match arguments.get(buffer as usize) {
+    let of_graph = |int: &IntExpr| match *int {
+        IntExpr::Sym(name) => IntExpr::Sym(symbols[name.0 as usize]),
+        other => other,
+    };
+    let of_graph: Vec<IntExpr> = kernel.ints.iter().map(of_graph).collect();
+    let rows = ints.list(&of_graph, |buffer| match arguments.get(buffer as usize) {
         Some(Argument::Array(array)) => stride_source(&arrays[array.0 as usize]),
         Some(Argument::Temporary | Argument::Scratch) | None => StrideSource::Dense(&[]),
     });

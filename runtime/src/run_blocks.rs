@@ -7,9 +7,10 @@
 use crate::{
     backend::{BlockRun, Member, MemberWork},
     blocks::{self, Blocks, LinkFacts, Touch, Unit, Window},
-    chain::Chain,
+    chain::{Chain, Link},
     counters,
     error::Error,
+    int_table::Values,
     plan::{PlannedArgument, PlannedLaunch, PlannedProduct, PlannedStep, Work},
     run::{Matrices, Prepared, Run},
 };
@@ -19,6 +20,7 @@ use fusewire_lowering::{
     reach::Reach,
 };
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// Rows of a product in a block, at least: fewer cost more time, for both operands are put in order for each block.
 const ROWS: i64 = 128;
@@ -42,38 +44,67 @@ struct Part {
     items: u64,
 }
 
+/// How a chain is cut into blocks, which takes as long as computing some ten thousand elements, and the sizes that decide it.
+pub(crate) struct Cut {
+    sizes: (Values, SmallVec<[u64; 4]>),
+    parts: Vec<Part>,
+    /// What runs in blocks together, one after another.
+    pieces: Vec<Blocks>,
+}
+
 impl Run<'_> {
     /// Runs the steps of a chain as far as they go in blocks, with all that stand before; a long chain in pieces. Returns the number
     /// of the step after them; `None`: nothing has run.
     pub(crate) fn chain(&mut self, chain: &Chain) -> Result<Option<usize>, Error> {
         let Some(budget) = self.backend.block_bytes() else { return Ok(None) };
-        let facts: SmallVec<[LinkFacts; 4]> = chain
-            .links
-            .iter()
-            .map(|link| {
-                let array = &self.plan.arrays[link.array.0 as usize];
-                let (size, bytes) = (array.dtype.size(), self.traffic(array));
-                LinkFacts { writer: link.writer, alone: link.alone, size, bytes }
-            })
-            .collect();
-        let between = facts.iter().filter(|link| link.alone).fold(0, |sum: u64, link| sum.saturating_add(link.bytes));
-        if !blocks::pays(between, budget) {
+        let links = chain.links.iter().filter(|link| link.alone);
+        let between = links.map(|link| self.traffic(&self.plan.arrays[link.array.0 as usize]));
+        if !blocks::pays(between.fold(0, u64::saturating_add), budget) {
             return Ok(None);
         }
+        let cut = self.cut(chain, budget)?;
         let plan = self.plan;
         let steps = &plan.steps[chain.steps.clone()];
-        let parts: Vec<Part> = steps.iter().map(|step| self.part(step, chain)).collect::<Result<_, Error>>()?;
-        let units: Vec<Unit> = parts.iter().map(|part| part.unit.clone()).collect();
         let mut from = 0;
-        while let Some(blocks) = blocks::decide(&units, &facts, from, budget) {
+        for blocks in &cut.pieces {
             if from > 0 && (self.interrupted)() {
                 return Err(Error::Interrupted);
             }
             let driver = blocks.members[blocks.members.len() - 1];
-            self.run_blocks(chain, &steps[..=driver], from, &parts, &blocks)?;
+            self.run_blocks(chain, &steps[..=driver], from, &cut.parts, blocks)?;
             from = driver + 1;
         }
         Ok((from > 0).then_some(chain.steps.start + from))
+    }
+
+    /// How the chain is cut with the sizes of the moment. Nobody waits for the one that is remembered: a thread that held it may be
+    /// gone in a child process.
+    fn cut(&self, chain: &Chain, budget: usize) -> Result<Arc<Cut>, Error> {
+        let inputs = self.plan.arrays.iter().filter(|array| array.input.is_some());
+        let sizes = (self.values.clone(), inputs.map(|array| self.traffic(array)).collect());
+        let known = chain.last.try_lock().and_then(|last| last.clone());
+        if let Some(cut) = known.filter(|cut| cut.sizes == sizes) {
+            return Ok(cut);
+        }
+        let fact = |link: &Link| {
+            let array = &self.plan.arrays[link.array.0 as usize];
+            let (size, bytes) = (array.dtype.size(), self.traffic(array));
+            LinkFacts { writer: link.writer, alone: link.alone, size, bytes }
+        };
+        let facts: Vec<LinkFacts> = chain.links.iter().map(fact).collect();
+        let steps = &self.plan.steps[chain.steps.clone()];
+        let parts: Vec<Part> = steps.iter().map(|step| self.part(step, chain)).collect::<Result<_, Error>>()?;
+        let units: Vec<Unit> = parts.iter().map(|part| part.unit.clone()).collect();
+        let (mut pieces, mut from) = (Vec::new(), 0);
+        while let Some(blocks) = blocks::decide(&units, &facts, from, budget) {
+            from = blocks.members[blocks.members.len() - 1] + 1;
+            pieces.push(blocks);
+        }
+        let cut = Arc::new(Cut { sizes, parts, pieces });
+        if let Some(mut last) = chain.last.try_lock() {
+            *last = Some(Arc::clone(&cut));
+        }
+        Ok(cut)
     }
 
     fn run_blocks(

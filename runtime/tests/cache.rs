@@ -4,7 +4,7 @@ mod common;
 
 use common::{ProgramBuilder, TestBackend, elementwise};
 use fusewire_ir::{lazy::Device::Cpu, ops::ScalarOp};
-use fusewire_lowering::program::ArrayId;
+use fusewire_lowering::{kernel::IntExpr, program::ArrayId};
 use fusewire_runtime::{
     cache::{Limits, PlanCache},
     plan::Plan,
@@ -85,6 +85,27 @@ fn equal_kernels_are_compiled_once_and_freed_with_their_last_plan() {
     drop(second);
     plan(&cache, &backend, ScalarOp::Add);
     assert_eq!(backend.compiled.load(SeqCst), 2, "nobody held it any more");
+}
+
+#[test]
+fn kernels_that_differ_in_the_names_of_their_sizes_are_one() {
+    let cache = PlanCache::new(Limits { plans: 2, bytes: 1 << 20 });
+    let backend = TestBackend::default();
+    let of_symbol = |more: u32| {
+        let mut kernel = elementwise(ScalarOp::Add, 2, false);
+        for int in &mut kernel.ints {
+            if let IntExpr::Sym(symbol) = int {
+                symbol.0 += more;
+            }
+        }
+        let mut builder = ProgramBuilder::new(2);
+        let result = builder.launch(kernel, &[ArrayId(0), ArrayId(1)], &[]);
+        builder.result(result);
+        Plan::build(builder.program, &mut |kernel| cache.compile(Cpu, &backend, kernel)).unwrap()
+    };
+    let plans = [of_symbol(0), of_symbol(3)];
+    assert_eq!(backend.compiled.load(SeqCst), 1);
+    drop(plans);
 }
 
 #[test]

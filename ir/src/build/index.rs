@@ -172,6 +172,15 @@ pub struct Region {
 }
 
 impl Part {
+    /// So much of the next axis.
+    fn slice(&mut self, start: i64, step: i64, length: usize) {
+        self.axes.push(Some(self.starts.len()));
+        self.starts.push(start);
+        self.steps.push(step);
+        self.kept.push(length);
+        self.result.push(length);
+    }
+
     /// The part's memory in an array of these strides.
     pub fn region(&self, strides: &[isize]) -> Region {
         Region {
@@ -193,36 +202,27 @@ pub(super) fn part(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Part> {
     if items.iter().filter(|i| matches!(i, IndexItem::Ellipsis)).count() > 1 {
         return Err(RecordError::index("an index can only have a single ellipsis ('...')"));
     }
-    let (mut starts, mut steps) = (SmallVec::<[i64; 2]>::new(), SmallVec::<[i64; 2]>::new());
-    // The extents after slicing, and after dropping integer axes and adding new ones.
-    let (mut kept, mut result, mut axes) = (Shape::new(), Shape::new(), SmallVec::new());
-    let mut ellipsis_seen = false;
-    let whole = SmallVec::<[IndexItem; 4]>::from_elem(
-        IndexItem::Slice { start: None, stop: None, step: None },
-        rank - consumed,
-    );
-    let mut expanded = SmallVec::<[IndexItem; 8]>::new();
+    let mut part = Part {
+        starts: SmallVec::new(),
+        steps: SmallVec::new(),
+        kept: Shape::new(),
+        result: Shape::new(),
+        axes: SmallVec::new(),
+    };
+    let mut left = rank - consumed;
     for item in items {
-        match item {
+        match *item {
             IndexItem::Ellipsis => {
-                ellipsis_seen = true;
-                expanded.extend_from_slice(&whole);
+                for _ in 0..std::mem::take(&mut left) {
+                    part.slice(0, 1, x.shape[part.starts.len()]);
+                }
             }
-            other => expanded.push(*other),
-        }
-    }
-    if !ellipsis_seen {
-        expanded.extend_from_slice(&whole);
-    }
-    for item in expanded {
-        match item {
-            IndexItem::Ellipsis => {}
             IndexItem::NewAxis => {
-                result.push(1);
-                axes.push(None);
+                part.result.push(1);
+                part.axes.push(None);
             }
             IndexItem::Int(position) => {
-                let axis = starts.len();
+                let axis = part.starts.len();
                 let extent = x.shape[axis];
                 let counted = if position < 0 { position.saturating_add(extent as i64) } else { position };
                 if counted < 0 || counted >= extent as i64 {
@@ -231,22 +231,20 @@ pub(super) fn part(x: &Arc<Lazy>, items: &[IndexItem]) -> Recorded<Part> {
                         tuple(&x.shape)
                     )));
                 }
-                starts.push(counted);
-                steps.push(1);
-                kept.push(1);
+                part.starts.push(counted);
+                part.steps.push(1);
+                part.kept.push(1);
             }
             IndexItem::Slice { start, stop, step } => {
-                let extent = x.shape[starts.len()];
-                let (start, step, length) = resolve(start, stop, step, extent)?;
-                axes.push(Some(starts.len()));
-                starts.push(start);
-                steps.push(step);
-                kept.push(length);
-                result.push(length);
+                let (start, step, length) = resolve(start, stop, step, x.shape[part.starts.len()])?;
+                part.slice(start, step, length);
             }
         }
     }
-    Ok(Part { starts, steps, kept, result, axes })
+    for _ in 0..left {
+        part.slice(0, 1, x.shape[part.starts.len()]);
+    }
+    Ok(part)
 }
 
 /// Python's `slice.indices`: start, step and length on an axis. Where nothing is selected the start is 0, so that no

@@ -38,10 +38,15 @@ pub(super) struct Blocks<'c> {
 }
 
 /// One accumulator or scan: what it folds, and how.
-struct Fold {
-    op: ScalarOp,
-    dtype: DType,
-    cascades: bool,
+#[derive(Clone, Copy)]
+pub(super) struct Fold {
+    pub op: ScalarOp,
+    pub dtype: DType,
+    pub cascades: bool,
+    /// Which of the reductions or, behind them, of the scans it is of.
+    pub number: usize,
+    /// Does it fold the value's bits?
+    pub in_bits: bool,
 }
 
 impl Fold {
@@ -60,24 +65,35 @@ impl<'c> Emitter<'_, 'c> {
         end: IntValue<'c>,
         step: i64,
     ) -> Emitted<Folded<'c>> {
-        let reductions = inner.reductions.iter().map(|r| self.fold_of(inner, r));
-        let scans = inner.scans.iter().map(|s| Fold { op: s.op, dtype: self.dtype(s.value), cascades: false });
-        let folds: Vec<Fold> = reductions.chain(scans).collect();
+        let mut folds = self.folds_of(inner);
+        folds.extend(inner.scans.iter().zip(folds.len()..).map(|(scan, number)| Fold {
+            op: scan.op,
+            dtype: self.dtype(scan.value),
+            cascades: false,
+            number,
+            in_bits: false,
+        }));
         let units = folds.iter().map(|fold| self.unit(fold)).collect::<Emitted<Vec<_>>>()?;
         let mut folded = if folds.iter().any(|f| f.cascades) {
             self.cascading_loop(inner, &folds, [begin, end], step, units)?
         } else {
             let copies = if inner.scans.is_empty() && !folds.is_empty() { self.copies(inner) } else { 1 };
-            let accumulators = self.plain_loop(inner, &folds, [begin, end], step, units, copies)?;
+            let parts = if copies > 1 { self.in_bits(folds.clone()) } else { folds.clone() };
+            let first = parts.iter().map(|part| self.folded(part, units[part.number])).collect::<Emitted<Vec<_>>>()?;
+            let accumulators = self.plain_loop(inner, &parts, [begin, end], step, first, copies)?;
+            let accumulators = if copies > 1 { self.of_bits(&folds, accumulators)? } else { accumulators };
             Folded { accumulators, blocks: None }
         };
         folded.accumulators.truncate(inner.reductions.len());
         Ok(folded)
     }
 
-    fn fold_of(&self, inner: &Loop, reduction: &Reduction) -> Fold {
-        let dtype = self.dtype(reduction.value);
-        Fold { op: reduction.op, dtype, cascades: inner.cascades(self.kernel, reduction) }
+    fn folds_of(&self, inner: &Loop) -> Vec<Fold> {
+        let fold = |(number, reduction): (usize, &Reduction)| {
+            let (dtype, cascades) = (self.dtype(reduction.value), inner.cascades(self.kernel, reduction));
+            Fold { op: reduction.op, dtype, cascades, number, in_bits: false }
+        };
+        inner.reductions.iter().enumerate().map(fold).collect()
     }
 
     /// How many iterations (or blocks of a cascade) go side by side: long bodies have enough to do in one.
@@ -151,8 +167,9 @@ impl<'c> Emitter<'_, 'c> {
             }
             let values = self.side_by_side(inner, iteration, copies, step)?;
             let mut after = Vec::new();
-            for (i, (fold, &before)) in folds.iter().zip(before).enumerate() {
-                let values: Vec<Value<'c>> = values.iter().map(|copy| copy[i]).collect();
+            for (fold, &before) in folds.iter().zip(before) {
+                let values = values.iter().map(|copy| self.folded(fold, copy[fold.number]));
+                let values = values.collect::<Emitted<Vec<_>>>()?;
                 after.push(if fold.is_ordered() {
                     let mut sum = before;
                     for value in values {
@@ -257,8 +274,10 @@ impl<'c> Emitter<'_, 'c> {
         for fold in folds {
             stacks.push(if fold.cascades { Some(to.stack(fold.dtype, self.lanes, LEVELS)?) } else { None });
         }
-        // Short rows have one block, or none.
-        let copies = if inner.scans.is_empty() && self.turned.is_empty() { self.copies(inner) } else { 1 };
+        // Short rows have one block, or none. Few columns, in some of a vector's lanes, are read faster row after row, and the
+        // sums of the next block do not wait for this one's.
+        let short = !self.turned.is_empty() || self.mask().is_some();
+        let copies = if inner.scans.is_empty() && !short { self.copies(inner) } else { 1 };
         // What goes from block to block: position, number of blocks, depth of the stacks, and the folds that do not cascade.
         let mut state: Vec<Value<'c>> = vec![begin.into(), to.index(0).into(), to.index(0).into()];
         state.extend(folds.iter().zip(&units).filter(|(fold, _)| !fold.cascades).map(|(_, &unit)| unit));
@@ -416,7 +435,7 @@ impl<'c> Emitter<'_, 'c> {
     pub fn finish(&mut self, inner: &Loop, folded: Folded<'c>) -> Emitted<Vec<Value<'c>>> {
         let Some(Blocks { depth, stacks }) = folded.blocks else { return Ok(folded.accumulators) };
         let to = self.to;
-        let folds: Vec<Fold> = inner.reductions.iter().map(|r| self.fold_of(inner, r)).collect();
+        let folds = self.folds_of(inner);
         let mut results = folded.accumulators;
         let cascading: Vec<usize> = (0..folds.len()).filter(|&i| folds[i].cascades).collect();
         // The stacks are filled to the same depth, so one loop counts down for all.

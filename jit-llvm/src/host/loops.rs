@@ -19,6 +19,9 @@ use inkwell::{
 /// Values of a loop that waits for memory rather than for what it computes, at most.
 const LIGHT: usize = 32;
 
+/// Lanes for what is left of a vector loop around other loops, where that is no more: few columns of long arrays.
+const FEW: u32 = 8;
+
 impl<'c> Emitter<'_, 'c> {
     /// Returns from the function when it is to stop. Stands in every loop whose length is not bounded when compiling.
     pub fn poll(&mut self, range: Range) -> Emitted<()> {
@@ -119,8 +122,30 @@ impl<'c> Emitter<'_, 'c> {
         let full = to.builder.build_and(count, to.index(-lanes), "")?;
         let tail = to.builder.build_int_add(begin, full, "")?;
         let folded = self.fold_loop(inner, begin, tail, lanes)?;
+        let nested = inner.body.iter().any(|statement| matches!(statement, Stmt::Loop(_)));
+        if nested && inner.reductions.is_empty() && self.lanes > FEW {
+            self.short_tail(inner, tail, end)?;
+            return Ok(Vec::new());
+        }
         let folded = self.tail(inner, folded, tail, end)?;
         self.finish(inner, folded)
+    }
+
+    /// What is left of a loop around other loops, which has nothing to fold: few iterations are lanes of a narrow vector.
+    fn short_tail(&mut self, inner: &Loop, begin: IntValue<'c>, end: IntValue<'c>) -> Emitted<()> {
+        let (to, lanes) = (self.to, self.lanes);
+        let left = to.builder.build_int_sub(end, begin, "")?;
+        let is_few = to.builder.build_int_compare(IntPredicate::SLE, left, to.index(FEW.into()), "")?;
+        let [few, many, join] = ["few", "many", "rest_done"].map(|name| to.block(name));
+        to.branch(is_few.into(), few, many)?;
+        for (block, lanes) in [(few, FEW), (many, lanes)] {
+            to.switch_to(block);
+            self.lanes = lanes;
+            self.tail(inner, Folded { accumulators: Vec::new(), blocks: None }, begin, end)?;
+            to.jump(join)?;
+        }
+        to.switch_to(join);
+        Ok(())
     }
 
     /// Is the loop worth code of its own for stores past the caches? It writes neighbours of a result, and memory is what it waits for.

@@ -8,6 +8,7 @@
 
 mod code;
 mod emit;
+mod extrema;
 mod folds;
 mod groups;
 mod loops;

@@ -17,6 +17,9 @@ use inkwell::{
 };
 use smallvec::SmallVec;
 
+/// How many bytes behind a load of some lanes of a vector memory is asked for: many rows of few columns.
+const AHEAD: i64 = 2048;
+
 /// Where lanes lie whose distance is known when the kernel runs.
 #[derive(Clone, Copy)]
 enum Place {
@@ -64,8 +67,20 @@ impl<'c> Emitter<'_, 'c> {
         match self.step(at) {
             None => self.to.load(dtype, address),
             Some(Step::Run(step)) => self.load_strided(dtype, address, step, self.turned_load(buffer, at)),
-            Some(step) => self.to.load_lanes(dtype, address, step, self.lanes, self.mask()),
+            Some(step) => {
+                // The machine reads ahead by itself, but not for loads of which lanes are left out.
+                if self.mask().is_some() && self.moves_inside(at) {
+                    self.to.prefetch(address, AHEAD)?;
+                }
+                self.to.load_lanes(dtype, address, step, self.lanes, self.mask())
+            }
         }
+    }
+
+    /// Does the place change with a loop inside the vector loop?
+    fn moves_inside(&self, at: &Affine) -> bool {
+        let depth = |var: VarId| self.vars[var.0 as usize].map(|(_, depth)| depth);
+        self.vector_var.and_then(depth).is_some_and(|lanes| at.terms.iter().any(|&(var, _)| depth(var) > Some(lanes)))
     }
 
     /// Elements whose distance is known when the kernel runs. Most often they are neighbours all the same, as in a part of

@@ -2,7 +2,7 @@
 //! choice rests on which variable goes through memory element by element:
 //!
 //! - a dim: it is cut into tiles, an item's whole body moves into a vector loop over its tile, and the dim before it is
-//!   cut into blocks of a few, so that short rows do not make tiny items. Where one array runs along the dim and
+//!   cut into blocks of a few, so that short rows do not make tiny items (but for stencils). Where one array runs along the dim and
 //!   another along a second one, both are cut into square blocks (`transpose.rs`);
 //! - else the innermost loops of the items (rows that are reduced), each by itself, or the items side by side when rows
 //!   are short (`short_rows.rs`).
@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     kernel::{
-        Affine, CASCADE_BLOCK, Coefficient, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Phase, Range, Stmt, VarId,
+        Affine, BufferId, CASCADE_BLOCK, Coefficient, Inst, IntExpr, IntId, Kernel, Loop, LoopKind, Phase, Range, Stmt,
+        VarId,
     },
     pass::KernelPass,
     walk::{for_each_definition, for_each_loop, for_each_stmt},
@@ -206,6 +207,21 @@ fn vectorise_loops(kernel: &Kernel, block: &mut [Stmt]) {
     }
 }
 
+/// Is an array read at several places that are always as far apart, as in a stencil? Then an item is a single row: what runs block by
+/// block of rows computes those at the blocks' edges twice, item by item.
+fn reads_neighbours(kernel: &Kernel, body: &[Stmt]) -> bool {
+    let mut loads: Vec<(BufferId, &Affine)> = Vec::new();
+    for_each_definition(body, &mut |id| {
+        if let Inst::Load { buffer, at } = &kernel.value(id).inst {
+            loads.push((*buffer, at));
+        }
+    });
+    let apart = |(a, at): &(BufferId, &Affine), (b, other): &(BufferId, &Affine)| {
+        a == b && at.terms == other.terms && at.offset != other.offset
+    };
+    loads.iter().enumerate().any(|(place, load)| loads[..place].iter().any(|before| apart(load, before)))
+}
+
 /// Moves the body of a phase into a vector loop over tiles of a dim.
 fn vectorise_dim(kernel: &mut Kernel, phase: &mut Phase, chosen: usize) {
     let dim = phase.dims.remove(chosen);
@@ -222,6 +238,7 @@ fn vectorise_dim(kernel: &mut Kernel, phase: &mut Phase, chosen: usize) {
         }
         None if has_loops => (None, if folds_segments(&body) { SEGMENT_TILE } else { LOOP_TILE }),
         None if phase.dims.is_empty() => (None, TILE),
+        None if reads_neighbours(kernel, &body) => (None, ROW_TILE),
         None => (Some(ROWS), ROW_TILE),
     };
     let (tile_dim, columns) = cut(kernel, dim.1, tile);
@@ -340,7 +357,7 @@ fn transposed_dim(kernel: &Kernel, phase: &Phase, chosen: VarId) -> Option<usize
 #[cfg(test)]
 mod tests {
     use crate::{
-        kernel::{Kernel, Loop, LoopKind, Range},
+        kernel::{IntId, Kernel, Loop, LoopKind, Range},
         passes::testing,
         walk::for_each_loop,
     };
@@ -420,6 +437,26 @@ mod tests {
         let costly = text.replace("%2 = subtract", "%3 = divide %1, %1 : f32 %4 = add %3, %1 : f32 %2 = subtract");
         let costly = loops(&vectorised(&costly, &[37, 5], 0.0));
         assert!(is_vector(&costly[0]) && !is_vector(&costly[1]));
+    }
+
+    #[test]
+    fn items_of_a_stencil_are_rows() {
+        let text = "kernel @stencil(b0: in f32, b1: out f32[i4]) {
+          i0 = sym m
+          i1 = sym n
+          i2 = const 2
+          i3 = add i1, i2
+          i4 = mul i0, i1
+          phase (v0: i0, v1: i1) {
+            %0 = load b0[v0*i3 + v1] : f32
+            %1 = load b0[v0*i3 + v1 + i2] : f32
+            %2 = subtract %1, %0 : f32
+            store b1[v0*i1 + v1] = %2
+          }
+        }";
+        let after = vectorised(text, &[37, 5], 0.0);
+        assert_eq!(after.phases[0].dims[0].1, IntId(0));
+        assert!(loops(&after).len() == 1 && is_vector(&loops(&after)[0]));
     }
 
     #[test]
