@@ -1,6 +1,6 @@
 //! A kernel's phases as PTX, the text that NVIDIA's driver and `ptxas` make machine code of.
 
-use crate::{driver::Source, emit::machine::Target, schedule::Schedules};
+use crate::{driver::Source, emit::machine::Target, schedule::Schedules, split::Split};
 use fusewire_jit_llvm::instructions::Instructions;
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::error::Error;
@@ -41,7 +41,8 @@ pub const NAME: &str = "kernel";
 
 /// A kernel after the kernel passes: a module with a GPU kernel for each schedule of each phase.
 pub fn module(kernel: &Kernel, capability: Capability) -> Result<String, Error> {
-    Ok(texts(&kernel.name, &phases(kernel), capability)?.assembly)
+    let splits = splits(kernel);
+    Ok(texts(&kernel.name, &phases(kernel, &splits), capability)?.assembly)
 }
 
 /// A module with one GPU kernel, [`NAME`].
@@ -49,22 +50,34 @@ pub fn text(source: Source<'_>, capability: Capability) -> Result<String, Error>
     Ok(texts(&source.name(), &[(source, NAME.into())], capability)?.assembly)
 }
 
-/// Every schedule of every phase, with the name of its GPU kernel.
-fn phases(kernel: &Kernel) -> Vec<(Source<'_>, String)> {
-    let name = |phase: usize, schedule: usize| match schedule {
-        0 => format!("phase{phase}"),
-        _ => format!("phase{phase}_{schedule}"),
-    };
-    let of = |number: usize| {
-        let schedules = 0..Schedules::of(kernel, &kernel.phases[number]).all.len();
-        schedules.map(move |schedule| (Source::Phase(kernel, number, schedule), name(number, schedule)))
-    };
-    (0..kernel.phases.len()).flat_map(of).collect()
+/// The phases that may run in parts, by their numbers, with their kernels.
+fn splits(kernel: &Kernel) -> Vec<(usize, Kernel)> {
+    let split = |(number, phase)| Some((number, Split::of(kernel, phase)?.kernel));
+    kernel.phases.iter().enumerate().filter_map(split).collect()
+}
+
+/// Every schedule of every phase, with the name of its GPU kernel; then of those that run in parts.
+fn phases<'a>(kernel: &'a Kernel, splits: &'a [(usize, Kernel)]) -> Vec<(Source<'a>, String)> {
+    fn schedules<'a>(kernel: &'a Kernel, number: usize, name: String) -> impl Iterator<Item = (Source<'a>, String)> {
+        let named = move |schedule: usize| match schedule {
+            0 => name.clone(),
+            _ => format!("{name}_{schedule}"),
+        };
+        let all = 0..Schedules::of(kernel, &kernel.phases[number]).all.len();
+        all.map(move |schedule| (Source::Phase(kernel, number, schedule), named(schedule)))
+    }
+    let whole = (0..kernel.phases.len()).flat_map(|number| schedules(kernel, number, format!("phase{number}")));
+    let parts = splits.iter().flat_map(|(phase, kernel)| {
+        (0..kernel.phases.len())
+            .flat_map(move |number| schedules(kernel, number, format!("phase{phase}_parts{number}")))
+    });
+    whole.chain(parts).collect()
 }
 
 /// The stages of a kernel as text, by their names: LLVM's IR of its GPU kernels, and PTX.
 pub fn stages(kernel: &Kernel, capability: Capability) -> Result<Vec<(&'static str, String)>, Error> {
-    let Texts { ir, assembly } = texts(&kernel.name, &phases(kernel), capability)?;
+    let splits = splits(kernel);
+    let Texts { ir, assembly } = texts(&kernel.name, &phases(kernel, &splits), capability)?;
     Ok(vec![("gpu", ir), ("ptx", assembly)])
 }
 

@@ -166,7 +166,9 @@ impl Schedules {
             }
         }
         if !self.scanned.is_empty() {
-            let team = items <= FEW_SCANS && self.scanned.iter().any(|range| length(range) >= LONG_SCAN);
+            // Parts of rows are neighbours in memory, however many there are.
+            let few = items <= FEW_SCANS || self.scanned.iter().any(|range| range.tile().is_some());
+            let team = few && self.scanned.iter().any(|range| length(range) >= LONG_SCAN);
             return (usize::from(team), items);
         }
         let nest = |ranges: &Vec<Range>| ranges.iter().map(length).fold(1i64, |n, length| n.saturating_mul(length));

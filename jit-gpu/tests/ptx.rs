@@ -220,6 +220,20 @@ fn long_loops_are_few_kernels_without_spills() {
     assert_eq!(lower::program(&graph, Limits::CPU).steps.len(), 6, "the CPU keeps what is stored in its caches");
 }
 
+/// Integers have parts of rows, floats one order.
+#[test]
+fn running_folds_of_integers_have_parts() {
+    for (dtype, wanted) in [("i64", true), ("f64", false)] {
+        let source = format!(
+            "graph @f(%a0: {dtype}[m]) -> {dtype}[m] {{\n  %0 = scan add %a0 axis=0 : {dtype}[m]\n  return %0\n}}\n"
+        );
+        let kernels = kernels_of(&source);
+        assert_eq!(kernels.len(), 1);
+        let text = module(&kernels[0], Capability(80)).expect("there is GPU code for it");
+        assert_eq!((0..3).all(|part| text.contains(&format!("phase0_parts{part}("))), wanted, "{text}");
+    }
+}
+
 /// What four groups of neighbours need is on its way before the first of them is stored, and a row of a warp waits for nobody.
 #[test]
 fn loads_come_first_and_warps_do_without_barriers() {

@@ -188,6 +188,38 @@ fn running_folds_agree() {
     }
 }
 
+/// Few long rows of integers go in parts: with what is computed beside, in columns, several running folds at once.
+#[test]
+fn running_folds_in_parts_agree() {
+    for dtype in [DType::I64, DType::U8, DType::I32] {
+        let name = dtype.short_name();
+        let kernel = kernel(&format!(
+            "kernel @parts(b0: in {name}, b1: in {name}, b2: out {name}[i2], b3: out {name}[i2]) {{
+              i0 = sym m
+              i1 = sym n
+              i2 = mul i0, i1
+              phase (v0: i0) {{
+                %0 = load b1[v0] : {name}
+                loop v1 in i1 {{
+                  %1 = load b0[v0 + v1*i0] : {name}
+                  %2 = subtract %1, %0 : {name}
+                  %3 = scan add %2 : {name}
+                  %4 = scan multiply %1 : {name}
+                  %5 = multiply %3, %2 : {name}
+                  %6 = add %5, %4 : {name}
+                  store b2[v0*i1 + v1] = %6
+                  store b3[v0*i1 + v1] = %3
+                }}
+              }}
+            }}"
+        ));
+        for (rows, length) in [(1usize, 8192usize), (1, 8193), (3, 12_288), (2, 20_000)] {
+            let inputs = [values(dtype, rows * length), values(dtype, rows)];
+            agree(&kernel, &inputs, &[rows as i64, length as i64], &[]);
+        }
+    }
+}
+
 /// Rows that are folded into a row in memory: each thread has its columns.
 #[test]
 fn folds_into_memory_agree() {

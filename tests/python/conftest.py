@@ -18,6 +18,15 @@ def pytest_configure():
     os.environ["SCIPY_ARRAY_API"] = "1"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]):
+    """Tests that are on the CPU whatever the default device is run with the CPU as the default one, and not again."""
+    if xp.get_default_device() == "cpu":
+        return
+    again = [item for item in items if "host_device" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=again)
+    items[:] = [item for item in items if item not in set(again)]
+
+
 @pytest.fixture
 def host_device(monkeypatch):
     """The CPU as the default device, also of processes that the test starts."""

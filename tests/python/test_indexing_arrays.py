@@ -188,7 +188,7 @@ def test_what_is_out_of_range_is_refused_at_the_call(index, message):
         (x + 1)[index]
 
 
-@pytest.mark.parametrize("count", [1, 7, 1000, 3_000_000])
+@pytest.mark.parametrize("count", [1, 7, 1000, 3_000_000 if xp.get_default_device() != "simt" else 100_000])
 def test_computed_indices_are_checked_when_they_are_used(count):
     a = np.arange(1000.0)
     x, index = xp.asarray(a), xp.arange(count) % 1000

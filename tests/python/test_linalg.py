@@ -61,6 +61,8 @@ def structured(name, n, dtype):
     return matrices[name]().astype(dtype)
 
 
+# The emulator's library is the CPU's.
+SIZES = [7, 60, 150] if xp.get_default_device() != "simt" else [7]
 STRUCTURED = [
     "random", "hilbert", "graded", "conditioned", "clustered", "triangular", "diagonal", "tridiagonal", "permutation",
     "low rank", "tiny", "huge",
@@ -74,7 +76,7 @@ def relative(residual, a):
 
 @pytest.mark.parametrize("dtype", WIDE_FLOATS)
 @pytest.mark.parametrize("name", STRUCTURED)
-@pytest.mark.parametrize("n", [7, 60, 150])
+@pytest.mark.parametrize("n", SIZES)
 def test_residuals_are_no_worse_than_numpys(name, n, dtype):
     """Each residual is at most three times NumPy's, or below what the dtype can tell."""
     a = structured(name, n, dtype)

@@ -8,6 +8,7 @@ use crate::{
     driver::{Driver, Source, Stream},
     emit::argument_count,
     schedule::{Place, Schedule, Schedules},
+    split::Split,
 };
 use fusewire_ir::value::Storage;
 use fusewire_lowering::kernel::{Inst, IntId, Kernel, Role};
@@ -42,6 +43,8 @@ struct Phase<D: Driver> {
     /// One thread compiles at a time.
     lock: Mutex<()>,
     extents: Vec<IntId>,
+    /// What runs in its place where that pays.
+    split: Option<(Split, Arc<Phases<D>>)>,
 }
 
 impl<D: Driver> Executable for Compiled<D> {
@@ -78,46 +81,99 @@ impl<D: Driver> Phases<D> {
 impl<D: Driver> Compiled<D> {
     /// A kernel of which nothing is compiled yet.
     pub fn new(kernel: &Kernel) -> Compiled<D> {
-        let phase = |phase: &fusewire_lowering::kernel::Phase| {
-            let schedules = Schedules::of(kernel, phase);
-            let codes = schedules.all.iter().map(|_| OnceLock::new()).collect();
-            let extents = phase.dims.iter().map(|&(_, extent)| extent).collect();
-            Phase { schedules, codes, lock: Mutex::new(()), extents }
-        };
-        let phases = kernel.phases.iter().map(phase).collect();
-        let may_fault = kernel.values.iter().any(|value| matches!(value.inst, Inst::Position { .. }));
-        Compiled(Arc::new(Phases { phases, kernel: kernel.clone(), may_fault }))
+        Compiled(Phases::of(kernel.clone(), |phase| {
+            let split = Split::of(kernel, phase)?;
+            let parts = Phases::of(split.kernel.clone(), |_| None);
+            Some((split, parts))
+        }))
     }
 
     /// Launches the phases that have items, one after another.
     pub fn launch(&self, core: &Arc<Core<D>>, launch: &Launch<'_>) -> Result<(), Error> {
         let fault = if self.0.may_fault { Some(Fault::new(core)?) } else { None };
         let stream = core.streams.current(&core.driver)?;
+        let word = fault.as_ref().map_or(0, |fault| fault.word.address);
         for (number, phase) in self.0.phases.iter().enumerate() {
-            let items =
-                phase.extents.iter().fold(1u64, |n, e| n.saturating_mul(launch.ints[e.0 as usize].max(0) as u64));
-            if items > 0 {
-                let word = fault.as_ref().map_or(0, |fault| fault.word.address);
-                // Scratch goes back to the pool behind the launch: whoever gets it next is then ordered behind that, on this
-                // stream or on another.
-                let (queued, _scratch) = self.queued(core, number, items, launch, word)?;
-                core.queues.push(&core.driver, stream, Queued::Launch(queued), launch.interrupted)?;
+            match &phase.split {
+                Some((split, parts)) if split.pays(phase.items(launch.ints), launch.ints) => {
+                    parts.launch_parts(split, core, launch, stream, word)?;
+                }
+                _ => self.0.launch(number, core, launch, stream, word)?,
             }
         }
         fault.map_or(Ok(()), |fault| fault.look(core, stream, launch.interrupted))
     }
+}
+
+impl<D: Driver> Phase<D> {
+    fn items(&self, ints: &[i64]) -> u64 {
+        self.extents.iter().fold(1u64, |n, e| n.saturating_mul(ints[e.0 as usize].max(0) as u64))
+    }
+}
+
+impl<D: Driver> Phases<D> {
+    fn of(
+        kernel: Kernel,
+        split: impl Fn(&fusewire_lowering::kernel::Phase) -> Option<(Split, Arc<Phases<D>>)>,
+    ) -> Arc<Phases<D>> {
+        let phase = |phase: &fusewire_lowering::kernel::Phase| {
+            let schedules = Schedules::of(&kernel, phase);
+            let codes = schedules.all.iter().map(|_| OnceLock::new()).collect();
+            let extents = phase.dims.iter().map(|&(_, extent)| extent).collect();
+            Phase { schedules, codes, lock: Mutex::new(()), extents, split: split(phase) }
+        };
+        let phases = kernel.phases.iter().map(phase).collect();
+        let may_fault = kernel.values.iter().any(|value| matches!(value.inst, Inst::Position { .. }));
+        Arc::new(Phases { phases, kernel, may_fault })
+    }
+
+    /// Launches all phases of what runs in the place of a phase, with the temporaries that it has besides.
+    fn launch_parts(
+        self: &Arc<Phases<D>>,
+        split: &Split,
+        core: &Arc<Core<D>>,
+        launch: &Launch<'_>,
+        stream: Stream,
+        fault: u64,
+    ) -> Result<(), Error> {
+        let ints = split.ints(launch.ints);
+        let memory = split.temporaries(&ints).map(|bytes| core.allocate(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let own = memory.iter().map(|memory| memory.pointer());
+        let buffers: Vec<*mut u8> = launch.buffers.iter().copied().chain(own).collect();
+        let launch = Launch { buffers: &buffers, ints: &ints, ..*launch };
+        (0..self.phases.len()).try_for_each(|number| self.launch(number, core, &launch, stream, fault))
+    }
+
+    /// Launches a phase, if it has items.
+    fn launch(
+        self: &Arc<Phases<D>>,
+        number: usize,
+        core: &Arc<Core<D>>,
+        launch: &Launch<'_>,
+        stream: Stream,
+        fault: u64,
+    ) -> Result<(), Error> {
+        let items = self.phases[number].items(launch.ints);
+        if items == 0 {
+            return Ok(());
+        }
+        // Scratch goes back to the pool behind the launch: whoever gets it next is then ordered behind that, on this stream or
+        // on another.
+        let (queued, _scratch) = self.queued(core, number, items, launch, fault)?;
+        core.queues.push(&core.driver, stream, Queued::Launch(queued), launch.interrupted)
+    }
 
     /// A phase's arguments and blocks, and the device memory that its scratch takes.
     fn queued(
-        &self,
+        self: &Arc<Phases<D>>,
         core: &Arc<Core<D>>,
         number: usize,
         items: u64,
         launch: &Launch<'_>,
         fault: u64,
     ) -> Result<(QueuedLaunch<D>, Scratch<D>), Error> {
-        let (chosen, items) = self.0.phases[number].schedules.choose(items, launch.ints);
-        let (kernel, schedule) = (&self.0.kernel, self.0.schedule(number, chosen));
+        let (chosen, items) = self.phases[number].schedules.choose(items, launch.ints);
+        let (kernel, schedule) = (&self.kernel, self.schedule(number, chosen));
         let in_block = u64::from(schedule.worker.in_block());
         let blocks = items.div_ceil(in_block).min(core.driver.most_blocks().into());
         let workers = blocks * in_block;
@@ -148,7 +204,7 @@ impl<D: Driver> Compiled<D> {
         arguments.extend_from_slice(launch.params);
         arguments.extend([scratch_bytes, fault]);
         debug_assert_eq!(arguments.len(), argument_count(kernel) as usize);
-        let (phases, blocks) = (self.0.clone(), blocks as u32);
+        let (phases, blocks) = (self.clone(), blocks as u32);
         Ok((QueuedLaunch { phases, phase: number, schedule: chosen, arguments, blocks }, scratch))
     }
 }

@@ -444,6 +444,6 @@ fn unit<'c>(e: &Emitter<'_, 'c>, reduction: &Reduction) -> Value<'c> {
     e.i.constant(op_unit(reduction.op, e.dtype(reduction.value)))
 }
 
-pub(super) fn op_unit(op: ScalarOp, dtype: DType) -> Scalar {
+pub(crate) fn op_unit(op: ScalarOp, dtype: DType) -> Scalar {
     op.row().unit.map(|unit| unit(dtype)).expect("reductions are of ops that have a unit")
 }
