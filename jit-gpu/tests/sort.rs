@@ -118,6 +118,25 @@ fn long_rows_have_parts_of_many_tiles() {
     }
 }
 
+/// Digits that all elements have in common are left out, whichever they are.
+#[test]
+fn many_elements_of_few_values_are_sorted() {
+    let backend = SimtBackend::new(Emulator::default().finding_races());
+    let count = 9000;
+    let made = |value: fn(u64) -> u64| -> Vec<u64> { (0..2 * count).map(|i| value(i * 7919 % 10_007)).collect() };
+    for (dtype, elements) in [
+        (DType::I64, made(|x| x)),
+        (DType::I64, made(|x| x.wrapping_sub(5000))),
+        (DType::U64, made(|x| x << 40 | 77)),
+        (DType::I32, made(|x| x % 3)),
+        (DType::F64, made(|x| ((x % 1000) as f64).to_bits())),
+        (DType::F32, made(|x| u64::from((-((x % 16) as f32)).to_bits()))),
+        (DType::I64, made(|_| 5)),
+    ] {
+        check(&backend, dtype, [2, count as usize], [count as isize, 1], &elements);
+    }
+}
+
 #[test]
 fn arrays_that_lie_anyhow_and_equal_elements_are_sorted() {
     let backend = SimtBackend::new(Emulator::default().finding_races());

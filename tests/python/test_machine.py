@@ -313,6 +313,7 @@ def test_memory_that_runs_out_is_memory_error():
     assert result.stdout == "fine\n", result.stderr
 
 
+@on_the_host
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 @pytest.mark.parametrize("function", ["sort", "argsort"])
 def test_sorting_without_memory_is_memory_error(function):
@@ -375,6 +376,7 @@ def test_a_matrix_product_without_memory_for_its_workspace_is_memory_error():
     assert result.stdout == "fine\n", result.stderr
 
 
+@on_the_host
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are Linux's")
 def test_libraries_without_memory_are_memory_error():
     """Each routine in a child with little memory left: it computes or says MemoryError."""

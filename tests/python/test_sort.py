@@ -12,7 +12,7 @@ import fusewire as xp
 from support import DTYPES, FLOATS, same, sample
 
 # An emulator takes microseconds for what a machine does in nanoseconds.
-LONG = 300_000 if xp.get_default_device() != "simt" else 30_000
+LONG = 300_000 if xp.get_default_device() != "simt" else 20_000
 SHAPES = [(0,), (1,), (7,), (200,), (3, 5), (0, 4), (4, 0), (2, 3, 37), (1, 1, 1)]
 
 

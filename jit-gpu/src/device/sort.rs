@@ -10,7 +10,7 @@ use crate::{
     driver::{Driver, Lender, Stream},
     functions::{
         ColumnsArguments, DIGIT_BITS, DIGITS, Function, Moved, ORDER_WORDS, PART, ScatterArguments, TILE,
-        TileArguments, order_words,
+        TileArguments, VaryingArguments, order_words,
     },
 };
 use fusewire_ir::value::Storage;
@@ -19,6 +19,10 @@ use std::sync::Arc;
 
 /// Elements of a tile.
 const TILE_ELEMENTS: usize = TILE as usize;
+
+/// From how many elements on it is found out first by which digits to sort: the host waits for that, for about as long as one pass of
+/// few elements takes.
+const MANY: usize = 1 << 14;
 
 /// Bytes of a position while it is sorted.
 const POSITION: usize = 4;
@@ -115,6 +119,31 @@ impl<D: Driver> Sort<'_, D> {
         unsafe { self.run(function, &words.words(), tiles) }
     }
 
+    /// The first bits of the digits to sort by.
+    fn digits(&self, from: u64, total: usize) -> Result<Vec<u32>, Error> {
+        let mut varying = u64::MAX;
+        if total >= MANY && self.bits() > DIGIT_BITS {
+            let word = self.core.memory(8)?;
+            let address = word.pointer().addr() as u64;
+            let words = VaryingArguments { elements: from, bits: address, count: total as u64, order: self.order };
+            // As with kernels, the last word is memory to which threads write in any order, and that is no race.
+            let mut words = words.words();
+            if let Some(last) = words.last_mut() {
+                *last = address;
+            }
+            let (work, function) = (Work::Threads(total.div_ceil(4)), Function::Varying { bytes: self.bytes as u32 });
+            let mut bytes = [0; 8];
+            // SAFETY: the word is one of ours, and there are as many elements; the copy is complete when it returns.
+            unsafe {
+                self.core.driver.clear(address, 8, self.stream)?;
+                self.core.run(function, &words, work, self.stream, self.interrupted)?;
+                self.core.staging.copy_out(&self.core.driver, address, bytes.as_mut_ptr(), 8, self.stream)?;
+            }
+            varying = u64::from_le_bytes(bytes);
+        }
+        Ok(passes(varying, self.bits()))
+    }
+
     fn long_rows(&self, from: u64, to: u64) -> Result<(), Error> {
         let total = self.rows * self.length;
         let tiles_in_row = self.length.div_ceil(TILE_ELEMENTS);
@@ -131,8 +160,9 @@ impl<D: Driver> Sort<'_, D> {
         let address = |memory: &Arc<dyn Storage>| memory.pointer().addr() as u64;
         let optional = |memory: &Option<Arc<dyn Storage>>| memory.as_ref().map_or(0, address);
         let bytes = self.bytes as u32;
-        for first_bit in (0..self.bits()).step_by(DIGIT_BITS as usize) {
-            let (is_first, is_last) = (first_bit == 0, first_bit + DIGIT_BITS == self.bits());
+        let digits = self.digits(from, total)?;
+        for (number, &first_bit) in digits.iter().enumerate() {
+            let (is_first, is_last) = (number == 0, number + 1 == digits.len());
             let tiles_words = TileArguments {
                 elements: if is_first { from } else { moved.as_ref().map_or(to, address) },
                 given: if is_first { 0 } else { optional(&moved_positions) },
@@ -189,5 +219,24 @@ impl<D: Driver> Sort<'_, D> {
             }
         }
         Ok(())
+    }
+}
+
+/// The first bits of the digits to sort by, of the bits that differ. One at least, since the last pass writes the result.
+fn passes(varying: u64, bits: u32) -> Vec<u32> {
+    let all = (0..bits).step_by(DIGIT_BITS as usize);
+    let differing: Vec<u32> = all.filter(|first| varying >> first & u64::from(DIGITS - 1) != 0).collect();
+    if differing.is_empty() { vec![0] } else { differing }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes;
+
+    #[test]
+    fn digits_that_are_the_same_everywhere_are_left_out() {
+        assert_eq!(passes(u64::MAX, 32), [0, 8, 16, 24]);
+        assert_eq!(passes(0x8001_0000_0000_00ff, 64), [0, 48, 56]);
+        assert_eq!(passes(0, 64), [0]);
     }
 }

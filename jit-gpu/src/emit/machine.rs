@@ -23,6 +23,15 @@ pub(crate) enum Target {
     Emulator,
 }
 
+/// What a word and a value become, in whatever order threads come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Atomic {
+    /// The greater one, unsigned.
+    Max,
+    /// All bits that one of them has.
+    Or,
+}
+
 /// A bit for each thread of a warp.
 const EVERYBODY: u32 = u32::MAX;
 
@@ -259,18 +268,31 @@ impl<'c> Machine<'c> {
         }
     }
 
-    /// Makes a word of 64 bits in device memory the greater one of itself and a value, whoever else does so too.
-    pub fn atomic_max(&self, i: &Instructions<'c>, place: PointerValue<'c>, value: IntValue<'c>) -> Emitted<()> {
+    /// Makes a word of 64 bits in device memory something of itself and a value, whoever else does so too.
+    pub fn atomic(
+        &self,
+        i: &Instructions<'c>,
+        what: Atomic,
+        place: PointerValue<'c>,
+        value: IntValue<'c>,
+    ) -> Emitted<()> {
         match self.target {
             Target::Ptx => {
-                let (op, order) = (inkwell::AtomicRMWBinOp::UMax, inkwell::AtomicOrdering::Monotonic);
-                i.builder.build_atomicrmw(op, place, value, order)?;
+                let op = match what {
+                    Atomic::Max => inkwell::AtomicRMWBinOp::UMax,
+                    Atomic::Or => inkwell::AtomicRMWBinOp::Or,
+                };
+                i.builder.build_atomicrmw(op, place, value, inkwell::AtomicOrdering::Monotonic)?;
             }
             // The emulator's threads give way to each other at barriers and exchanges only.
             Target::Emulator => {
                 let (from, to) = (self.access(i, place, 8, false)?, self.access(i, place, 8, true)?);
                 let old = i.load(DType::U64, from)?;
-                i.store(DType::U64, to, i.intrinsic("umax", &[old, value.into()])?)?;
+                let new = match what {
+                    Atomic::Max => i.intrinsic("umax", &[old, value.into()])?,
+                    Atomic::Or => i.builder.build_or(old.into_int_value(), value, "")?.into(),
+                };
+                i.store(DType::U64, to, new)?;
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! GPU functions that no kernel IR describes, for either target: the steps of sorting (`tile`, `columns`, `move`), and writing to
+//! GPU functions that no kernel IR describes, for either target: the steps of sorting (`varying`, `tile`, `columns`, `scatter`), and writing to
 //! places that are computed (`put`). What is launched when is decided in [`crate::device`].
 //!
 //! A function takes words of 64 bits as kernels do: addresses first, then numbers. No function has the order of its threads in
@@ -10,12 +10,14 @@ mod order;
 mod put;
 mod scatter;
 mod tile;
+mod varying;
 
 pub(crate) use columns::{ColumnsArguments, PART};
 pub(crate) use order::{ORDER_WORDS, order_words};
 pub(crate) use put::PutArguments;
 pub(crate) use scatter::ScatterArguments;
 pub(crate) use tile::{TILE, TileArguments};
+pub(crate) use varying::VaryingArguments;
 
 use crate::emit::machine::Target;
 use fusewire_jit_llvm::instructions::{Emitted, Instructions};
@@ -52,6 +54,11 @@ pub enum Function {
         /// What is moved.
         moved: Moved,
     },
+    /// Finds the bits that are not the same for the ranks of all elements.
+    Varying {
+        /// Of an element.
+        bytes: u32,
+    },
     /// Writes to each place that is named that nobody owns it.
     Release,
     /// Writes to each place that is named which of those who name it is the last.
@@ -82,7 +89,8 @@ impl Function {
                 [Function::SortTiles { bytes, pairs: flag }, Function::SortRows { bytes, positions: flag }]
             });
             let moves = [Moved::Elements, Moved::Pairs, Moved::Positions];
-            sorts.chain(moves.into_iter().map(move |moved| Function::Scatter { bytes, moved }))
+            let others = moves.into_iter().map(move |moved| Function::Scatter { bytes, moved });
+            sorts.chain(others).chain([Function::Varying { bytes }])
         };
         let puts = [1, 2, 4, 8, 16].map(|bytes| Function::Put { bytes });
         [1, 2, 4, 8]
@@ -99,6 +107,7 @@ impl Function {
             Function::SortRows { .. } => "sort-rows",
             Function::SumColumns => "sum-columns",
             Function::Scatter { .. } => "scatter",
+            Function::Varying { .. } => "varying",
             Function::Release => "release",
             Function::Claim => "claim",
             Function::Put { .. } => "put",
@@ -111,6 +120,7 @@ impl Function {
             Function::SortTiles { .. } | Function::SortRows { .. } => (TileArguments::WORDS, TileArguments::ADDRESSES),
             Function::SumColumns => (ColumnsArguments::WORDS, ColumnsArguments::ADDRESSES),
             Function::Scatter { .. } => (ScatterArguments::WORDS, ScatterArguments::ADDRESSES),
+            Function::Varying { .. } => (VaryingArguments::WORDS, VaryingArguments::ADDRESSES),
             Function::Release | Function::Claim | Function::Put { .. } => {
                 (PutArguments::WORDS, PutArguments::ADDRESSES)
             }
@@ -123,6 +133,7 @@ impl Function {
             Function::SortTiles { bytes, pairs } => tile::shared_bytes(bytes, pairs),
             Function::SortRows { bytes, .. } => tile::shared_bytes(bytes, true),
             Function::Scatter { .. } => scatter::SHARED_BYTES,
+            Function::Varying { .. } => varying::SHARED_BYTES,
             Function::SumColumns | Function::Release | Function::Claim | Function::Put { .. } => 0,
         }
     }
@@ -135,6 +146,7 @@ impl Function {
             Function::SortRows { bytes, positions } => tile::rows(&code, bytes, positions)?,
             Function::SumColumns => columns::emit(&code)?,
             Function::Scatter { bytes, moved } => scatter::emit(&code, bytes, moved)?,
+            Function::Varying { bytes } => varying::emit(&code, bytes)?,
             Function::Release => put::release(&code)?,
             Function::Claim => put::claim(&code)?,
             Function::Put { bytes } => put::put(&code, bytes)?,

@@ -2,6 +2,7 @@
 //! agree on which it is.
 
 use super::{arguments, code::Code};
+use crate::emit::machine::Atomic;
 use fusewire_jit_llvm::instructions::Emitted;
 
 arguments! {
@@ -21,7 +22,7 @@ pub(super) fn claim(code: &Code<'_, '_>) -> Emitted<()> {
     let owners = code.pointer(PutArguments::place("owners"))?;
     each(code, |number, place| {
         let owner = code.i.element(fusewire_ir::dtype::DType::U64, owners, place)?;
-        code.machine.atomic_max(code.i, owner, code.add(number, 1)?)
+        code.machine.atomic(code.i, Atomic::Max, owner, code.add(number, 1)?)
     })
 }
 
