@@ -139,6 +139,39 @@ fn rows_agree_in_groups() {
 }
 
 #[test]
+fn sums_of_rows_agree_several_at_a_time() {
+    let one = "kernel @sums(b0: in T, b1: out T[i0], b2: out T[i0]) {
+      i0 = sym m
+      i1 = sym n
+      phase (v0: i0) {
+        loop v1 in i1 vector 16 {
+          %0 = load b0[v0*i1 + v1] : T
+        } reduce %1 = add %0 : T
+        store b1[v0] = %1
+        store b2[v0] = %1
+      }
+    }";
+    // Each row's second loop needs what came of its first one.
+    let two = one.replace(
+        "store b2[v0] = %1",
+        "loop v2 in i1 vector 16 {
+          %2 = load b0[v0*i1 + v2] : T
+          %3 = subtract %2, %1 : T
+          %4 = multiply %3, %3 : T
+        } reduce %5 = add %4 : T, %6 = add %3 : T
+        %7 = subtract %5, %6 : T
+        store b2[v0] = %7",
+    );
+    for kernel in [one, &two] {
+        for dtype in [DType::F32, DType::F64] {
+            for m in [1, 16, 37] {
+                agrees(kernel, dtype, &[0, 1, 15, 16, 17, 40, 255, 256, 257, 300].map(|n| (m, n)));
+            }
+        }
+    }
+}
+
+#[test]
 fn transposed_blocks_agree() {
     let kernel = "kernel @transpose(b0: in T, b1: out T[i2], b2: scratch T[i5]) {
       i0 = sym m

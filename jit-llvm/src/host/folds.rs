@@ -11,7 +11,7 @@ use crate::{
 };
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
 use fusewire_lowering::{
-    kernel::{CASCADE_BLOCK, Loop, Reduction, Stmt, ValueId},
+    kernel::{CASCADE_BLOCK, Kernel, Loop, Reduction, Stmt, ValueId},
     loop_facts::Weight,
 };
 use inkwell::{
@@ -56,6 +56,18 @@ impl Fold {
     }
 }
 
+/// How many iterations (or blocks of a cascade, or rows) go side by side: long bodies have enough to do in one.
+pub(super) fn copies(kernel: &Kernel, inner: &Loop) -> u32 {
+    let weight = Weight::of(kernel, &inner.body);
+    let nested = inner.body.iter().any(|statement| matches!(statement, Stmt::Loop(_)));
+    match weight.values {
+        _ if nested => 1,
+        0..=6 => 4,
+        7..=16 => 2,
+        _ => 1,
+    }
+}
+
 impl<'c> Emitter<'_, 'c> {
     /// The iterations `begin..end` with the loop's folds; a whole number of steps.
     pub fn fold_loop(
@@ -77,7 +89,7 @@ impl<'c> Emitter<'_, 'c> {
         let mut folded = if folds.iter().any(|f| f.cascades) {
             self.cascading_loop(inner, &folds, [begin, end], step, units)?
         } else {
-            let copies = if inner.scans.is_empty() && !folds.is_empty() { self.copies(inner) } else { 1 };
+            let copies = if inner.scans.is_empty() && !folds.is_empty() { copies(self.kernel, inner) } else { 1 };
             let parts = if copies > 1 { self.in_bits(folds.clone()) } else { folds.clone() };
             let first = parts.iter().map(|part| self.folded(part, units[part.number])).collect::<Emitted<Vec<_>>>()?;
             let accumulators = self.plain_loop(inner, &parts, [begin, end], step, first, copies)?;
@@ -88,7 +100,7 @@ impl<'c> Emitter<'_, 'c> {
         Ok(folded)
     }
 
-    fn folds_of(&self, inner: &Loop) -> Vec<Fold> {
+    pub(super) fn folds_of(&self, inner: &Loop) -> Vec<Fold> {
         let fold = |(number, reduction): (usize, &Reduction)| {
             let (dtype, cascades) = (self.dtype(reduction.value), inner.cascades(self.kernel, reduction));
             Fold { op: reduction.op, dtype, cascades, number, in_bits: false }
@@ -96,26 +108,14 @@ impl<'c> Emitter<'_, 'c> {
         inner.reductions.iter().enumerate().map(fold).collect()
     }
 
-    /// How many iterations (or blocks of a cascade) go side by side: long bodies have enough to do in one.
-    fn copies(&self, inner: &Loop) -> u32 {
-        let weight = Weight::of(self.kernel, &inner.body);
-        let nested = inner.body.iter().any(|statement| matches!(statement, Stmt::Loop(_)));
-        match weight.values {
-            _ if nested => 1,
-            0..=6 => 4,
-            7..=16 => 2,
-            _ => 1,
-        }
-    }
-
     /// The unit of a fold in every lane.
-    fn unit(&self, fold: &Fold) -> Emitted<Value<'c>> {
+    pub(super) fn unit(&self, fold: &Fold) -> Emitted<Value<'c>> {
         let unit = fold.op.unit(fold.dtype).expect("verified kernels reduce with ops that have a unit");
         self.to.splat(self.to.constant(unit), self.lanes)
     }
 
     /// `accumulator op value` in every lane.
-    fn combine(&mut self, fold: &Fold, accumulator: Value<'c>, value: Value<'c>) -> Emitted<Value<'c>> {
+    pub(super) fn combine(&mut self, fold: &Fold, accumulator: Value<'c>, value: Value<'c>) -> Emitted<Value<'c>> {
         let next = self.op(fold.op, fold.dtype, &[accumulator, value])?;
         self.to.splat(next, lanes(accumulator))
     }
@@ -277,7 +277,7 @@ impl<'c> Emitter<'_, 'c> {
         // Short rows have one block, or none. Few columns, in some of a vector's lanes, are read faster row after row, and the
         // sums of the next block do not wait for this one's.
         let short = !self.turned.is_empty() || self.mask().is_some();
-        let copies = if inner.scans.is_empty() && !short { self.copies(inner) } else { 1 };
+        let copies = if inner.scans.is_empty() && !short { copies(self.kernel, inner) } else { 1 };
         // What goes from block to block: position, number of blocks, depth of the stacks, and the folds that do not cascade.
         let mut state: Vec<Value<'c>> = vec![begin.into(), to.index(0).into(), to.index(0).into()];
         state.extend(folds.iter().zip(&units).filter(|(fold, _)| !fold.cascades).map(|(_, &unit)| unit));

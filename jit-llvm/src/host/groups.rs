@@ -6,14 +6,17 @@
 //! The folds are those of an item by itself, to the bit. Rows that are long are left alone: a later loop finds its row in
 //! cache only when no other rows came in between.
 
-use super::emit::Emitter;
+use super::{
+    emit::Emitter,
+    folds::{Fold, copies},
+};
 use crate::{
     access::Step,
     instructions::{Emitted, Value},
 };
 use fusewire_ir::dtype::DType;
 use fusewire_lowering::{
-    kernel::{Inst, IntId, Kernel, Loop, LoopKind, Phase, Range, Reduction, Role, Stmt, ValueId, VarId},
+    kernel::{CASCADE_BLOCK, Inst, IntId, Kernel, Loop, LoopKind, Phase, Range, Reduction, Role, Stmt, ValueId, VarId},
     loop_facts::Weight,
     walk::{for_each_definition, for_each_root},
 };
@@ -28,7 +31,8 @@ const GROUP: u32 = 16;
 /// The longest rows that go in groups: those of a group fit a first-level cache.
 const LONGEST: i64 = 512;
 
-/// From how many values on that are computed beside a single loop it pays: the loop alone is a seventh slower in groups.
+/// From how many values on that are computed beside a single loop it pays for rows that go one after another: the loop alone is a
+/// seventh slower in groups.
 const HEAVY: usize = 8;
 
 /// A phase whose items go in groups.
@@ -37,13 +41,15 @@ pub(super) struct Groups<'k> {
     body: &'k [Stmt],
     /// How long the loops are.
     extents: Vec<IntId>,
+    /// Up to which length they go in groups.
+    longest: i64,
 }
 
 impl<'k> Groups<'k> {
     /// Of a phase of one dim whose items are loops in lanes, with folds, and statements between them.
     pub fn of(kernel: &Kernel, phase: &'k Phase) -> Option<Groups<'k>> {
         let [(item, _)] = phase.dims[..] else { return None };
-        let (mut extents, mut folds, mut beside) = (Vec::new(), false, 0);
+        let (mut extents, mut folds, mut beside, mut together) = (Vec::new(), false, 0, None);
         for statement in &phase.body {
             let Stmt::Loop(inner) = statement else {
                 beside += Weight::of(kernel, std::slice::from_ref(statement)).values;
@@ -52,6 +58,7 @@ impl<'k> Groups<'k> {
             let (Range::Full(extent), LoopKind::Vector { lanes: 2.. }) = (inner.range, inner.kind) else { return None };
             extents.push(extent);
             folds |= !inner.reductions.is_empty();
+            together = together_up_to(kernel, inner);
         }
         let mut kept = false;
         for_each_definition(&phase.body, &mut |id| {
@@ -59,9 +66,28 @@ impl<'k> Groups<'k> {
                 kept |= kernel.buffers[buffer.0 as usize].role == Role::Scratch;
             }
         });
-        let pays = folds && (extents.len() > 1 || beside >= HEAVY);
-        (pays && !kept).then_some(Groups { item, body: &phase.body, extents })
+        let longest = if extents.len() > 1 || beside >= HEAVY { LONGEST } else { together? };
+        (folds && !kept).then_some(Groups { item, body: &phase.body, extents, longest })
     }
+}
+
+/// A loop for each item of a group, several of them side by side.
+struct Rows<'a, 'c> {
+    item: VarId,
+    inner: &'a Loop,
+    /// The group's first item.
+    first: IntValue<'c>,
+    lanes: u32,
+    /// Values that differ from item to item, and where each item's are.
+    outside: &'a [(ValueId, Value<'c>)],
+    places: &'a [PointerValue<'c>],
+}
+
+/// Up to which length the rows of a loop are folded several in each step: sums, of no more steps than a block of the cascade has.
+fn together_up_to(kernel: &Kernel, inner: &Loop) -> Option<i64> {
+    let LoopKind::Vector { lanes } = inner.kind else { return None };
+    let sums = !inner.reductions.is_empty() && inner.reductions.iter().all(|r| inner.cascades(kernel, r));
+    (sums && inner.scans.is_empty() && copies(kernel, inner) > 1).then_some(i64::from(lanes) * i64::from(CASCADE_BLOCK))
 }
 
 impl<'c> Emitter<'_, 'c> {
@@ -70,7 +96,7 @@ impl<'c> Emitter<'_, 'c> {
         let to = self.to;
         let mut short = to.context.bool_type().const_all_ones();
         for &extent in &groups.extents {
-            let limit = to.index(LONGEST);
+            let limit = to.index(groups.longest);
             let fits = to.builder.build_int_compare(IntPredicate::SLE, self.int(extent), limit, "")?;
             short = to.builder.build_and(short, fits, "")?;
         }
@@ -90,7 +116,7 @@ impl<'c> Emitter<'_, 'c> {
                         self.lanes = 1;
                         self.vector_var = None;
                     }
-                    Stmt::Loop(inner) => self.loop_of_group(groups.item, inner, first)?,
+                    Stmt::Loop(inner) => self.loop_of_group(groups, inner, first)?,
                 }
             }
             Ok(Vec::new())
@@ -99,8 +125,8 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// A loop for each item of a group, and the results of its folds with an item a lane.
-    fn loop_of_group(&mut self, item: VarId, inner: &Loop, first: IntValue<'c>) -> Emitted<()> {
-        let to = self.to;
+    fn loop_of_group(&mut self, groups: &Groups<'_>, inner: &Loop, first: IntValue<'c>) -> Emitted<()> {
+        let (to, item) = (self.to, groups.item);
         let LoopKind::Vector { lanes } = inner.kind else { unreachable!("groups are of vector loops") };
         let (lanes, search) = (u32::from(lanes), inner.search(self.kernel));
         let outside = self.spread_values(inner);
@@ -116,35 +142,24 @@ impl<'c> Emitter<'_, 'c> {
             let lanes = if search.is_some() { 1 } else { lanes };
             results.push(to.stack(self.dtype(reduction.value), lanes, GROUP)?);
         }
-        to.counted_loop(to.index(0), to.index(GROUP.into()), to.index(1), &[], |number, _| {
-            for (&(id, _), &place) in outside.iter().zip(&places) {
-                let dtype = self.dtype(id);
-                let place = to.element(dtype, place, number)?;
-                self.values[id.0 as usize] = Some(to.load(dtype, place)?);
+        let rows = Rows { item, inner, first, lanes, outside: &outside, places: &places };
+        match together_up_to(self.kernel, inner) {
+            None => self.rows_one_by_one(&rows, &results)?,
+            Some(longest) if groups.longest <= longest => self.rows_together(&rows, &results)?,
+            Some(longest) => {
+                let [few, many, join] = ["few_steps", "many_steps", "group_folded"].map(|name| to.block(name));
+                let length = self.bounds(inner.range)?.1;
+                let short = to.builder.build_int_compare(IntPredicate::SLE, length, to.index(longest), "")?;
+                to.branch(short.into(), few, many)?;
+                to.switch_to(few);
+                self.rows_together(&rows, &results)?;
+                to.jump(join)?;
+                to.switch_to(many);
+                self.rows_one_by_one(&rows, &results)?;
+                to.jump(join)?;
+                to.switch_to(join);
             }
-            let at = to.builder.build_int_add(first, number, "")?;
-            self.enter(item, at);
-            let folded = match &search {
-                Some(search) => {
-                    self.search_loop(inner, search)?;
-                    vec![self.value(inner.reductions[0].result)]
-                }
-                None => self.lanes_of_loop(inner, lanes)?,
-            };
-            self.leave(item);
-            for ((reduction, value), &place) in inner.reductions.iter().zip(folded).zip(&results) {
-                let dtype = self.dtype(reduction.value);
-                match to.splat(value, if search.is_some() { 1 } else { lanes })? {
-                    Value::VectorValue(vector) => {
-                        let begin = to.builder.build_int_mul(number, to.index(lanes.into()), "")?;
-                        let place = to.element(dtype, place, begin)?;
-                        to.store_lanes(dtype, place, Step::Const(1), vector, None)?;
-                    }
-                    element => to.store(dtype, to.element(dtype, place, number)?, element)?,
-                }
-            }
-            Ok(Vec::new())
-        })?;
+        }
         for (id, value) in outside {
             self.values[id.0 as usize] = Some(value);
         }
@@ -157,6 +172,130 @@ impl<'c> Emitter<'_, 'c> {
             self.values[reduction.result.0 as usize] = Some(result);
         }
         Ok(())
+    }
+
+    /// A loop for one item after another.
+    fn rows_one_by_one(&mut self, rows: &Rows<'_, 'c>, results: &[PointerValue<'c>]) -> Emitted<()> {
+        let &Rows { item, inner, first, lanes, outside, places } = rows;
+        let (to, search) = (self.to, inner.search(self.kernel));
+        to.counted_loop(to.index(0), to.index(GROUP.into()), to.index(1), &[], |number, _| {
+            self.load_outside(outside, places, number)?;
+            let at = to.builder.build_int_add(first, number, "")?;
+            self.enter(item, at);
+            let folded = match &search {
+                Some(search) => {
+                    self.search_loop(inner, search)?;
+                    vec![self.value(inner.reductions[0].result)]
+                }
+                None => self.lanes_of_loop(inner, lanes)?,
+            };
+            self.leave(item);
+            for ((reduction, value), &place) in inner.reductions.iter().zip(folded).zip(results) {
+                let dtype = self.dtype(reduction.value);
+                match to.splat(value, if search.is_some() { 1 } else { lanes })? {
+                    Value::VectorValue(vector) => {
+                        let begin = to.builder.build_int_mul(number, to.index(lanes.into()), "")?;
+                        let place = to.element(dtype, place, begin)?;
+                        to.store_lanes(dtype, place, Step::Const(1), vector, None)?;
+                    }
+                    element => to.store(dtype, to.element(dtype, place, number)?, element)?,
+                }
+            }
+            Ok(Vec::new())
+        })?;
+        Ok(())
+    }
+
+    /// What the loop uses of values that differ from item to item, for the item of this number.
+    fn load_outside(
+        &mut self,
+        outside: &[(ValueId, Value<'c>)],
+        places: &[PointerValue<'c>],
+        number: IntValue<'c>,
+    ) -> Emitted<()> {
+        for (&(id, _), &place) in outside.iter().zip(places) {
+            let dtype = self.dtype(id);
+            let place = self.to.element(dtype, place, number)?;
+            self.values[id.0 as usize] = Some(self.to.load(dtype, place)?);
+        }
+        Ok(())
+    }
+
+    /// Folds rows of no more steps than a block of the cascade has, several of them in each step: a row by itself takes
+    /// longer to begin and to end than to add up.
+    fn rows_together(&mut self, rows: &Rows<'_, 'c>, results: &[PointerValue<'c>]) -> Emitted<()> {
+        let &Rows { inner, lanes, .. } = rows;
+        let (to, copies) = (self.to, copies(self.kernel, inner));
+        self.lanes = lanes;
+        self.vector_var = Some(inner.var);
+        let folds = self.folds_of(inner);
+        let units = folds.iter().map(|fold| self.unit(fold)).collect::<Emitted<Vec<_>>>()?;
+        let units: Vec<Value<'c>> = (0..copies).flat_map(|_| units.iter().copied()).collect();
+        let (begin, end) = self.bounds(inner.range)?;
+        let count = to.builder.build_int_sub(end, begin, "")?;
+        let full = to.builder.build_and(count, to.index(-i64::from(lanes)), "")?;
+        let behind = to.builder.build_int_add(begin, full, "")?;
+        let left = to.builder.build_int_sub(end, behind, "")?;
+        let any = to.builder.build_int_compare(IntPredicate::SGT, left, to.index(0), "")?;
+        to.counted_loop(to.index(0), to.index(GROUP.into()), to.index(copies.into()), &[], |number, _| {
+            let folded = to.counted_loop(begin, behind, to.index(lanes.into()), &units, |iteration, before| {
+                self.step_of_rows(rows, &folds, number, iteration, before)
+            })?;
+            let whole = to.here();
+            let (rest, join) = (to.block("rest"), to.block("joined"));
+            to.branch(any.into(), rest, join)?;
+            to.switch_to(rest);
+            self.there = Some(self.first_lanes(left)?);
+            let after = self.step_of_rows(rows, &folds, number, behind, &folded)?;
+            let mask = self.mask().expect("set above");
+            let more = after.iter().zip(&folded).map(|(&next, &before)| to.select(mask.into(), next, before));
+            let more = more.collect::<Emitted<Vec<_>>>()?;
+            self.there = None;
+            let from = to.here();
+            to.jump(join)?;
+            to.switch_to(join);
+            let pairs = folded.iter().zip(more);
+            let phis = pairs.map(|(&less, more)| to.phi(&[(less, whole), (more, from)]));
+            let sums = phis.collect::<Emitted<Vec<_>>>()?;
+            for (at, sum) in sums.into_iter().enumerate() {
+                let (copy, fold) = (at / folds.len(), at % folds.len());
+                let row = to.builder.build_int_add(number, to.index(copy as i64), "")?;
+                let place = to.builder.build_int_mul(row, to.index(lanes.into()), "")?;
+                let place = to.element(folds[fold].dtype, results[fold], place)?;
+                let sum = sum.as_basic_value().into_vector_value();
+                to.store_lanes(folds[fold].dtype, place, Step::Const(1), sum, None)?;
+            }
+            Ok(Vec::new())
+        })?;
+        self.lanes = 1;
+        self.vector_var = None;
+        Ok(())
+    }
+
+    /// One step of several rows, from the one of this number on; what the accumulators are afterwards.
+    fn step_of_rows(
+        &mut self,
+        rows: &Rows<'_, 'c>,
+        folds: &[Fold],
+        number: IntValue<'c>,
+        iteration: IntValue<'c>,
+        before: &[Value<'c>],
+    ) -> Emitted<Vec<Value<'c>>> {
+        let to = self.to;
+        let mut after = Vec::new();
+        for (copy, before) in before.chunks(folds.len()).enumerate() {
+            let row = to.builder.build_int_add(number, to.index(copy as i64), "")?;
+            self.load_outside(rows.outside, rows.places, row)?;
+            let at = to.builder.build_int_add(rows.first, row, "")?;
+            self.enter(rows.item, at);
+            self.iteration(rows.inner, iteration)?;
+            for ((fold, reduction), &before) in folds.iter().zip(&rows.inner.reductions).zip(before) {
+                let value = self.value(reduction.value);
+                after.push(self.combine(fold, before, value)?);
+            }
+            self.leave(rows.item);
+        }
+        Ok(after)
     }
 
     /// What a loop uses of the values outside that differ from item to item.

@@ -200,7 +200,7 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     /// The first so many lanes.
-    fn first_lanes(&self, count: IntValue<'c>) -> Emitted<There<'c>> {
+    pub fn first_lanes(&self, count: IntValue<'c>) -> Emitted<There<'c>> {
         self.first_lanes_of(self.lanes, count)
     }
 
