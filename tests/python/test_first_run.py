@@ -46,7 +46,22 @@ REAL = {
     "masks": lambda x, y: xp.where((x > 0) & (y * 2 < 1), x * y, xp.maximum(x, y)),
     "counts": lambda x, y: xp.count_nonzero(x * y > 0.1, axis=0) + xp.argmax(x + y, axis=0),
 }
-SHAPES = [(1,), (3,), (300,), (5000,), (1, 1), (7, 5), (40, 300), (300, 31), (16, 1), (1, 50), (3, 4, 5), (20, 33, 2), (600, 3), (40_000,)]
+SHAPES = [
+    (1,),
+    (3,),
+    (300,),
+    (5000,),
+    (1, 1),
+    (7, 5),
+    (40, 300),
+    (300, 31),
+    (16, 1),
+    (1, 50),
+    (3, 4, 5),
+    (20, 33, 2),
+    (600, 3),
+    (40_000,),
+]
 
 
 def numbers(dtype: str, shape: tuple[int, ...], seed: int) -> np.ndarray[Any, Any]:
