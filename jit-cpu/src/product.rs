@@ -22,13 +22,14 @@ const LEAST: usize = 1 << 22;
 /// As many tiles as there should be, for threads to share.
 const TILES: usize = 8;
 /// The least rows of a tile, where there are as many: fewer would put the right operand in order too often.
-const ROWS: usize = 128;
+const ROWS: usize = 192;
 /// The most rows, and the most columns.
 const MOST: [usize; 2] = [1 << 14, 1 << 11];
 /// Where there are few tiles they get smaller, down to this many rows or columns.
 const FEWEST: usize = 32;
-/// Multiplications of a tile that may be computed before somebody looks whether to stop: well under 100 ms on one core.
-const BLOCK: usize = 1 << 29;
+/// Multiplications of a tile that may be computed before somebody looks whether to stop: well under 100 ms on one core. Tiles of
+/// the least rows and the most columns are cut at a depth of 2048.
+const BLOCK: usize = 3 << 28;
 /// The depth of such a part: at least, for each one adds to the destination in memory; at most.
 const DEPTH: [usize; 2] = [512, 1 << 25];
 /// Bytes that a thread keeps for its part of an operand: a second-level cache.

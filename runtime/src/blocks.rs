@@ -99,6 +99,11 @@ pub(crate) fn moved<'a>(units: impl IntoIterator<Item = &'a Unit>) -> u64 {
     arrays.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
 }
 
+/// So many parts, or a few less: whole cache lines even where a part is a single byte.
+fn even(parts: i64) -> i64 {
+    if parts > 64 { parts / 64 * 64 } else { parts }
+}
+
 /// Are so many bytes between the steps worth it? Less than a block stays in the cache anyway.
 pub(crate) fn pays(bytes: u64, budget: usize) -> bool {
     bytes >= budget as u64 / 2
@@ -313,8 +318,8 @@ impl<'a> Candidate<'a> {
             let held: Vec<i64> = (0..self.private.len()).map(|private| self.held(&block, private).1).collect();
             self.places(&held).1 as u64 + (u128::from(public) * size as u128 / count.max(1) as u128) as u64
         };
-        let mut size = 1i64;
-        while size * 2 <= most && (size < least || bytes(size * 2) <= budget) {
+        let mut size = even(least.min(most));
+        while size * 2 <= most && bytes(size * 2) <= budget {
             size *= 2;
         }
         while self.repeated(size) > TWICE && size * 2 <= most {

@@ -23,7 +23,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// Rows of a product in a block, at least: fewer cost more time, for both operands are put in order for each block.
-const ROWS: i64 = 128;
+const ROWS: i64 = 192;
 
 /// Outer dims of a phase become one while there are fewer parts than this.
 const PARTS: i64 = 64;
