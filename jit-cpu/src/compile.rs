@@ -1,8 +1,8 @@
 //! A kernel to a compiled kernel: one function a phase, and what a launch needs to know about it.
 //!
 //! A phase is compiled when it first has items: kernels have phases for wide and for narrow arrays, and most only ever
-//! meet one of the two. What has never run on much data is compiled in a hurry, and again with care when it comes back or
-//! meets a lot: code that runs once should not cost more than it saves. What has run for long is compiled once more, by LLVM
+//! meet one of the two. What has never run on much data is compiled in a hurry, and again with care when it has run for about as
+//! long as that takes or meets a lot: code that runs once should not cost more than it saves. What has run for long is compiled once more, by LLVM
 //! (`hot.rs`). All compute the same bits.
 
 use crate::{
@@ -24,7 +24,7 @@ use std::{
     cell::Cell,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -64,8 +64,8 @@ pub(crate) struct CompiledPhase {
     quick: OnceLock<Code>,
     thorough: OnceLock<Code>,
     optimised: OnceLock<hot::Code>,
-    /// How often it ran as quick code.
-    runs: AtomicU32,
+    /// Vector instructions that it ran as quick code, about.
+    run: AtomicU64,
     heat: hot::Heat,
     /// The extents whose product is the number of items.
     pub extents: Vec<IntId>,
@@ -73,11 +73,15 @@ pub(crate) struct CompiledPhase {
     pub cost: Cost,
 }
 
-/// A launch that moves more bytes, or computes more instructions, is worth careful code at once.
-const MUCH: [u64; 2] = [256 << 10, 1 << 20];
+/// A launch that moves more bytes is worth careful code at once, ...
+const MUCH_DATA: u64 = 256 << 10;
 
-/// Runs on little data after which a phase counts as coming back.
-const QUICK_RUNS: u32 = 2;
+/// ... and so is what computes more instructions, in one launch or in many: careful code takes a few hundred us to make, and
+/// saves a third or so of the time that quick code takes.
+const MUCH_WORK: u64 = 1 << 21;
+
+/// What a launch counts for at least, in instructions.
+const LAUNCH: u64 = 1 << 10;
 
 /// What the books say of the code of a phase that is not compiled yet.
 const EXPECTED_CODE_BYTES: usize = 4096;
@@ -88,10 +92,11 @@ impl Compiled {
         if let Some(code) = self.optimised(phase, work)? {
             return Ok(function(code.address()));
         }
-        let much = work.bytes > MUCH[0] || work.instructions() > MUCH[1];
+        let run = || work.instructions().saturating_add(LAUNCH);
+        let much = || phase.run.fetch_add(run(), Relaxed).saturating_add(run()) > MUCH_WORK;
         let code = match phase.thorough.get() {
             Some(code) => code,
-            None if much || phase.runs.fetch_add(1, Relaxed) >= QUICK_RUNS => {
+            None if work.bytes > MUCH_DATA || much() => {
                 self.parts.compiled(phase, &phase.thorough, Effort::Thorough)?
             }
             None => self.parts.compiled(phase, &phase.quick, Effort::Quick)?,
@@ -172,7 +177,7 @@ pub(crate) fn compile(kernel: &Kernel, tier: Tier) -> Compiled {
         quick: OnceLock::new(),
         thorough: OnceLock::new(),
         optimised: OnceLock::new(),
-        runs: AtomicU32::new(0),
+        run: AtomicU64::new(0),
         heat: hot::Heat::of(kernel, &phase.body),
         extents: phase.dims.iter().map(|&(_, extent)| extent).collect(),
         cost: Cost::of_item(kernel, phase),

@@ -81,7 +81,7 @@ pub(crate) fn steps_of(captured: &Capture<'_>, device: Device, plans: &PlanCache
         }
         list.push(Step { plan, values: std::mem::take(&mut step.values) });
     });
-    (mode == FirstRun::OpByOp || cost <= whole).then_some(list)
+    (mode == FirstRun::OpByOp || cost + beyond <= whole).then_some(list)
 }
 
 /// Computes the steps.
