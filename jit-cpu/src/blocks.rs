@@ -30,11 +30,11 @@ pub(crate) fn run(threads: &Threads, run: &BlockRun<'_>) -> Result<(), Error> {
         match &member.work {
             MemberWork::Launch { launch, phase, items, .. } => {
                 let compiled = compiled(member)?;
-                let phase = &compiled.parts.phases[*phase];
-                let work = launch::work(compiled, phase, launch)?;
+                let (works, phase) = (launch::works(compiled, launch)?, *phase);
+                let (work, phase) = (&works[phase], &compiled.parts.phases[phase]);
                 instructions = instructions.saturating_add(work.instructions());
                 scratch_bytes = scratch_bytes.max(launch::scratch_bytes(compiled, launch)?);
-                let function = compiled.function(phase, &work)?;
+                let function = compiled.function(phase, work)?;
                 stages.push(Stage::Kernel(Kernel { function, launch, items: *items as i64, private }));
             }
             MemberWork::Product(product) => {

@@ -8,6 +8,7 @@ use crate::{
 use fusewire_ir::value::Storage;
 use fusewire_lowering::kernel::IntId;
 use fusewire_runtime::{backend::Launch, error::Error, pool};
+use smallvec::SmallVec;
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, Ordering::Relaxed},
@@ -39,14 +40,14 @@ pub(crate) fn phases(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
     let scratch_bytes = scratch_bytes(compiled, launch)?;
     let fault = AtomicBool::new(false);
     let streams = i64::from(launch.bytes / CACHES >= last_level_cache());
-    for phase in &compiled.parts.phases[from..] {
-        let work = work(compiled, phase, launch)?;
+    let works = works(compiled, launch)?;
+    for (phase, work) in compiled.parts.phases.iter().zip(&works).skip(from) {
         if work.items == 0 {
             continue;
         }
-        let workers = threads.workers(&work);
+        let workers = threads.workers(work);
         let scratch = scratch(scratch_bytes, workers)?;
-        let function = compiled.function(phase, &work)?;
+        let function = compiled.function(phase, work)?;
         let arguments = Arguments {
             buffers: launch.buffers.as_ptr(),
             ints: launch.ints.as_ptr(),
@@ -65,7 +66,7 @@ pub(crate) fn phases(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
                 function(buffers, ints, params, scratch, begin, end, stop.as_ptr(), fault.as_ptr(), streams)
             };
         };
-        threads.run(&work, workers, &run, launch.interrupted)?;
+        threads.run(work, workers, &run, launch.interrupted)?;
         if fault.load(Relaxed) {
             return Err(Error::OutOfBounds(String::new()));
         }
@@ -73,15 +74,25 @@ pub(crate) fn phases(threads: &Threads, compiled: &Compiled, launch: &Launch<'_>
     Ok(())
 }
 
-/// How much a phase has to do.
-pub(crate) fn work(compiled: &Compiled, phase: &CompiledPhase, launch: &Launch<'_>) -> Result<Work, Error> {
+/// How much each phase has to do. Of the bytes that the launch moves, a phase has the share that it has of what is computed.
+pub(crate) fn works(compiled: &Compiled, launch: &Launch<'_>) -> Result<SmallVec<[Work; 4]>, Error> {
+    let computed = compiled.parts.phases.iter().map(|phase| computed(phase, launch));
+    let mut works = computed.collect::<Result<SmallVec<[Work; 4]>, Error>>()?;
+    let all = works.iter().fold(0, |sum: u64, work| sum.saturating_add(work.instructions())).max(1);
+    for work in &mut works {
+        work.bytes = (launch.bytes as f64 * (work.instructions() as f64 / all as f64)) as u64;
+    }
+    Ok(works)
+}
+
+/// What a phase computes.
+fn computed(phase: &CompiledPhase, launch: &Launch<'_>) -> Result<Work, Error> {
     let mut items = 1u64;
     for &extent in &phase.extents {
         items = items.saturating_mul(int(launch, extent)?.max(0) as u64);
     }
-    let share = launch.bytes / compiled.parts.phases.len().max(1) as u64;
     let item = if items == 0 { 0 } else { phase.cost.instructions(launch.ints) };
-    Ok(Work { items, bytes: share, item })
+    Ok(Work { items, bytes: 0, item })
 }
 
 /// Bytes of scratch that each thread needs.
