@@ -86,19 +86,23 @@ const LAUNCH: u64 = 1 << 10;
 /// What the books say of the code of a phase that is not compiled yet.
 const EXPECTED_CODE_BYTES: usize = 4096;
 
+impl CompiledPhase {
+    /// Is careful code to be made before this launch, which else is one more with quick code?
+    fn is_worth_care(&self, work: &Work) -> bool {
+        let now = work.instructions().saturating_add(LAUNCH);
+        work.bytes > MUCH_DATA || self.run.fetch_add(now, Relaxed).saturating_add(now) > MUCH_WORK
+    }
+}
+
 impl Compiled {
     /// The function of a phase for so much work; valid as long as `self`.
     pub fn function(&self, phase: &CompiledPhase, work: &Work) -> Result<PhaseFunction, Error> {
         if let Some(code) = self.optimised(phase, work)? {
             return Ok(function(code.address()));
         }
-        let run = || work.instructions().saturating_add(LAUNCH);
-        let much = || phase.run.fetch_add(run(), Relaxed).saturating_add(run()) > MUCH_WORK;
         let code = match phase.thorough.get() {
             Some(code) => code,
-            None if work.bytes > MUCH_DATA || much() => {
-                self.parts.compiled(phase, &phase.thorough, Effort::Thorough)?
-            }
+            None if phase.is_worth_care(work) => self.parts.compiled(phase, &phase.thorough, Effort::Thorough)?,
             None => self.parts.compiled(phase, &phase.quick, Effort::Quick)?,
         };
         Ok(function(code.address()))

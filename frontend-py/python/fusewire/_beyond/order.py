@@ -37,7 +37,7 @@ def median(x: Any, /, axis: _Axes = None, *, keepdims: bool = False) -> Array:
     ordered, shape = _ordered(x, axis, keepdims)
     extent = ordered.shape[-1]
     if extent == 0:
-        return xp.full(shape, _NAN, dtype=ordered.dtype, device=ordered.device)
+        return xp.full(shape, _NAN, dtype=ordered.dtype)
     low, high = ordered[..., (extent - 1) // 2], ordered[..., extent // 2]
     middle = low if extent % 2 else (low + high) / 2
     return xp.reshape(_unless_nan(middle, ordered), shape)
@@ -176,7 +176,7 @@ def _quantiles(
         message = f"{name}: an axis without elements has no quantiles"
         raise ValueError(message)
     if extent == 0:
-        return xp.full(shares.shape + shape, _NAN, dtype=dtype, device=x.device)
+        return xp.full(shares.shape + shape, _NAN, dtype=dtype)
     if weights is not None:
         each = _rows(_weights(name, weights, x, axis, method), axis, keepdims)[0]
         results = _weighted(rows, each, shares, skip=skip)
@@ -189,7 +189,7 @@ def _quantiles(
         missing = xp.all(missing, axis=-1) if skip else xp.any(missing, axis=-1)
         results = [xp.where(missing, _NAN, result) for result in results]
     if not results:
-        return xp.zeros(shares.shape + shape, dtype=dtype, device=x.device)
+        return xp.zeros(shares.shape + shape, dtype=dtype)
     return xp.reshape(xp.stack(results), shares.shape + shape)
 
 
@@ -198,9 +198,7 @@ def _picked(ordered: Array, share: float, count: Array | None, method: str, dtyp
     if count is None:
         low, high, weight = _neighbours(np, share, float(ordered.shape[-1]), method)
         first, second = ordered[..., int(low)], ordered[..., int(high)]
-        if dtype is None:
-            return first
-        return _between(first, second, xp.asarray(weight, dtype=dtype, device=ordered.device))
+        return first if dtype is None else _between(first, second, xp.asarray(weight, dtype=dtype))
     low, high, weight = _neighbours(xp, share, xp.maximum(count, 1.0), method)
 
     def at(place: Array) -> Array:
