@@ -1,5 +1,5 @@
-//! Machine code in memory: LLVM is given one range of addresses for the sections of a module, and forgotten once it has filled
-//! them. What stays is the code itself.
+//! Machine code in memory: LLVM is given addresses for the sections of a module, and forgotten once it has filled them. What stays
+//! is the code itself.
 
 use inkwell::memory_manager::McjitMemoryManager;
 use parking_lot::Mutex;
@@ -11,9 +11,13 @@ use std::{
     time::Duration,
 };
 
-/// Addresses reserved for a module: far more than any phase needs, and close enough together for every jump. Memory is only
-/// taken for what is used.
-const RESERVED: usize = 32 << 20;
+/// Addresses for the sections of a small module, which most are. What they leave of it is no use to the next module while code lies
+/// on both sides: were it much, modules that threads compile at the same time would waste all addresses that there are.
+const SMALL: usize = 64 << 10;
+
+/// Addresses for the sections that do not fit there: far more than any phase needs, since LLVM ends the process where it gets none.
+/// Memory is only taken for what is used.
+const LARGE: usize = 32 << 20;
 
 /// Addresses that the system is asked for at a time. Codes lie one behind the other in them: asked for each code, the system puts it
 /// at a multiple of 2 MiB, and 512 of them are all addresses that there are below 2^31.
@@ -34,7 +38,7 @@ const PAGE: usize = 4096;
 /// Machine code, given back when it is dropped.
 #[derive(Debug)]
 pub struct Code {
-    range: Range,
+    ranges: [Range; 2],
     address: usize,
 }
 
@@ -46,7 +50,7 @@ impl Code {
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        self.range.length
+        self.ranges.iter().map(|range| range.length).sum()
     }
 }
 
@@ -135,12 +139,12 @@ fn insert(free: &mut BTreeMap<usize, usize>, mut start: usize, mut length: usize
 
 /// The memory of a module that is being loaded; shared with LLVM.
 #[derive(Clone, Debug)]
-pub(crate) struct Memory(Rc<RefCell<Filling>>);
+pub(crate) struct Memory(Rc<RefCell<[Filling; 2]>>);
 
+/// A range, and how many bytes of it sections have taken.
 #[derive(Debug)]
 struct Filling {
     range: Range,
-    /// Bytes that sections have taken.
     used: usize,
 }
 
@@ -148,7 +152,8 @@ impl Memory {
     /// Addresses for a module, below 2^31: LLVM's just-in-time code is not position-independent, and has the addresses of its tables
     /// in 32 bits.
     pub fn reserve() -> Result<Memory, String> {
-        Ok(Memory(Rc::new(RefCell::new(Filling { range: Range::take(RESERVED)?, used: 0 }))))
+        let empty = |length| Range::take(length).map(|range| Filling { range, used: 0 });
+        Ok(Memory(Rc::new(RefCell::new([empty(SMALL)?, empty(LARGE)?]))))
     }
 
     /// Is there room for compiling? LLVM ends the process when it finds no memory.
@@ -159,27 +164,46 @@ impl Memory {
 
     /// The filled memory, once LLVM has let go of it.
     pub fn into_code(self, address: usize) -> Result<Code, String> {
-        let filling = Rc::try_unwrap(self.0).map_err(|_| "LLVM still holds the memory of its code".to_owned())?;
-        let Filling { mut range, used } = filling.into_inner();
-        range.shrink(used.next_multiple_of(PAGE));
-        Ok(Code { range, address })
+        let filled = Rc::try_unwrap(self.0).map_err(|_| "LLVM still holds the memory of its code".to_owned())?;
+        let ranges = filled.into_inner().map(|Filling { mut range, used }| {
+            range.shrink(used.next_multiple_of(PAGE));
+            range
+        });
+        Ok(Code { ranges, address })
     }
 
     fn section(&self, size: usize, alignment: usize) -> *mut u8 {
-        let mut filling = self.0.borrow_mut();
-        let begin = filling.used.next_multiple_of(alignment.max(64));
-        let Some(end) = begin.checked_add(size).filter(|&end| end <= filling.range.length) else { return null_mut() };
-        let pages = filling.used / PAGE * PAGE..end.next_multiple_of(PAGE);
+        let section = |filling: &mut Filling| filling.section(size, alignment);
+        self.0.borrow_mut().iter_mut().find_map(section).unwrap_or(null_mut())
+    }
+}
+
+impl Filling {
+    /// Writable memory behind what is used, where it fits.
+    fn section(&mut self, size: usize, alignment: usize) -> Option<*mut u8> {
+        let begin = self.used.next_multiple_of(alignment.max(64));
+        let end = begin.checked_add(size).filter(|&end| end <= self.range.length)?;
+        let pages = self.used / PAGE * PAGE..end.next_multiple_of(PAGE);
         // SAFETY: these pages lie inside the range, and what they already hold stays.
         let writable = unsafe {
-            let first = filling.range.start.as_ptr().add(pages.start);
+            let first = self.range.start.as_ptr().add(pages.start);
             libc::mprotect(first.cast(), pages.len(), libc::PROT_READ | libc::PROT_WRITE)
         };
         if writable != 0 {
-            return null_mut();
+            return None;
         }
-        filling.used = end;
-        filling.range.start.as_ptr().wrapping_add(begin)
+        self.used = end;
+        Some(self.range.start.as_ptr().wrapping_add(begin))
+    }
+
+    /// Makes what is filled executable, and nothing is written any more.
+    fn finish(&self) -> Result<(), String> {
+        let access = libc::PROT_READ | libc::PROT_EXEC;
+        // SAFETY: these pages lie inside the range.
+        match unsafe { libc::mprotect(self.range.start.as_ptr().cast(), self.used.next_multiple_of(PAGE), access) } {
+            0 => Ok(()),
+            _ => Err("the system refuses to make code executable".to_owned()),
+        }
     }
 }
 
@@ -192,16 +216,9 @@ impl McjitMemoryManager for Memory {
         self.section(size, alignment as usize)
     }
 
-    /// Constants lie among the code: everything becomes readable and executable, and nothing is written any more.
+    /// Constants lie among the code.
     fn finalize_memory(&mut self) -> Result<(), String> {
-        let filling = self.0.borrow();
-        let length = filling.used.next_multiple_of(PAGE);
-        let access = libc::PROT_READ | libc::PROT_EXEC;
-        // SAFETY: these pages lie inside the range.
-        match unsafe { libc::mprotect(filling.range.start.as_ptr().cast(), length, access) } {
-            0 => Ok(()),
-            _ => Err("the system refuses to make code executable".to_owned()),
-        }
+        self.0.borrow().iter().try_for_each(Filling::finish)
     }
 
     fn destroy(&mut self) {}
@@ -211,14 +228,21 @@ impl McjitMemoryManager for Memory {
 mod tests {
     use super::*;
 
+    /// A module with one small section, of which LLVM has finished nothing yet.
+    fn begun() -> Result<Memory, String> {
+        let mut memory = Memory::reserve()?;
+        assert!(!memory.allocate_code_section(100, 16, 0, "").is_null());
+        Ok(memory)
+    }
+
+    fn finished(mut memory: Memory) -> Result<Code, String> {
+        memory.finalize_memory()?;
+        memory.into_code(0)
+    }
+
     #[test]
     fn thousands_of_codes_have_addresses() {
-        let code = |_| {
-            let mut memory = Memory::reserve()?;
-            assert!(!memory.allocate_code_section(100, 16, 0, "").is_null());
-            memory.finalize_memory()?;
-            memory.into_code(0)
-        };
+        let code = |_| finished(begun()?);
         let codes: Result<Vec<Code>, String> = (0..3000).map(code).collect();
         assert!(codes.as_ref().is_ok_and(|codes| codes.iter().all(|code| code.bytes() == PAGE)));
         // Every other one is dropped: what they leave serves again, with what lies behind the others.
@@ -227,6 +251,31 @@ mod tests {
         assert!(again.is_ok());
         drop((kept, again));
         let largest = FREE.lock().values().copied().max();
-        assert!(largest.is_some_and(|length| length >= ARENA - RESERVED), "{largest:?}");
+        assert!(largest.is_some_and(|length| length >= LARGE), "{largest:?}");
+    }
+
+    /// What threads compile at the same time lies between the codes of others, and stays there.
+    #[test]
+    fn modules_filled_at_the_same_time_leave_addresses_for_thousands_more() -> Result<(), String> {
+        let mut others = [begun()?, begun()?, begun()?];
+        let mut codes = Vec::new();
+        for i in 0..3000 {
+            codes.push(finished(std::mem::replace(&mut others[i % 3], begun()?))?);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn large_sections_have_addresses() -> Result<(), String> {
+        let mut memory = begun()?;
+        for size in [10, SMALL, 3 * SMALL + 1, LARGE / 2] {
+            let section = memory.allocate_data_section(size, 64, 0, "", false);
+            assert!(!section.is_null() && section.addr() % 64 == 0 && section.addr() + size < 1 << 31, "{size}");
+            // SAFETY: the section has this many bytes, which nobody else uses.
+            unsafe { section.write_bytes(1, size) };
+        }
+        let expected = PAGE + (4 * SMALL + LARGE / 2).next_multiple_of(PAGE);
+        assert!(finished(memory)?.bytes().abs_diff(expected) <= PAGE);
+        Ok(())
     }
 }
