@@ -15,7 +15,7 @@ use fusewire_lowering::{
 };
 use inkwell::{
     IntPredicate,
-    values::{IntValue, PointerValue},
+    values::{IntValue, PointerValue, VectorValue},
 };
 
 /// The longest rows that are turned. Longer ones do not go side by side where it is up to us.
@@ -68,7 +68,20 @@ impl<'c> Emitter<'_, 'c> {
                 let done = to.builder.build_int_mul(done, to.index(self.lanes.into()), "")?;
                 let into = to.element(dtype, place, done)?;
                 let left = to.builder.build_int_sub(end, column, "")?;
-                self.turn_columns(dtype, address?, step, left, into)?;
+                let address = address?;
+                // The machine does not read ahead for loads of which lanes are left out: with such, one thread sums a
+                // million rows of 8 float32 in 4.6 instead of 1.1 ms.
+                let whole = to.builder.build_int_compare(IntPredicate::SGE, left, to.index(part.into()), "")?;
+                let [all, some, next] = ["all", "some", "next"].map(|name| to.block(name));
+                to.branch(whole.into(), all, some)?;
+                to.switch_to(all);
+                self.turn_columns(dtype, address, step, None, into)?;
+                to.jump(next)?;
+                to.switch_to(some);
+                let there = self.first_lanes_of(part, left)?;
+                self.turn_columns(dtype, address, step, Some(there.mask), into)?;
+                to.jump(next)?;
+                to.switch_to(next);
                 Ok(Vec::new())
             })?;
             to.jump(join)?;
@@ -99,25 +112,24 @@ impl<'c> Emitter<'_, 'c> {
         found
     }
 
-    /// 16 bytes of all lanes' rows, of which so many columns are there, into as many vectors.
+    /// 16 bytes of all lanes' rows, perhaps of which these columns are there only, into as many vectors.
     fn turn_columns(
         &mut self,
         dtype: DType,
         address: PointerValue<'c>,
         step: IntValue<'c>,
-        left: IntValue<'c>,
+        there: Option<VectorValue<'c>>,
         into: PointerValue<'c>,
     ) -> Emitted<()> {
         let to = self.to;
         let size = dtype.size() as u32;
-        let columns = self.first_lanes_of(PART / size, left)?;
         // Stored in vectors as they are loaded, or the loads would have to wait until all their parts are in the cache.
         let rows = (self.machine.vector_bytes() / size).min(self.lanes);
         for first in (0..self.lanes).step_by(rows as usize) {
             let vectors = self.turned_part(dtype, rows, |row| {
                 let distance = to.builder.build_int_mul(to.index((first + row).into()), step, "")?;
                 let row = to.element(dtype, address, distance)?;
-                let row = to.load_lanes(dtype, row, Step::Const(1), PART / size, Some(columns.mask))?;
+                let row = to.load_lanes(dtype, row, Step::Const(1), PART / size, there)?;
                 Ok(row.into_vector_value())
             })?;
             for (column, vector) in vectors.into_iter().enumerate() {
