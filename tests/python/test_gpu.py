@@ -70,9 +70,9 @@ def test_assignment_in_place_takes_no_memory():
             host[0, 0] = 7
             assert np.array_equal(np.asarray(x), host), (np.asarray(x), host)
         x = (xp.asarray(np.arange(12.0).reshape(3, 4), device="simt") + 0).compute()
-        view, other = x[1], xp.asarray(x)
+        view, other = x[1], x * 1
         x[1, 2] = 50
-        assert float(view[2]) == 6 and float(x[1, 2]) == 50
+        assert float(view[2]) == 50 and float(other[1, 2]) == 6 and float(x[1, 2]) == 50
     """)
 
 
