@@ -300,6 +300,15 @@ def test_isin():
     same(xp.isin(xp.asarray(a), xp.asarray([], dtype=xp.int64)), np.zeros((2, 2), bool))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int16", "bool", "complex64"])
+@pytest.mark.parametrize("shape", [(127, 257), (128, 128), (129, 2), (300, 143)])
+def test_transposed_operands_around_the_edges_of_blocks(shape, dtype):
+    a = np.random.default_rng(5).integers(0, 100, shape).astype(dtype)
+    b = np.random.default_rng(6).integers(0, 100, shape[::-1]).astype(dtype)
+    chosen = np.random.default_rng(7).integers(0, 2, b.shape) == 1
+    same(xp.where(xp.asarray(chosen), xp.asarray(a).T, xp.asarray(b)), np.where(chosen, a.T, b))
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_strided_and_transposed_operands(order):
     a = np.arange(60.0).reshape(3, 4, 5).transpose(order)
