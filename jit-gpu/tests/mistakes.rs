@@ -4,10 +4,17 @@
 mod support;
 
 use fusewire_ir::{dtype::DType, shape::SymId};
+use fusewire_jit_gpu::simt::SimtBackend;
 use fusewire_lowering::{
     builder::KernelBuilder,
     interp,
+    ints::evaluate_ints,
     kernel::{Affine, Coefficient, Kernel, LoopKind, Range, Role},
+};
+use fusewire_runtime::{
+    backend::{Backend, Launch},
+    error::Error,
+    pool::Memory,
 };
 use support::{emulate, values};
 
@@ -45,6 +52,35 @@ fn accesses_outside_of_a_buffer_are_found() {
         let message = said(&copied(0, kind), 10, &[9, 10]);
         assert!(message.contains("writes outside"), "{message}");
     }
+}
+
+#[test]
+fn a_launch_that_fails_loses_no_other_array() {
+    let backend = SimtBackend::default();
+    let numbers: Vec<f32> = (0..10).map(|i| i as f32).collect();
+    let (from, to) = (backend.allocate(40).expect("there is memory"), backend.allocate(40).expect("there is memory"));
+    // SAFETY: both are forty bytes.
+    unsafe { backend.upload(numbers.as_ptr().cast(), from.pointer(), 40).expect("it is uploaded") };
+    let launch = |kernel: &Kernel| {
+        let ints = evaluate_ints(&kernel.ints, &[10, 10], |_, _| 1);
+        let buffers = [from.pointer(), to.pointer()];
+        let launch = Launch { buffers: &buffers, ints: &ints, params: &[], bytes: 80, interrupted: &|| false };
+        backend.launch(&*backend.compile(kernel)?, &launch)
+    };
+    let (good, bad) = (copied(0, LoopKind::Serial), copied(1, LoopKind::Serial));
+    let before = backend.figures().allocated;
+    for _ in 0..3 {
+        let failed = launch(&bad);
+        assert!(matches!(&failed, Err(Error::Device(message)) if message.contains("kernel copied")), "{failed:?}");
+        assert_eq!(launch(&good), Ok(()));
+        for storage in [&from, &to] {
+            let mut found = vec![0f32; 10];
+            // SAFETY: as above.
+            unsafe { backend.download(storage.pointer(), found.as_mut_ptr().cast(), 40).expect("it is downloaded") };
+            assert_eq!(found, numbers);
+        }
+    }
+    assert_eq!(backend.figures().allocated, before);
 }
 
 /// `scratch[i] = b0[i]` for some, then `out[i] = scratch[i]` for all.

@@ -15,7 +15,7 @@ use cudarc::driver::sys::{
 use fusewire_ir::{lazy::Device, routine::Routine};
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
-    backend::{LibraryCall, MatrixProduct},
+    backend::{ArrayView, LibraryCall, MatrixProduct},
     error::Error,
 };
 use std::{
@@ -103,6 +103,11 @@ impl Cuda {
             )));
         }
         Entered::of(self.context)
+    }
+
+    /// Bytes that NVIDIA recommends to lend its matrix products.
+    pub(super) fn workspace_bytes(&self) -> usize {
+        if self.capability >= Capability(90) { 32 << 20 } else { 4 << 20 }
     }
 
     /// The compute capability that its code is made for.
@@ -428,9 +433,15 @@ impl Driver for Cuda {
         unsafe { check("launching a graph", sys::cuGraphLaunch(graph.executable, handle(stream))) }
     }
 
-    fn product(&self, product: &MatrixProduct<'_>, stream: Stream, lender: &dyn Lender) -> Result<(), Error> {
+    fn product(
+        &self,
+        product: &MatrixProduct<'_>,
+        row: Option<&ArrayView<'_>>,
+        stream: Stream,
+        lender: &dyn Lender,
+    ) -> Result<(), Error> {
         let _entered = self.enter()?;
-        self.blas.product(self, product, stream, lender)
+        self.blas.product(self, product, row, stream, lender)
     }
     fn call(&self, call: &LibraryCall<'_>, stream: Stream, lender: &dyn Lender) -> Result<(), Error> {
         let _entered = self.enter()?;

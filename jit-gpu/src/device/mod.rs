@@ -285,7 +285,12 @@ impl<D: Driver> Backend for GpuBackend<D> {
 
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
         let stream = self.core.stream()?;
-        self.core.with_room(|| self.core.driver.product(product, stream, &self.core))
+        self.core.with_room(|| self.core.driver.product(product, None, stream, &self.core))
+    }
+
+    fn matrix_product_plus_row(&self, product: &MatrixProduct<'_>, row: &ArrayView<'_>) -> Result<(), Error> {
+        let stream = self.core.stream()?;
+        self.core.with_room(|| self.core.driver.product(product, Some(row), stream, &self.core))
     }
 
     fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {
