@@ -32,7 +32,7 @@ use fusewire_runtime::{
     pool::{Figures, Memory},
 };
 use graphs::Graphs;
-use interchange::Home;
+use interchange::{Home, LEGACY};
 use launch::Compiled;
 use parking_lot::Mutex;
 use pool::Pool;
@@ -264,9 +264,11 @@ impl<D: Driver> Backend for GpuBackend<D> {
     }
 
     fn is_callers(&self, storage: &dyn Storage) -> bool {
-        let (block, stream) =
-            (storage.as_any().downcast_ref::<Block<D>>(), self.core.streams.current(&self.core.driver));
-        block.is_some_and(|block| stream.is_ok_and(|stream| block.home == stream) && block.readers.lock().is_empty())
+        let Some(block) = storage.as_any().downcast_ref::<Block<D>>() else { return false };
+        let own = self.core.streams.current(&self.core.driver).is_ok_and(|stream| block.home == stream);
+        let readers = block.readers.lock().clone();
+        // What other libraries were asked for so far comes first then, as if they were done.
+        own && readers.iter().all(|reader| *reader == LEGACY && self.core.order(*reader, block.home).is_ok())
     }
 
     unsafe fn put(&self, to: &ArrayView<'_>, places: &ArrayView<'_>, elements: &ArrayView<'_>) -> Result<bool, Error> {
