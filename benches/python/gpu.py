@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare import RESULTS, differs, nbytes
+from compare import PATIENCE, RESULTS, differs, nbytes
 from harness import installed, interleaved, machine, readable
 from peers import Call, Prepare
 from report import gpu_text
@@ -223,7 +223,7 @@ def measure(
     if "fusewire" not in calls:
         return result
     calls["copy"] = copy(moved, device)
-    seconds = {timing.name: timing.median for timing in interleaved(calls, rounds)}
+    seconds = {timing.name: timing.median for timing in interleaved(calls, rounds, PATIENCE)}
     others = [name for name in seconds if name not in ("fusewire", "copy")]
     best = min(others, key=lambda name: seconds[name], default=None)
     return result | {

@@ -156,8 +156,11 @@ fn golden_instructions() {
                 assert!(text.contains(instruction), "{name} has no {instruction} for sm_{capability}:\n{text}");
             }
             assert!(unwanted.is_empty() || !text.contains(unwanted), "{name} has {unwanted}:\n{text}");
-            if let Some(ptxas) = assembler() {
-                assemble(&ptxas, &text, capability).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let Some(ptxas) = assembler() else { continue };
+            // GPUs that are newer than all targets run the code for the newest.
+            let newer = if capability == 90 { &[90, 100, 120][..] } else { &[capability] };
+            for &on in newer {
+                assemble(&ptxas, &text, on).unwrap_or_else(|error| panic!("{name} on sm_{on}: {error}"));
             }
         }
     }

@@ -18,6 +18,7 @@ use fusewire_runtime::{
     backend::{ArrayView, LibraryCall, MatrixProduct},
     error::Error,
 };
+use parking_lot::Mutex;
 use std::{
     ffi::{CString, c_char, c_void},
     fmt, ptr,
@@ -219,12 +220,13 @@ impl Drop for Loaded {
 pub struct Launches {
     context: CUcontext,
     graph: CUgraph,
-    executable: CUgraphExec,
+    /// The driver takes one call at a time for a graph.
+    executable: Mutex<CUgraphExec>,
 }
 
-// SAFETY: as for `Loaded`; launches of one graph at once are put in a row by the driver.
+// SAFETY: as for `Loaded`.
 unsafe impl Send for Launches {}
-// SAFETY: as above.
+// SAFETY: as above; of what two threads could do at once there are launches only, for which they take turns.
 unsafe impl Sync for Launches {}
 
 impl Drop for Launches {
@@ -232,7 +234,7 @@ impl Drop for Launches {
         let Ok(_entered) = Entered::of(self.context) else { return };
         // SAFETY: the driver keeps what launches under way need.
         unsafe {
-            sys::cuGraphExecDestroy(self.executable);
+            sys::cuGraphExecDestroy(*self.executable.get_mut());
             sys::cuGraphDestroy(self.graph);
         }
     }
@@ -420,7 +422,7 @@ impl Driver for Cuda {
                 return Err(error);
             }
         }
-        Ok(Launches { context: self.context, graph, executable })
+        Ok(Launches { context: self.context, graph, executable: Mutex::new(executable) })
     }
     unsafe fn launch_graph(
         &self,
@@ -429,8 +431,9 @@ impl Driver for Cuda {
         _interrupted: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
         let _entered = self.enter()?;
+        let executable = graph.executable.lock();
         // SAFETY: the caller vouches for the launches.
-        unsafe { check("launching a graph", sys::cuGraphLaunch(graph.executable, handle(stream))) }
+        unsafe { check("launching a graph", sys::cuGraphLaunch(*executable, handle(stream))) }
     }
 
     fn product(
