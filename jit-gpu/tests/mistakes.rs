@@ -109,7 +109,7 @@ fn reads_of_what_nobody_wrote_are_found() {
     for (length, written, memory) in [(10, 7, "shared"), (5000, 4999, "device")] {
         let message = said(&through_scratch(), length, &[length as i64, written]);
         let wanted = format!("thread 7 reads what nobody has written: 4 bytes of {memory} memory");
-        assert!(message.contains(&wanted), "{message}");
+        assert!(message.contains("kernel through_scratch, block 0 of 1: ") && message.contains(&wanted), "{message}");
     }
 }
 

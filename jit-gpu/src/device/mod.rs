@@ -119,9 +119,9 @@ impl<D: Driver> Core<D> {
         self.driver.synchronise(stream)
     }
 
-    /// Libraries take memory from the driver, too. Where there is too little, they are asked once more when what the pool keeps for
+    /// Libraries and code take memory from the driver, too. Where there is too little, it is asked once more when what the pool keeps for
     /// reuse has gone back.
-    fn with_room(&self, call: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+    fn with_room<T>(&self, call: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
         match call() {
             Err(Error::OutOfMemory { .. }) if self.pool.figures().cached > 0 => {
                 self.pool.shrink_to(&self.driver, &|stream| self.settle(stream), 0)?;
