@@ -60,8 +60,12 @@ def cupy(_: str, fused: bool = False) -> Prepare:
     """Each operator by itself, or ``cupy.fuse``, which takes element-wise functions only."""
     import cupy as package
 
+    namespace = package
+    if not fused and installed("array_api_compat"):
+        import array_api_compat.cupy as namespace
+
     def prepare(workload: Workload, arrays: tuple[np.ndarray, ...]) -> Call | None:
-        function = functools.partial(workload.function, package)
+        function = functools.partial(workload.function, namespace)
         inputs = [package.asarray(a) for a in arrays]
         if fused:
             function = package.fuse(function)
@@ -154,8 +158,7 @@ def copy(moved: int, device: str) -> Call:
             raise RuntimeError(f"NVIDIA's driver answers {status}")
 
     # The context that everyone here computes in.
-    number = int(device.partition(":")[2] or 0)
-    checked(driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), number))
+    checked(driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0))
     addresses = [ctypes.c_uint64(array.__cuda_array_interface__["data"][0]) for array in (target, source)]
     xp.debug.synchronize(device)
 
@@ -278,7 +281,8 @@ def main() -> None:
     import fusewire as xp
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda:0")
+    # The others compute on the first GPU that they see, too: CUDA_VISIBLE_DEVICES says which that is.
+    parser.add_argument("--device", default="cuda:0", choices=["cuda:0", "simt"])
     parser.add_argument("--bytes", type=int, nargs="+", default=list(TRAFFIC), help="of inputs and outputs together")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--rounds", type=int, default=15)
