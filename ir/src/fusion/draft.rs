@@ -109,10 +109,11 @@ impl Draft {
         (self.row.is_empty() || self.stores_row).then_some(order)
     }
 
-    /// The ways in which the variables of `other` can be taken for variables of this draft: the new name of each.
+    /// The ways in which the variables of `other` can be taken for variables of this draft: the new name of each. None where one
+    /// region may not compute both.
     pub fn correspondences(&self, other: &Draft) -> SmallVec<[SmallVec<[Var; 4]>; 2]> {
         let mut found = SmallVec::new();
-        if self.call.is_some() || other.call.is_some() {
+        if self.call.is_some() || other.call.is_some() || !self.admits(&other.pieces) {
             return found;
         }
         let (items, other_items) = (self.items(), other.items());

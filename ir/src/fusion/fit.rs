@@ -123,7 +123,7 @@ fn fit_elementwise(facts: &Facts, id: NodeId, draft: &Draft, demands: &[&Demand]
 fn fit_reduction(facts: &Facts, id: NodeId, extents: SymShape, draft: &Draft, demand: &Demand) -> Result<Plan, Why> {
     // Each item needs one fold, and no fold is needed by two items.
     let mut mentioned: SmallVec<[Var; 4]> = SmallVec::new();
-    for index in &demand.at {
+    for index in demand.at.iter() {
         match index.terms.as_slice() {
             [] => {}
             [(var, _)] if !mentioned.contains(var) => mentioned.push(*var),

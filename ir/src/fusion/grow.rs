@@ -9,14 +9,14 @@ use crate::{
         draft::{Draft, renamed},
         facts::{Below, Facts},
         fit::{Demand, Plan, fit},
-        index::{Index, Indices, Var, mentions, through_view},
+        index::{Index, Indices, Var, mentions, origin, through_view},
     },
     graph::{Graph, NodeId},
     node::{Op, View},
     shape::{Dim, SymShape},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use std::collections::hash_map::Entry;
 
 /// With how many of the regions that need a node, and could not be joined, a further one is tried. Keeps the time linear where
@@ -64,6 +64,9 @@ pub(super) fn grow(graph: &Graph, limits: Limits) -> Grown {
     Grown { drafts, homes, why, access, uniform, results, operands }
 }
 
+/// Regions, and whether each can compute the node in question.
+type Regions = SmallVec<[(usize, Result<Plan, Why>); 1]>;
+
 struct Grower<'a> {
     graph: &'a Graph,
     facts: Facts,
@@ -98,9 +101,10 @@ impl Grower<'_> {
             // Views are not computed, but a slice of what would be computed much too often is stored.
             Op::View(view) if required.is_none() => {
                 let slice = matches!(view, View::Slice { .. });
-                match self.regions_of(&demands, id).into_iter().find_map(|(_, fits)| fits.err()) {
-                    Some(why @ Why::Broadcast) if slice => self.store(id, why, &demands),
-                    _ => self.compute_in_all(id, &demands),
+                let regions = self.regions_of(&demands, id);
+                match regions.iter().find_map(|(_, fits)| fits.as_ref().err()) {
+                    Some(why @ Why::Broadcast) if slice => self.store(id, *why, &demands),
+                    _ => self.compute_in_all(id, regions, &demands),
                 }
             }
             Op::Const(_)
@@ -132,26 +136,26 @@ impl Grower<'_> {
                 ));
         let folds = matches!(self.graph.node(id).op, Op::Reduce { .. } | Op::Scan { .. });
         if regions.len() == 1 || (cheap && !folds) {
-            self.compute_in_all(id, demands);
+            self.compute_in_all(id, regions, demands);
         } else {
             self.store(id, Why::Regions(regions.len() as u32), demands);
         }
     }
 
     /// The regions that need the node's elements as such (not through loads), and whether they can compute it.
-    fn regions_of(&self, demands: &[Demand], id: NodeId) -> Vec<(usize, Result<Plan, Why>)> {
-        let mut regions: Vec<usize> = demands.iter().filter(|d| !d.loads).map(|d| d.region).collect();
+    fn regions_of(&self, demands: &[Demand], id: NodeId) -> Regions {
+        let mut regions: SmallVec<[usize; 4]> = demands.iter().filter(|d| !d.loads).map(|d| d.region).collect();
         regions.sort_unstable();
         regions.dedup();
         let fits = |region| {
-            let own: Vec<&Demand> = demands.iter().filter(|d| d.region == region && !d.loads).collect();
+            let own: SmallVec<[&Demand; 4]> = demands.iter().filter(|d| d.region == region && !d.loads).collect();
             (region, fit(self.graph, &self.facts, id, &self.drafts[region], &own))
         };
         regions.into_iter().map(fits).collect()
     }
 
-    fn compute_in_all(&mut self, id: NodeId, demands: &[Demand]) {
-        for (region, fits) in self.regions_of(demands, id) {
+    fn compute_in_all(&mut self, id: NodeId, regions: Regions, demands: &[Demand]) {
+        for (region, fits) in regions {
             // A view that does not fit is looked through all the same; its operand decides.
             self.compute_in(id, region, fits.unwrap_or(Plan::Keep), demands);
         }
@@ -182,7 +186,7 @@ impl Grower<'_> {
             }
             Op::View(view) => {
                 if let Some(Access { base, strided }) = &self.facts.access[id.0 as usize] {
-                    let at = smallvec![strided.address(&demand.at)];
+                    let at = [strided.address(&demand.at)].into();
                     let (base, loaded) = (*base, Demand { at, loads: true, ..demand.clone() });
                     return self.push(base, loaded);
                 }
@@ -190,7 +194,7 @@ impl Grower<'_> {
                 let at = match through_view(view, node, graph.node(operand), &demand.at) {
                     Some(at) => at,
                     // Only of what is the same everywhere; else `facts` would have stored the operand.
-                    None => smallvec![Index::zero(); graph.node(operand).shape.len()],
+                    None => origin(graph.node(operand).shape.len()),
                 };
                 let vars = self.drafts[region].vars.len() as Var;
                 let outside = demand.outside || (0..vars).any(|v| mentions(&demand.at, v) && !mentions(&at, v));
@@ -198,20 +202,20 @@ impl Grower<'_> {
             }
             Op::Reduce { axes, .. } => {
                 let operand = node.inputs[0];
-                let mut at = demand.at.clone();
+                let mut at = demand.at.to_vec();
                 let mut row = self.drafts[region].row.iter();
                 let long = |axis: &&u8| graph.node(operand).shape[**axis as usize] != Dim::One;
                 for (&axis, &var) in axes.iter().filter(long).zip(&mut row) {
                     at[axis as usize] = Index::var(var);
                 }
-                self.demand(operand, Demand { at, outside: false, ..demand.clone() });
+                self.demand(operand, Demand { at: at.into(), outside: false, ..demand.clone() });
             }
             Op::Gather => {
                 for &index in &node.inputs[1..] {
                     self.demand(index, demand.clone());
                 }
                 let array = self.facts.resolve(graph, node.inputs[0]).expect("facts made gathered arrays addressable");
-                let at = smallvec![array.strided.address(&demand.at)];
+                let at = [array.strided.address(&demand.at)].into();
                 self.push(array.base, Demand { at, loads: true, ..demand.clone() });
             }
             Op::Const(_)
@@ -227,11 +231,11 @@ impl Grower<'_> {
     /// Records that a region needs an element of a node.
     fn demand(&mut self, id: NodeId, mut demand: Demand) {
         if self.facts.uniform[id.0 as usize] {
-            demand.at = smallvec![Index::zero(); self.graph.node(id).shape.len()];
+            demand.at = origin(self.graph.node(id).shape.len());
         } else if self.facts.required[id.0 as usize].is_none()
             && let Some(Access { base, strided }) = &self.facts.access[id.0 as usize]
         {
-            let (base, at) = (*base, smallvec![strided.address(&demand.at)]);
+            let (base, at) = (*base, [strided.address(&demand.at)].into());
             return self.push(base, Demand { at, loads: true, ..demand });
         }
         self.push(id, demand);
@@ -299,7 +303,7 @@ impl Grower<'_> {
         for &operand in &self.graph.node(id).inputs {
             let access = self.facts.resolve(self.graph, operand).expect("facts made the operands of calls addressable");
             // What is read is a matter of the library; only that it is read counts.
-            let demand = Demand { region, at: Indices::new(), outside: false, loads: true };
+            let demand = Demand { region, at: origin(0), outside: false, loads: true };
             self.push(access.base, demand);
             resolved.push(access);
         }
@@ -422,12 +426,9 @@ impl Grower<'_> {
         *demands = kept;
     }
 
-    /// Joins region `b` into `a`, if neither has to run after the other and they are not too large together. `in_hand` are
-    /// demands that are not recorded.
+    /// Joins region `b` into `a`, which admits it, if neither has to run after the other and they are not too large together.
+    /// `in_hand` are demands that are not recorded.
     fn join(&mut self, a: usize, b: usize, map: &[Var], in_hand: &mut [Demand]) -> bool {
-        if !self.drafts[a].admits(&self.drafts[b].pieces) {
-            return false;
-        }
         let (ours, theirs) = (&self.drafts[a].members, &self.drafts[b].members);
         let size = ours.len() + theirs.iter().filter(|id| !ours.contains(id)).count();
         let empty = [a, b].map(|region| self.drafts[region].is_empty());
@@ -471,7 +472,8 @@ impl Grower<'_> {
                 Some(at) => {
                     let map: SmallVec<[Var; 4]> = (0..vars.len() as Var).collect();
                     let head = heads[at].2;
-                    if !self.join(head, region, &map, &mut []) {
+                    let admitted = self.drafts[head].admits(&self.drafts[region].pieces);
+                    if !admitted || !self.join(head, region, &map, &mut []) {
                         heads[at].2 = region;
                     }
                 }

@@ -8,6 +8,7 @@ use crate::{
     shape::Dim,
 };
 use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
 
 /// A loop variable of a region: its number in `Region::vars`.
 pub type Var = u32;
@@ -21,8 +22,13 @@ pub struct Index {
     pub terms: SmallVec<[(Var, Poly); 1]>,
 }
 
-/// One index an axis.
-pub type Indices = SmallVec<[Index; 1]>;
+/// One index an axis. Shared, since element-wise nodes are needed where their users are.
+pub type Indices = Arc<[Index]>;
+
+/// The first element of an array of so many axes.
+pub fn origin(rank: usize) -> Indices {
+    vec![Index::zero(); rank].into()
+}
 
 impl Index {
     /// Always 0.
@@ -86,11 +92,11 @@ pub fn mentions(indices: &[Index], var: Var) -> bool {
 pub fn through_view(view: &View<GraphForm>, node: &Node, operand: &Node, at: &[Index]) -> Option<Indices> {
     match view {
         View::Permute(axes) => {
-            let mut indices: Indices = smallvec![Index::zero(); at.len()];
+            let mut indices = vec![Index::zero(); at.len()];
             for (index, &axis) in at.iter().zip(axes) {
                 indices[axis as usize] = index.clone();
             }
-            Some(indices)
+            Some(indices.into())
         }
         View::Expand => Some(
             at.iter()
@@ -109,7 +115,7 @@ pub fn through_view(view: &View<GraphForm>, node: &Node, operand: &Node, at: &[I
                 .collect(),
         ),
         View::Reshape => {
-            let mut indices: Indices = smallvec![Index::zero(); operand.shape.len()];
+            let mut indices = vec![Index::zero(); operand.shape.len()];
             for Group { from, to } in reshape_groups(&operand.shape, &node.shape) {
                 match from.as_slice() {
                     // Only where the array is empty, so that nothing is ever read.
@@ -118,7 +124,7 @@ pub fn through_view(view: &View<GraphForm>, node: &Node, operand: &Node, at: &[I
                     _ => return None,
                 }
             }
-            Some(indices)
+            Some(indices.into())
         }
     }
 }

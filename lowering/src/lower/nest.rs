@@ -170,7 +170,7 @@ impl Builder<'_> {
         let output = &self.pull.nest.outputs[number];
         let value = self.value(&output_element(self.pull, number));
         let whole = self.pull.graph.node(output.node);
-        let mut at = output.at.clone();
+        let mut at = output.at.to_vec();
         if let (Some(part), Op::Concat { axis }) = (output.part, &whole.op) {
             for &before in &whole.inputs[..part] {
                 let extent = Poly::extent(self.pull.graph.node(before).shape[*axis as usize]);
@@ -274,7 +274,7 @@ impl Builder<'_> {
 
     fn load(&mut self, base: NodeId, address: Index) -> ValueId {
         let level = self.pull.level(std::slice::from_ref(&address));
-        let element: Element = (base, smallvec![address]);
+        let element: Element = (base, [address].into());
         if let Some(&value) = self.blocks[level].values.get(&element) {
             return value;
         }

@@ -6,7 +6,7 @@ use fusewire_ir::{
     fusion::{
         Access, Nest, Partition, RegionId,
         cost::{self, Cost},
-        index::{Index, Indices, mentions, through_view},
+        index::{Index, Indices, mentions, origin, through_view},
         strided::Strided,
     },
     graph::{Graph, Node, NodeId},
@@ -14,7 +14,7 @@ use fusewire_ir::{
     shape::Dim,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 /// An element of a node that a region computes.
 pub(super) type Element = (NodeId, Indices);
@@ -80,15 +80,15 @@ impl Pull<'_> {
             let below = self.graph.node(operand);
             // Only what is the same everywhere has views that are not affine.
             let through = through_view(view, node, below, &at);
-            (id, at) = self.element(operand, through.unwrap_or_else(|| smallvec![Index::zero(); below.shape.len()]));
+            (id, at) = self.element(operand, through.unwrap_or_else(|| origin(below.shape.len())));
         }
     }
 
-    fn computed(&self, node: &Node, at: &[Index]) -> Source {
+    fn computed(&self, node: &Node, at: &Indices) -> Source {
         match &node.op {
             Op::Reduce { axes, .. } if !self.folds_nothing(node) => {
                 let operand = node.inputs[0];
-                let mut inner: Indices = at.into();
+                let mut inner = at.to_vec();
                 let mut row = self.nest.row.iter();
                 for &axis in axes {
                     if self.graph.node(operand).shape[axis as usize] != Dim::One
@@ -97,10 +97,10 @@ impl Pull<'_> {
                         inner[axis as usize] = Index::var(var);
                     }
                 }
-                Source::Fold(self.element(operand, inner))
+                Source::Fold(self.element(operand, inner.into()))
             }
             // The array is in memory; what is computed are the indices.
-            Op::Gather => Source::Computed(node.inputs[1..].iter().map(|&i| self.element(i, at.into())).collect()),
+            Op::Gather => Source::Computed(node.inputs[1..].iter().map(|&i| self.element(i, at.clone())).collect()),
             Op::Const(_)
             | Op::Param(_)
             | Op::Iota { .. }
@@ -112,7 +112,7 @@ impl Pull<'_> {
             | Op::Scan { .. }
             | Op::Concat { .. }
             | Op::Dot
-            | Op::Call(_) => Source::Computed(node.inputs.iter().map(|&i| self.element(i, at.into())).collect()),
+            | Op::Call(_) => Source::Computed(node.inputs.iter().map(|&i| self.element(i, at.clone())).collect()),
         }
     }
 
@@ -127,7 +127,7 @@ impl Pull<'_> {
     /// An element; of what is the same everywhere, the first one.
     pub fn element(&self, id: NodeId, at: Indices) -> Element {
         if self.partition.uniform[id.0 as usize] {
-            return (id, smallvec![Index::zero(); self.graph.node(id).shape.len()]);
+            return (id, origin(self.graph.node(id).shape.len()));
         }
         (id, at)
     }
