@@ -37,6 +37,9 @@ pub const SEGMENT: u32 = 32_768;
 /// Rows of a segment of a reduction along an outer axis, at least.
 pub const SEGMENT_ROWS: u32 = 16;
 
+/// Elements of a segment of a running fold. Longer ones are folded in segments, and segments are part of the order of floats.
+pub const SCAN_SEGMENT: u32 = 4096;
+
 /// A load that hits the cache, in ops.
 pub const LOAD: u32 = 1;
 
