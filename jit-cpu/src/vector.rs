@@ -282,6 +282,21 @@ pub(crate) fn shift_down(b: &mut FunctionBuilder<'_>, x: Value, bytes_down: usiz
     permute(b, x, bytes(|i| ((i + bytes_down) % 16) as u8))
 }
 
+/// For each lane of `size` bytes the lane that it is `from`, or the one of another vector where it is from none.
+pub(crate) fn lanes_or(
+    b: &mut FunctionBuilder<'_>,
+    x: Value,
+    other: Value,
+    size: usize,
+    from: impl Fn(usize) -> Option<usize>,
+) -> Value {
+    let kind = b.func.dfg.value_type(x);
+    let [x, other] = [x, other].map(|v| reinterpret(b, types::I8X16, v));
+    let order = bytes(|i| from(i / size).map_or(16 + i, |lane| lane * size + i % size) as u8);
+    let result = shuffle(b, x, other, order);
+    reinterpret(b, kind, result)
+}
+
 /// The upper eight bytes, at the bottom.
 pub(crate) fn high_half(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
     shift_down(b, x, 8)

@@ -327,6 +327,60 @@ fn a_scan_can_run_over_a_scan() {
 }
 
 #[test]
+fn scans_along_lanes_agree() {
+    let text = "kernel @along(b0: in f32, b1: out f32[i0], b2: out f32[i1], b3: out f32[i1]) {
+  i0 = sym m
+  i1 = const 1
+  phase () {
+    loop v0 in i0 vector 16 {
+      %0 = load b0[v0] : f32
+      %1 = scan add %0 : f32
+      %2 = scan add %1 : f32
+      %3 = add %0, %0 : f32
+      %4 = scan multiply %3 : f32
+      %5 = add %2, %4 : f32
+      store b1[v0] = %5
+    } reduce %6 = last %2 : f32, %7 = last %4 : f32
+    store b2[0] = %6
+    store b3[0] = %7
+  }
+}";
+    for dtype in [DType::F32, DType::F64, DType::I64, DType::I32, DType::I16, DType::U8] {
+        for lanes in [4, 8, 16] {
+            let text = text.replace("f32", &dtype.to_string()).replace("vector 16", &format!("vector {lanes}"));
+            let kernel = text::parse(&text).unwrap();
+            for n in [0, 1, 2, 7, 8, 15, 16, 17, 31, 32, 47, 100] {
+                agree(&kernel, &[factors(dtype, n)], &[n as i64], &[]);
+            }
+        }
+    }
+    // A value that is the same for all lanes, and totals of scans in the lanes of a loop around.
+    let text = "kernel @around(b0: in f32, b1: out f32[i0], b2: out f32[i1]) {
+  i0 = sym m
+  i1 = const 24
+  i2 = const 10
+  phase (v0: i2) {
+    %0 = load b0[v0] : f32
+    loop v1 in tile(i0, v0, 10) vector 8 {
+      %1 = cast %0 : f32
+      %2 = scan add %1 : f32
+      store b1[v1] = %2
+    }
+  }
+  phase () {
+    loop v2 in i1 vector 8 {
+      loop v3 in i2 {
+        %3 = load b0[v3*i1 + v2] : f32
+        %4 = scan multiply %3 : f32
+      } reduce %5 = last %4 : f32
+      store b2[v2] = %5
+    }
+  }
+}";
+    agree(&text::parse(text).unwrap(), &[factors(DType::F32, 240)], &[100], &[]);
+}
+
+#[test]
 fn phases_read_what_earlier_phases_wrote() {
     let two = "kernel @mean(b0: in f64, b1: out f64[i3], b2: tmp f64[i2]) {
   i0 = sym m

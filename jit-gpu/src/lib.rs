@@ -1,7 +1,7 @@
 //! Kernel IR to GPU kernels through LLVM: for NVIDIA's GPUs, and for an emulator that runs the same kernels on any machine and
 //! finds their mistakes.
 //!
-//! [`schedule`] deals a phase's work to threads, `split` long running folds to blocks, `emit` makes LLVM IR of it for either target; [`functions`] are written by hand. [`device`] is a GPU as a back end
+//! [`schedule`] deals a phase's work to threads, `emit` makes LLVM IR of it for either target; [`functions`] are written by hand. [`device`] is a GPU as a back end
 //! of the runtime, over a [`driver`]: NVIDIA's, [`cuda`], or the emulator, [`simt`]. [`ptx`] makes the text that NVIDIA's takes.
 
 pub mod cuda;
@@ -12,4 +12,3 @@ pub mod functions;
 pub mod ptx;
 mod schedule;
 pub mod simt;
-mod split;

@@ -1,6 +1,6 @@
 //! A kernel's phases as PTX, the text that NVIDIA's driver and `ptxas` make machine code of.
 
-use crate::{driver::Source, emit::machine::Target, schedule::Schedules, split::Split};
+use crate::{driver::Source, emit::machine::Target, schedule::Schedules};
 use fusewire_jit_llvm::instructions::Instructions;
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::error::Error;
@@ -41,8 +41,7 @@ pub const NAME: &str = "kernel";
 
 /// A kernel after the kernel passes: a module with a GPU kernel for each schedule of each phase.
 pub fn module(kernel: &Kernel, capability: Capability) -> Result<String, Error> {
-    let splits = splits(kernel);
-    Ok(texts(&kernel.name, &phases(kernel, &splits), capability)?.assembly)
+    Ok(texts(&kernel.name, &phases(kernel), capability)?.assembly)
 }
 
 /// A module with one GPU kernel, [`NAME`].
@@ -50,34 +49,22 @@ pub fn text(source: Source<'_>, capability: Capability) -> Result<String, Error>
     Ok(texts(&source.name(), &[(source, NAME.into())], capability)?.assembly)
 }
 
-/// The phases that may run in parts, by their numbers, with their kernels.
-fn splits(kernel: &Kernel) -> Vec<(usize, Kernel)> {
-    let split = |(number, phase)| Some((number, Split::of(kernel, phase)?.kernel));
-    kernel.phases.iter().enumerate().filter_map(split).collect()
-}
-
-/// Every schedule of every phase, with the name of its GPU kernel; then of those that run in parts.
-fn phases<'a>(kernel: &'a Kernel, splits: &'a [(usize, Kernel)]) -> Vec<(Source<'a>, String)> {
-    fn schedules<'a>(kernel: &'a Kernel, number: usize, name: String) -> impl Iterator<Item = (Source<'a>, String)> {
+/// Every schedule of every phase, with the name of its GPU kernel.
+fn phases(kernel: &Kernel) -> Vec<(Source<'_>, String)> {
+    let schedules = |number: usize| {
         let named = move |schedule: usize| match schedule {
-            0 => name.clone(),
-            _ => format!("{name}_{schedule}"),
+            0 => format!("phase{number}"),
+            _ => format!("phase{number}_{schedule}"),
         };
         let all = 0..Schedules::of(kernel, &kernel.phases[number]).all.len();
         all.map(move |schedule| (Source::Phase(kernel, number, schedule), named(schedule)))
-    }
-    let whole = (0..kernel.phases.len()).flat_map(|number| schedules(kernel, number, format!("phase{number}")));
-    let parts = splits.iter().flat_map(|(phase, kernel)| {
-        (0..kernel.phases.len())
-            .flat_map(move |number| schedules(kernel, number, format!("phase{phase}_parts{number}")))
-    });
-    whole.chain(parts).collect()
+    };
+    (0..kernel.phases.len()).flat_map(schedules).collect()
 }
 
 /// The stages of a kernel as text, by their names: LLVM's IR of its GPU kernels, and PTX.
 pub fn stages(kernel: &Kernel, capability: Capability) -> Result<Vec<(&'static str, String)>, Error> {
-    let splits = splits(kernel);
-    let Texts { ir, assembly } = texts(&kernel.name, &phases(kernel, &splits), capability)?;
+    let Texts { ir, assembly } = texts(&kernel.name, &phases(kernel), capability)?;
     Ok(vec![("gpu", ir), ("ptx", assembly)])
 }
 

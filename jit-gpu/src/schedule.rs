@@ -254,7 +254,7 @@ struct Seen {
     scanned: Vec<Range>,
     scans: u32,
     other_loops: bool,
-    /// Lanes of a vector loop with cascading folds, at most.
+    /// Lanes of a vector loop with cascading or running folds, at most.
     cascade_lanes: u32,
     loaded: Vec<BufferId>,
     stored: Vec<BufferId>,
@@ -282,7 +282,8 @@ impl Seen {
                         self.dealt.push(vec![inner.range]);
                         self.dealt_folds |= !inner.reductions.is_empty();
                         let cascades = |r: &Reduction| Reduction::cascades(r.op, kernel.dtype(r.value));
-                        if inner.reductions.iter().any(cascades) {
+                        self.scans = self.scans.max(inner.scans.len() as u32);
+                        if inner.reductions.iter().any(cascades) || !inner.scans.is_empty() {
                             self.cascade_lanes = self.cascade_lanes.max(lanes.into());
                         }
                     }
@@ -316,7 +317,8 @@ fn vector_loop_in(outer: &Loop) -> Option<&Loop> {
     let (last, before) = outer.body.split_last()?;
     let Stmt::Loop(inner) = last else { return None };
     let plain = outer.kind == LoopKind::Serial && outer.reductions.is_empty() && outer.scans.is_empty();
-    let dealt = matches!(inner.kind, LoopKind::Vector { .. }) && inner.reductions.is_empty();
+    let free = inner.reductions.is_empty() && inner.scans.is_empty();
+    let dealt = matches!(inner.kind, LoopKind::Vector { .. }) && free;
     let values = before.iter().all(|stmt| matches!(stmt, Stmt::Let(_)));
     (plain && dealt && values && inner.range.tile() != Some(outer.var)).then_some(inner)
 }

@@ -190,32 +190,82 @@ fn running_folds_agree() {
 
 /// Few long rows of integers go in parts: with what is computed beside, in columns, several running folds at once.
 #[test]
-fn running_folds_in_parts_agree() {
-    for dtype in [DType::I64, DType::U8, DType::I32] {
+fn running_folds_along_lanes_agree() {
+    for (dtype, lanes) in [(DType::F32, 16), (DType::F64, 8), (DType::F32, 4), (DType::U8, 16), (DType::I64, 8)] {
         let name = dtype.short_name();
         let kernel = kernel(&format!(
-            "kernel @parts(b0: in {name}, b1: in {name}, b2: out {name}[i2], b3: out {name}[i2]) {{
+            "kernel @parts(b0: in {name}, b1: out {name}[i2], b2: out {name}[i6], b3: out {name}[i6]) {{
+              i0 = sym m
+              i1 = sym n
+              i2 = mul i0, i1
+              i4 = const 600
+              i5 = ceildiv i1, i4
+              i6 = mul i0, i5
+              phase (v0: i0, v1: i5) {{
+                loop v2 in tile(i1, v1, 600) vector {lanes} {{
+                  %0 = load b0[v0*i1 + v2] : {name}
+                  %1 = scan add %0 : {name}
+                  %2 = add %0, %1 : {name}
+                  %3 = scan multiply %2 : {name}
+                  %4 = multiply %3, %1 : {name}
+                  store b1[v0*i1 + v2] = %4
+                }} reduce %5 = last %1 : {name}, %6 = last %3 : {name}
+                store b2[v0*i5 + v1] = %5
+                store b3[v0*i5 + v1] = %6
+              }}
+            }}"
+        ));
+        for (rows, length) in [(1usize, 1usize), (1, 15), (2, 17), (1, 600), (3, 1207), (40, 70), (300, 9), (0, 5)] {
+            agree(&kernel, &[values(dtype, rows * length)], &[rows as i64, length as i64], &[]);
+        }
+    }
+}
+
+#[test]
+fn what_running_folds_come_to_agrees() {
+    for dtype in [DType::F32, DType::I32] {
+        let name = dtype.short_name();
+        let rows = format!(
+            "kernel @totals(b0: in {name}, b1: out {name}[i2], b2: out {name}[i2]) {{
               i0 = sym m
               i1 = sym n
               i2 = mul i0, i1
               phase (v0: i0) {{
-                %0 = load b1[v0] : {name}
                 loop v1 in i1 {{
-                  %1 = load b0[v0 + v1*i0] : {name}
-                  %2 = subtract %1, %0 : {name}
-                  %3 = scan add %2 : {name}
-                  %4 = scan multiply %1 : {name}
-                  %5 = multiply %3, %2 : {name}
-                  %6 = add %5, %4 : {name}
-                  store b2[v0*i1 + v1] = %6
-                  store b3[v0*i1 + v1] = %3
+                  %0 = load b0[v0*i1 + v1] : {name}
+                  %1 = scan add %0 : {name}
+                  store b1[v0*i1 + v1] = %1
+                }} reduce %2 = last %1 : {name}
+                loop v2 in i1 vector 8 {{
+                  %3 = load b0[v0*i1 + v2] : {name}
+                  %4 = subtract %2, %3 : {name}
+                  store b2[v0*i1 + v2] = %4
                 }}
               }}
             }}"
-        ));
-        for (rows, length) in [(1usize, 8192usize), (1, 8193), (3, 12_288), (2, 20_000)] {
-            let inputs = [values(dtype, rows * length), values(dtype, rows)];
-            agree(&kernel, &inputs, &[rows as i64, length as i64], &[]);
+        );
+        let columns = format!(
+            "kernel @totals(b0: in {name}, b1: out {name}[i0]) {{
+              i0 = sym m
+              i1 = sym n
+              i3 = const 256
+              i4 = ceildiv i0, i3
+              phase (v0: i4) {{
+                loop v1 in tile(i0, v0, 256) vector 8 {{
+                  loop v2 in i1 {{
+                    %0 = load b0[v1 + v2*i0] : {name}
+                    %1 = scan add %0 : {name}
+                  }} reduce %2 = last %1 : {name}
+                  store b1[v1] = %2
+                }}
+              }}
+            }}"
+        );
+        for source in [rows, columns] {
+            let kernel = kernel(&source);
+            for (rows, length) in [(1usize, 1usize), (1, 130), (3, 700), (40, 70)] {
+                agree(&kernel, &[values(dtype, rows * length)], &[rows as i64, length as i64], &[]);
+            }
         }
     }
 }

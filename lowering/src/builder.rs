@@ -114,7 +114,7 @@ impl KernelBuilder {
         let dtype = self.kernel.dtype(value);
         let running = self.kernel.new_value(Inst::Running, dtype);
         let (inner, _) = self.open.last_mut().expect("a scan stands in a loop");
-        inner.scans.push(Scan { op, value, running });
+        inner.scans.push(Scan { op, value, running, total: None });
         running
     }
 

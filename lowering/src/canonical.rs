@@ -213,6 +213,11 @@ impl Renumbering {
                 Stmt::Loop(inner) => {
                     self.block(old, &inner.body, Some(inner));
                     defined.extend(inner.reductions.iter().map(|r| r.result));
+                    // Running folds will stand in the order of what is running.
+                    let mut totals: SmallVec<[_; 2]> =
+                        inner.scans.iter().filter_map(|s| Some((s.running, s.total?))).collect();
+                    totals.sort_by_key(|&(running, _)| self.new_ids[running.0 as usize]);
+                    defined.extend(totals.into_iter().map(|(_, total)| total));
                 }
             }
             defined.iter().for_each(|&id| self.define(old, id));
@@ -258,6 +263,7 @@ fn renumber_values(kernel: &mut Kernel) {
                 for scan in &mut inner.scans {
                     map(&mut scan.value);
                     map(&mut scan.running);
+                    scan.total.iter_mut().for_each(map);
                 }
                 inner.scans.sort_by_key(|s| s.running);
             }

@@ -231,7 +231,7 @@ impl Machine<'_> {
     }
 
     /// Runs a block. `around` is the loop whose body it is, and `running` the state of that loop's scans.
-    fn block(&mut self, block: &[Stmt], around: Option<&Loop>, running: &mut [Scalar]) -> Result<(), String> {
+    fn block(&mut self, block: &[Stmt], around: Option<&Loop>, running: &mut [Running]) -> Result<(), String> {
         for stmt in block {
             match stmt {
                 Stmt::Let(id) => {
@@ -240,9 +240,9 @@ impl Machine<'_> {
                 }
                 Stmt::Store { buffer, at, value } => self.memory.store(*buffer, self.index(at), self.get(*value))?,
                 Stmt::Loop(inner) => {
-                    let results = self.inner_loop(inner)?;
-                    for (reduction, result) in inner.reductions.iter().zip(results) {
-                        self.define(reduction.result, result, around, running);
+                    let values = self.inner_loop(inner)?;
+                    for (result, value) in inner.results().zip(values) {
+                        self.define(result, value, around, running);
                     }
                 }
             }
@@ -251,11 +251,11 @@ impl Machine<'_> {
     }
 
     /// Sets a value and the running folds over it.
-    fn define(&mut self, id: ValueId, value: Scalar, around: Option<&Loop>, running: &mut [Scalar]) {
+    fn define(&mut self, id: ValueId, value: Scalar, around: Option<&Loop>, running: &mut [Running]) {
         self.values[id.0 as usize] = value;
         for (i, scan) in around.into_iter().flat_map(|l| &l.scans).enumerate().filter(|(_, s)| s.value == id) {
-            running[i] = apply(scan.op, running[i], value);
-            self.define(scan.running, running[i], around, running);
+            let next = running[i].step(value);
+            self.define(scan.running, next, around, running);
         }
     }
 
@@ -273,7 +273,8 @@ impl Machine<'_> {
         };
         let mut folds: Vec<Vec<Fold>> =
             inner.reductions.iter().map(|r| vec![Fold::new(r, self.kernel.dtype(r.value)); lanes]).collect();
-        let mut running: Vec<Scalar> = inner.scans.iter().map(|s| unit(s.op, self.kernel.dtype(s.value))).collect();
+        let scans = inner.scans.iter();
+        let mut running: Vec<Running> = scans.map(|s| Running::new(s.op, self.kernel.dtype(s.value), lanes)).collect();
         for (number, i) in (start..end).enumerate() {
             self.vars[inner.var.0 as usize] = i;
             self.block(&inner.body, Some(inner), &mut running)?;
@@ -281,7 +282,9 @@ impl Machine<'_> {
                 lanes_of_fold[number % lanes].step(self.get(reduction.value));
             }
         }
-        Ok(folds.into_iter().map(|lanes| tree(lanes.into_iter().map(|f| (f.op, f.finish())).collect())).collect())
+        let folds = folds.into_iter().map(|lanes| tree(lanes.into_iter().map(|f| (f.op, f.finish())).collect()));
+        let totals = inner.scans.iter().zip(running).filter(|(s, _)| s.total.is_some()).map(|(_, r)| r.last);
+        Ok(folds.chain(totals).collect())
     }
 
     fn evaluate(&mut self, id: ValueId) -> Result<Scalar, String> {
@@ -382,6 +385,44 @@ impl Fold {
             self.block = apply(self.op, popped, self.block);
         }
         self.block
+    }
+}
+
+/// A running fold.
+struct Running {
+    op: ScalarOp,
+    /// What it was in the last iteration, and before the group of lanes at hand.
+    last: Scalar,
+    before: Scalar,
+    /// The lane of the next iteration, of so many.
+    lane: usize,
+    lanes: usize,
+    /// What the last lane before a block of `2^k` lanes has come to at level `k`.
+    lower: Vec<Scalar>,
+}
+
+impl Running {
+    fn new(op: ScalarOp, dtype: DType, lanes: usize) -> Running {
+        let unit = unit(op, dtype);
+        let lower = vec![unit; lanes.ilog2() as usize];
+        Running { op, last: unit, before: unit, lane: 0, lanes, lower }
+    }
+
+    fn step(&mut self, value: Scalar) -> Scalar {
+        let mut own = value;
+        for (level, lower) in self.lower.iter_mut().enumerate() {
+            if self.lane >> level & 1 == 1 {
+                own = apply(self.op, *lower, own);
+            } else {
+                *lower = own;
+            }
+        }
+        self.last = apply(self.op, self.before, own);
+        self.lane += 1;
+        if self.lane == self.lanes {
+            (self.lane, self.before) = (0, self.last);
+        }
+        self.last
     }
 }
 
@@ -506,6 +547,31 @@ mod tests {
         let input = TypedBuffer::new(DType::I32, [3, -1, 4, 1, -5].map(|v| Scalar::from_i64(DType::I32, v)));
         let buffers = run_text(text, &[input], &[5]).unwrap();
         assert_eq!(buffers[1].scalars().iter().map(|s| s.as_i64()).collect::<Vec<_>>(), [3, 2, 6, 7, 2]);
+    }
+
+    #[test]
+    fn scans_in_lanes_fold_each_group_by_itself() {
+        let text = "kernel @cumulative(b0: in f32, b1: out f32[i0], b2: out f32[i1]) {
+            i0 = sym m
+            i1 = const 1
+            phase () {
+              loop v0 in i0 vector 4 {
+                %0 = load b0[v0] : f32
+                %1 = scan add %0 : f32
+                store b1[v0] = %1
+              } reduce %2 = last %1 : f32
+              store b2[0] = %2
+            }
+          }";
+        let x: Vec<f32> = (0..7).map(|i| 1.0 / (i as f32 + 0.3)).collect();
+        let buffers = run_text(text, &[floats(&x)], &[7]).unwrap();
+        let group = |x: &[f32]| [x[0], x[0] + x[1], (x[0] + x[1]) + x[2], (x[0] + x[1]) + (x[2] + x[3])];
+        let first = group(&x);
+        let second = group(&[x[4], x[5], x[6], 0.0]).map(|own| first[3] + own);
+        let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let got: Vec<f32> = buffers[1].scalars().iter().map(|s| s.as_f32()).collect();
+        assert_eq!(bits(&got), bits(&[&first[..], &second[..3]].concat()));
+        assert_eq!(buffers[2].scalars()[0].as_f32(), second[2]);
     }
 
     #[test]

@@ -168,7 +168,7 @@ pub enum Inst {
     Op(ScalarOp, SmallVec<[ValueId; 3]>),
     /// Conversion to the value's dtype, by `reference::cast`.
     Cast(ValueId),
-    /// The result of a reduction of the loop that stands before.
+    /// The result of a reduction, or what a running fold came to, of the loop that stands before.
     Reduced,
     /// Inside a loop with a scan: the running fold up to and including this iteration.
     Running,
@@ -212,7 +212,7 @@ pub struct Loop {
     pub kind: LoopKind,
     /// Folds over the iterations, whose results are values after the loop.
     pub reductions: Vec<Reduction>,
-    /// Running folds, visible inside the loop. Serial loops only.
+    /// Running folds, visible inside the loop. A vector loop that has some has no other folds, and no loops inside.
     pub scans: Vec<Scan>,
     /// What an iteration does.
     pub body: Vec<Stmt>,
@@ -269,7 +269,14 @@ pub struct Reduction {
     pub result: ValueId,
 }
 
-/// A running fold over a serial loop, step after step from the unit: `running = running op value`.
+/// A running fold over the iterations of a loop, from the op's unit.
+///
+/// The order is part of the meaning. A serial loop goes step after step: `running = running op value`. In a vector loop with `L`
+/// lanes, each group of `L` iterations is folded by itself in `log2(L)` levels: at level `k`, each lane whose bit `k` is 1 takes
+/// what the lane has come to that lies last before its block of `2^k` lanes, `value = other op value`. Each lane is then what came
+/// before the group and its own, `running = before op value`, and what the last lane comes to is before the next group. So a lane
+/// needs only lanes below it, which is all there is to a group that is not full; and folds of numbers that are not negative never
+/// fall, whichever way they are rounded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Scan {
     /// `Add` or `Multiply`.
@@ -278,6 +285,8 @@ pub struct Scan {
     pub value: ValueId,
     /// The running value; its inst is [`Inst::Running`]; available in the body right after `value`'s definition.
     pub running: ValueId,
+    /// What it is after the last iteration, where that is wanted: a value after the loop, whose inst is [`Inst::Reduced`].
+    pub total: Option<ValueId>,
 }
 
 /// Steps of a lane that float sums and products fold in order before blocks combine pairwise: as many as in NumPy, whose blocks

@@ -6,7 +6,7 @@ use crate::{
     kernel::Kernel,
     passes::{
         collapse_dims, eliminate_common_values, eliminate_dead_values, expand_maths, find_in_segments,
-        hoist_invariants, merge_loops, split_reductions, vectorise,
+        hoist_invariants, merge_loops, split_reductions, split_scans, vectorise,
     },
     text,
     verify::{verify, verify_lowered},
@@ -40,6 +40,8 @@ pub const KERNEL_PIPELINE: &[KernelPass] = &[
     collapse_dims::PASS,
     // Before vectorising, because it makes parallel dims of loops.
     split_reductions::PASS,
+    // Before vectorising, too: it leaves columns to be lanes. Beside reductions nothing is cut, so their order does not matter.
+    split_scans::PASS,
     // Of the segments that were just made.
     find_in_segments::PASS,
     vectorise::PASS,

@@ -144,8 +144,8 @@ impl Checker<'_> {
                 Stmt::Store { buffer, at, value } => self.store(*buffer, at, *value)?,
                 Stmt::Loop(inner) => {
                     self.inner_loop(inner)?;
-                    for reduction in &inner.reductions {
-                        self.define(reduction.result, around)?;
+                    for result in inner.results() {
+                        self.define(result, around)?;
                     }
                 }
             }
@@ -205,8 +205,9 @@ impl Checker<'_> {
             if !lanes.is_power_of_two() || lanes < 2 {
                 return Err(format!("v{var} has {lanes} lanes"));
             }
-            if !inner.scans.is_empty() {
-                return Err(format!("the loop of v{var} has running folds and is a vector loop"));
+            let nested = inner.body.iter().any(|stmt| matches!(stmt, Stmt::Loop(_)));
+            if !inner.scans.is_empty() && (nested || !inner.reductions.is_empty()) {
+                return Err(format!("the loop of v{var} has running folds in lanes, and others or a loop beside"));
             }
             self.vector = Some(inner.var);
             self.lanes_do_not_meet(inner)?;
@@ -223,6 +224,9 @@ impl Checker<'_> {
                 return Err(format!("the loop of v{var} scans %{}, which its body does not define", value.0));
             }
             self.fold(scan.op, value, scan.running, &Inst::Running)?;
+            if let Some(total) = scan.total {
+                self.fold(scan.op, scan.running, total, &Inst::Reduced)?;
+            }
         }
         self.visible = before;
         self.vars.pop();
@@ -236,7 +240,7 @@ impl Checker<'_> {
             || inner.body.iter().any(|stmt| match stmt {
                 Stmt::Let(id) => *id == value,
                 Stmt::Store { .. } => false,
-                Stmt::Loop(nested) => nested.reductions.iter().any(|r| r.result == value),
+                Stmt::Loop(nested) => nested.results().any(|result| result == value),
             })
     }
 
@@ -453,7 +457,7 @@ kernel @centred(b0: in f32, b1: out f32[i2], b2: scratch f32[i1]) {
             ("store b1[v0*i1 + v2]", "store b1[v2]", "two items store to one element"),
             ("store b1[v0*i1 + v2]", "store b0[v0*i1 + v2]", "cannot be written"),
             ("%4 = load b2[v2]", "%4 = load b1[v2]", "nothing has written yet"),
-            ("loop v3 in i1 {", "loop v3 in i1 vector 8 {", "running folds"),
+            ("loop v3 in i1 {", "loop v3 in i1 vector 8 { loop v4 in i0 { }", "running folds in lanes"),
             ("vector 8 {\n      %4", "vector 6 {\n      %4", "has 6 lanes"),
             ("load b2[v2]", "load b2[v1]", "outside its loop"),
             ("reduce %3 = add %2", "reduce %3 = subtract %2", "cannot fold"),

@@ -175,6 +175,13 @@ impl Range {
     }
 }
 
+impl Loop {
+    /// The values that the loop defines for what stands behind it: of its reductions, then of its running folds.
+    pub fn results(&self) -> impl Iterator<Item = ValueId> + '_ {
+        self.reductions.iter().map(|r| r.result).chain(self.scans.iter().filter_map(|s| s.total))
+    }
+}
+
 impl IntExpr {
     /// The earlier integers it refers to.
     pub fn operands(self) -> impl Iterator<Item = IntId> {
@@ -254,7 +261,7 @@ pub fn for_each_definition(block: &[Stmt], f: &mut dyn FnMut(ValueId)) {
             Stmt::Loop(inner) => {
                 inner.scans.iter().for_each(|s| f(s.running));
                 for_each_definition(&inner.body, f);
-                inner.reductions.iter().for_each(|r| f(r.result));
+                inner.results().for_each(&mut *f);
             }
         }
     }

@@ -248,10 +248,11 @@ def test_unary_operators_divmod_and_in_place():
         expected = divmod(np.asarray(left), np.asarray(right))
         for got, want in zip(divmod(left, right), expected, strict=True):
             same(got, want)
-    kept, other = x, x[:]
+    kept, view, other = x, x[:], x * 1
     x += 1
     assert kept is x
     same(x, a + 1)
+    same(view, a + 1)
     same(other, a)
 
 

@@ -31,6 +31,9 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "views": lambda x, y: xp.flip(x * 2, axis=0) + y[::-1] * 3 - xp.reshape(xp.reshape(x + y, (-1,)), x.shape),
     "sums of views": lambda x, y: xp.sum(xp.flip(x + y, axis=-1)[..., ::2] * 1.1),
     "running": lambda x, y: xp.cumulative_sum(xp.reshape(x * y, (-1,))) * 0.5,
+    "two running": lambda x, y: xp.cumulative_sum(
+        xp.cumulative_sum(x, axis=0) + xp.cumulative_prod(1 + y * 0.01, axis=0), axis=0
+    ),
     "product of matrices": lambda x, y: xp.matmul(x * 0.5, xp.matrix_transpose(y + x)) + 1 if x.ndim > 1 else x * y + 1,
     "indices": lambda x, y: xp.take(xp.reshape(x * y, (-1,)), xp.asarray([0, -1, 0]) * 1) + 1,
     "several": lambda x, y: xp.stack([x + y, x * y - 1]),

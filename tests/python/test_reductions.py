@@ -243,6 +243,86 @@ def test_running_details():
         xp.cumulative_sum(xp.ones((2, 2)))
 
 
+# Running folds of more elements than a segment has are folded in segments.
+SEGMENT = 4096
+
+
+def bound(a: np.ndarray, axis: int, dtype: str) -> np.ndarray:
+    """How far a running sum may be off: a rounding for each group of lanes of a segment, each segment, and a few."""
+    roundings = SEGMENT / 8 + a.shape[axis] / SEGMENT + 8
+    return roundings * np.finfo(dtype).eps / 2 * np.cumsum(np.abs(a.astype(np.longdouble)), axis=axis)
+
+
+@pytest.mark.parametrize("n", [SEGMENT - 1, SEGMENT, SEGMENT + 1, SEGMENT + 17, 2 * SEGMENT, 2 * SEGMENT + 1, 40_003])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8"])
+def test_long_running_folds(dtype, n):
+    rng = np.random.default_rng(n)
+    arrays = [(rng.standard_normal(shape) * 9).astype(dtype) for shape in [(n,), (3, n), (n, 2), (n, 20), (2, n, 3)]]
+    arrays += [np.repeat(arrays[0], 2)[::2], arrays[0][::-1], arrays[1].T, np.asfortranarray(arrays[1])]
+    for a in arrays:
+        axis = a.shape.index(n)
+        result = xp.cumulative_sum(xp.asarray(a), axis=axis, dtype=dtype)
+        expected = np.cumsum(a, axis=axis, dtype=dtype)
+        if dtype in INTEGERS:
+            same(result, expected)
+            same(xp.cumulative_prod(xp.asarray(a), axis=axis), np.cumprod(a, axis=axis))
+            continue
+        exact = np.cumsum(a.astype(np.longdouble), axis=axis)
+        assert (np.abs(np.asarray(result) - exact) <= bound(a, axis, dtype)).all()
+        if n <= SEGMENT:
+            same(result, expected)
+        factors = (1 + a * 1e-4).astype(dtype)
+        exact = np.cumprod(factors.astype(np.longdouble), axis=axis)
+        close(xp.cumulative_prod(xp.asarray(factors), axis=axis), exact.astype(dtype), rtol=600 * np.finfo(dtype).eps)
+    with_initial = xp.cumulative_sum(xp.asarray(arrays[0]) * 2, include_initial=True)
+    assert with_initial.shape == (n + 1,)
+    np.testing.assert_array_equal(
+        np.asarray(with_initial)[1:], np.asarray(xp.cumulative_sum(xp.asarray(arrays[0]) * 2))
+    )
+    assert float(with_initial[0]) == 0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64"])
+def test_special_values_in_long_running_sums(dtype):
+    n = 5 * SEGMENT + 7
+    places = {2 * SEGMENT + 100: np.inf, 3 * SEGMENT + 5: -np.inf, 4 * SEGMENT: 1.0}
+    a = np.full(n, 2**-10, dtype)
+    for place, value in places.items():
+        a[place] = value
+    result, (first, second, _) = np.asarray(xp.cumulative_sum(xp.asarray(a))), places
+    assert np.isfinite(result[:first]).all()
+    assert np.isposinf(result[first:second].real).all()
+    assert np.isnan(result[second:].real).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_long_running_sums_of_what_is_not_negative_never_fall(dtype):
+    rng = np.random.default_rng(3)
+    for scale in [1, 1e-6]:
+        a = (rng.random(300_000) ** 8).astype(dtype)
+        a[100_000:] *= scale
+        assert (np.diff(np.asarray(xp.cumulative_sum(xp.asarray(a)))) >= 0).all()
+
+
+@on_the_host
+def test_long_running_folds_have_one_order():
+    """The same bits with any number of threads, fused or not."""
+    rng = np.random.default_rng(4)
+    threads = xp.get_num_threads()
+    for dtype in ["float32", "float64", "complex64", "float16"]:
+        for shape, axis in [((100_003,), 0), ((4, 9000), 1), ((9000, 5), 0)]:
+            a = rng.standard_normal(shape).astype(dtype)
+            results = []
+            for count in [1, 2, 5]:
+                xp.set_num_threads(count)
+                x = xp.asarray(a)
+                fused = xp.cumulative_sum(x * x + x, axis=axis) * x
+                alone = xp.cumulative_sum((x * x + x).compute(), axis=axis).compute() * x
+                results += [np.asarray(fused).tobytes(), np.asarray(alone).tobytes()]
+            xp.set_num_threads(threads)
+            assert len(set(results)) == 1
+
+
 @given(
     hnp.arrays(np.float64, hnp.array_shapes(min_dims=1, max_dims=4, max_side=6), elements=st.floats(-1e3, 1e3)),
     st.data(),

@@ -9,6 +9,9 @@
 //!
 //! Variances have segments centred at means of their own (`split-reductions` in `lowering`), so of sums that need other sums only
 //! those of one segment are here. Running folds are refused beside sums: their loop has no lanes. So are sums in two precisions, whose lanes differ.
+//!
+//! Running folds of floats that are so long that they are cut (`split-scans`) may be alone among vectors: they are not cut beside
+//! reductions, their lanes depend on each other's dtypes, and whether those are rows or columns on how arrays lie in memory.
 
 use super::{Capture, Captured};
 use crate::{
@@ -32,6 +35,13 @@ fn is_sum(node: &Captured<'_>) -> bool {
     (dtype.is_float() || dtype.is_complex()) && node.expression.is_some_and(adds)
 }
 
+fn is_long_scan(node: &Captured<'_>) -> bool {
+    let dtype = node.lazy.dtype;
+    let is_long = |axis: u8| node.lazy.shape[axis as usize] > cost::SCAN_SEGMENT as usize;
+    (dtype.is_float() || dtype.is_complex())
+        && matches!(node.expression, Some(Expression { op: Op::Scan { axis, .. }, .. }) if is_long(*axis))
+}
+
 fn is_one_segment(node: &Captured<'_>) -> bool {
     let Some(Expression { op: Op::Reduce { axes, .. }, inputs }) = node.expression else { return true };
     let shape = &inputs[0].shape;
@@ -48,6 +58,9 @@ fn is_one_segment(node: &Captured<'_>) -> bool {
 impl Capture<'_> {
     /// Does each float sum have the same order by itself as in the whole graph?
     pub(super) fn sums_stay_in_order(&self) -> bool {
+        if self.nodes.iter().any(is_long_scan) && !self.scan_is_alone() {
+            return false;
+        }
         let mut sums = self.nodes.iter().filter(|node| is_sum(node));
         let Some(first) = sums.next() else { return true };
         let precision = |node: &Captured<'_>| node.lazy.dtype.component().size().max(4);
@@ -69,6 +82,14 @@ impl Capture<'_> {
                 let operand = self.operands(node)[0] as usize;
                 self.is_in_order(node, &shapes[operand], whole, partial, full[id])
             })
+    }
+
+    /// Are there vectors only, one running fold and no reduction?
+    fn scan_is_alone(&self) -> bool {
+        let ops = || self.nodes.iter().filter_map(|node| node.expression.map(|e| &e.op));
+        ops().filter(|op| matches!(op, Op::Scan { .. })).count() == 1
+            && !ops().any(|op| matches!(op, Op::Reduce { .. }))
+            && self.nodes.iter().all(|node| long(&node.lazy.shape).len() <= 1)
     }
 
     /// Is every sum that needs another one of so few elements that it is not cut? Those of rows never are.

@@ -94,9 +94,11 @@ impl Emitter<'_> {
     pub(super) fn serial_loop(&mut self, inner: &Loop) {
         let outside = self.hoist(inner);
         let (begin, end) = self.bounds(inner.range);
-        let folded = self.fold_loop(inner, begin, end, 1);
+        let mut folded = self.fold_loop(inner, begin, end, 1);
+        let scans = std::mem::take(&mut folded.scans);
         let results = self.finish(inner, folded);
         self.hoisted = outside;
+        self.define_totals(inner, scans);
         for (reduction, bundle) in inner.reductions.iter().zip(results) {
             self.values[reduction.result.0 as usize] = Some(bundle);
         }
@@ -104,7 +106,8 @@ impl Emitter<'_> {
 
     /// As many full groups of lanes as there are, then the rest one by one.
     pub(super) fn vector_loop(&mut self, inner: &Loop, lanes: u32) {
-        let lanes = if inner.reductions.is_empty() { self.strip(inner, lanes) } else { lanes };
+        let free = inner.reductions.is_empty() && inner.scans.is_empty();
+        let lanes = if free { self.strip(inner, lanes) } else { lanes };
         let (begin, end) = self.bounds(inner.range);
         let count = self.b.ins().isub(end, begin);
         let full = self.b.ins().band_imm_s(count, -i64::from(lanes));
@@ -119,9 +122,10 @@ impl Emitter<'_> {
             self.hoisted = outside;
             return;
         }
-        let folded = self.fold_loop(inner, begin, tail, i64::from(lanes));
+        let mut folded = self.fold_loop(inner, begin, tail, i64::from(lanes));
         self.lanes = 1;
-        let folded = self.tail(inner, folded, lanes, tail, end);
+        folded = self.tail(inner, folded, lanes, tail, end);
+        let scans = std::mem::take(&mut folded.scans);
         self.lanes = lanes;
         let bundles = self.finish(inner, folded);
         let mut results = Vec::new();
@@ -135,10 +139,25 @@ impl Emitter<'_> {
         for (reduction, result) in inner.reductions.iter().zip(results) {
             self.values[reduction.result.0 as usize] = Some(Bundle::One(result));
         }
+        self.define_totals(inner, scans);
+    }
+
+    /// What running folds have come to, where it is wanted.
+    fn define_totals(&mut self, inner: &Loop, scans: Vec<Bundle>) {
+        for (scan, bundle) in inner.scans.iter().zip(scans) {
+            if let Some(total) = scan.total {
+                self.values[total.0 as usize] = Some(bundle);
+            }
+        }
     }
 
     /// The iterations that fill no group of lanes. Number `r` of them goes to lane `r` of the accumulators, through memory.
     fn tail(&mut self, inner: &Loop, folded: Folded, lanes: u32, begin: Value, end: Value) -> Folded {
+        if !inner.scans.is_empty() {
+            let mut folded = folded;
+            folded.scans = self.rest_with_scans(inner, &folded.scans, lanes, [begin, end]);
+            return folded;
+        }
         if inner.reductions.is_empty() {
             self.counted_loop(begin, end, 1, Vec::new(), |e, iteration, _| {
                 e.iteration(inner, iteration);

@@ -13,6 +13,7 @@ mod lanes;
 mod loops;
 mod rare;
 mod reduce;
+mod scan;
 mod strips;
 mod values;
 

@@ -1,14 +1,15 @@
-//! Folds over the iterations of a loop: accumulators, cascading float sums, scans, and the tree over lanes. The order is
-//! the one that `fusewire_lowering::kernel::Reduction` lays down, to the bit.
+//! Folds over the iterations of a loop: accumulators, cascading float sums, and the tree over lanes. The order is
+//! the one that `fusewire_lowering::kernel::Reduction` lays down, to the bit. Running folds are `scan.rs`.
 
 use super::{
     Emitter,
+    scan::Steps,
     values::{Bundle, Vectors, arguments, scalar_type, vector_type},
 };
 use crate::vector;
 use cranelift::{codegen::ir::StackSlot, prelude::*};
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
-use fusewire_lowering::kernel::{CASCADE_BLOCK, Loop, Reduction, Stmt};
+use fusewire_lowering::kernel::{CASCADE_BLOCK, Loop, Reduction};
 
 /// Entries of the stack of blocks: enough for 2^53 steps.
 const LEVELS: u32 = 48;
@@ -19,6 +20,8 @@ pub(super) struct Folded {
     accumulators: Vec<Bundle>,
     /// The finished blocks, when a reduction cascades.
     blocks: Option<Blocks>,
+    /// What each running fold has come to.
+    pub scans: Vec<Bundle>,
 }
 
 struct Blocks {
@@ -45,11 +48,11 @@ impl Folded {
     pub fn with_flat(self, values: &[Value]) -> Folded {
         let mut rest = values;
         let accumulators = self.accumulators.iter().map(|like| take(&mut rest, like)).collect();
-        Folded { accumulators, blocks: self.blocks }
+        Folded { accumulators, ..self }
     }
 }
 
-fn values_of(bundle: &Bundle) -> Vectors {
+pub(super) fn values_of(bundle: &Bundle) -> Vectors {
     match bundle {
         Bundle::Const(_) => unreachable!("accumulators are values"),
         Bundle::One(value) => [*value].into_iter().collect(),
@@ -58,7 +61,7 @@ fn values_of(bundle: &Bundle) -> Vectors {
 }
 
 /// The next values, in the form of another bundle.
-fn take(values: &mut &[Value], like: &Bundle) -> Bundle {
+pub(super) fn take(values: &mut &[Value], like: &Bundle) -> Bundle {
     let count = values_of(like).len();
     let (mine, rest) = values.split_at(count);
     *values = rest;
@@ -74,15 +77,28 @@ impl Emitter<'_> {
         let reductions = inner.reductions.iter().map(|r| self.fold_of(inner, r));
         let scans = inner.scans.iter().map(|s| Fold { op: s.op, dtype: self.dtype(s.value), cascades: false });
         let folds: Vec<Fold> = reductions.chain(scans).collect();
+        let units = self.units(inner, &folds);
         let mut folded = if folds.iter().any(|f| f.cascades) {
-            self.cascading_loop(inner, &folds, begin, end, step)
+            self.cascading_loop(inner, &folds, begin, end, step, units)
         } else {
-            let units = folds.iter().map(|f| self.unit(f)).collect();
             let accumulators = self.plain_loop(inner, &folds, begin, end, step, units);
-            Folded { accumulators, blocks: None }
+            Folded { accumulators, blocks: None, scans: Vec::new() }
         };
-        folded.accumulators.truncate(inner.reductions.len());
+        folded.scans = folded.accumulators.split_off(inner.reductions.len());
         folded
+    }
+
+    /// What the folds begin with. Running folds along lanes go from one group of them to the next as one value.
+    fn units(&mut self, inner: &Loop, folds: &[Fold]) -> Vec<Bundle> {
+        let (reductions, scans) = folds.split_at(inner.reductions.len());
+        let mut units: Vec<Bundle> = reductions.iter().map(|fold| self.unit(fold)).collect();
+        let lanes = self.lanes;
+        if self.vector_var == Some(inner.var) {
+            self.lanes = 1;
+        }
+        units.extend(scans.iter().map(|fold| self.unit(fold)));
+        self.lanes = lanes;
+        units
     }
 
     fn fold_of(&self, inner: &Loop, reduction: &Reduction) -> Fold {
@@ -97,7 +113,7 @@ impl Emitter<'_> {
     }
 
     /// A value in the form in which accumulators are carried: all lanes; bools as masks of bytes.
-    fn accumulator(&mut self, bundle: &Bundle, dtype: DType) -> Bundle {
+    pub(super) fn accumulator(&mut self, bundle: &Bundle, dtype: DType) -> Bundle {
         match dtype {
             _ if self.lanes == 1 => Bundle::One(self.scalar(bundle, dtype)),
             DType::Bool => Bundle::Lanes(self.mask(bundle, 1)),
@@ -117,7 +133,7 @@ impl Emitter<'_> {
     ) -> Vec<Bundle> {
         // A cascading loop does so itself, once a block.
         let polls = !folds.iter().any(|f| f.cascades);
-        if self.vector_var == Some(inner.var) && !folds.is_empty() {
+        if self.vector_var == Some(inner.var) && !folds.is_empty() && inner.scans.is_empty() {
             let strip = self.strip(inner, self.lanes);
             if strip < self.lanes {
                 let whole =
@@ -136,7 +152,10 @@ impl Emitter<'_> {
             let mut carried = carried;
             let before: Vec<Bundle> = first.iter().map(|like| take(&mut carried, like)).collect();
             let (before_reductions, before_scans) = before.split_at(inner.reductions.len());
-            let running = e.body_with_scans(inner, iteration, before_scans);
+            let running = match e.vector_var == Some(inner.var) {
+                true => e.body_with_scans(inner, iteration, before_scans, Steps::Group),
+                false => e.body_with_scans(inner, iteration, before_scans, Steps::One),
+            };
             let mut after = Vec::new();
             for ((fold, reduction), before) in folds.iter().zip(&inner.reductions).zip(before_reductions) {
                 let value = e.value(reduction.value);
@@ -230,7 +249,7 @@ impl Emitter<'_> {
         first: Vec<Bundle>,
         polls: bool,
     ) -> Vec<Bundle> {
-        let folded = Folded { accumulators: first, blocks: None };
+        let folded = Folded { accumulators: first, blocks: None, scans: Vec::new() };
         let places = self.spill(inner, &folded);
         let lanes = self.lanes;
         self.counted_loop(begin, end, i64::from(strip), Vec::new(), |e, iteration, _| {
@@ -248,46 +267,16 @@ impl Emitter<'_> {
         self.reload(inner, folded, &places).accumulators
     }
 
-    /// The body, each running value right behind the value it adds.
-    fn body_with_scans(&mut self, inner: &Loop, iteration: Value, before: &[Bundle]) -> Vec<Bundle> {
-        if inner.scans.is_empty() {
-            self.iteration(inner, iteration);
-            return Vec::new();
-        }
-        self.vars[inner.var.0 as usize] = Some((iteration, self.depth));
-        self.depth += 1;
-        let mut running: Vec<Option<Bundle>> = vec![None; inner.scans.len()];
-        for index in 0..=inner.body.len() {
-            for (number, (scan, before)) in inner.scans.iter().zip(before).enumerate() {
-                // A scan of a scan follows it at once; before the first statement come values defined outside the loop.
-                let scanned = inner.scans.iter().position(|other| other.running == scan.value);
-                let here = running[number].is_none()
-                    && match (scanned, index.checked_sub(1).map(|i| &inner.body[i])) {
-                        (Some(other), _) => running[other].is_some(),
-                        (None, Some(Stmt::Let(id))) => *id == scan.value,
-                        (None, Some(stmt @ (Stmt::Store { .. } | Stmt::Loop(_)))) => defines(stmt, scan.value),
-                        (None, None) => !inner.body.iter().any(|s| defines(s, scan.value)),
-                    };
-                if here {
-                    let dtype = self.dtype(scan.value);
-                    let value = self.value(scan.value);
-                    let next = self.op(scan.op, dtype, &[before.clone(), value]);
-                    let next = self.accumulator(&next, dtype);
-                    self.values[scan.running.0 as usize] = Some(next.clone());
-                    running[number] = Some(next);
-                }
-            }
-            if let Some(statement) = inner.body.get(index) {
-                self.block(std::slice::from_ref(statement));
-            }
-        }
-        self.leave(inner);
-        running.into_iter().map(|r| r.expect("verified kernels define what a scan adds")).collect()
-    }
-
     /// Blocks of steps, and the stack of finished blocks of the folds that cascade.
-    fn cascading_loop(&mut self, inner: &Loop, folds: &[Fold], begin: Value, end: Value, step: i64) -> Folded {
-        let units: Vec<Bundle> = folds.iter().map(|f| self.unit(f)).collect();
+    fn cascading_loop(
+        &mut self,
+        inner: &Loop,
+        folds: &[Fold],
+        begin: Value,
+        end: Value,
+        step: i64,
+        units: Vec<Bundle>,
+    ) -> Folded {
         let stacks: Vec<Option<StackSlot>> =
             folds.iter().map(|f| f.cascades.then(|| self.stack_slot(f.dtype, LEVELS))).collect();
         // What goes from block to block: position, number of blocks, depth of the stacks, and the folds that do not cascade.
@@ -365,7 +354,7 @@ impl Emitter<'_> {
         self.b.ins().jump(head, &arguments(&next));
 
         self.b.switch_to_block(exit);
-        Folded { accumulators, blocks: Some(Blocks { depth: params[2], stacks }) }
+        Folded { accumulators, blocks: Some(Blocks { depth: params[2], stacks }), scans: Vec::new() }
     }
 
     /// `popped op block` for the entry at a depth.
@@ -481,7 +470,7 @@ impl Emitter<'_> {
             };
             accumulators.push(bundle);
         }
-        Folded { accumulators, blocks: folded.blocks }
+        Folded { accumulators, ..folded }
     }
 
     /// The lanes as a tree, lower half with upper half, down to one.
@@ -509,14 +498,5 @@ impl Emitter<'_> {
                 _ => vector::op(b, machine, op, dtype, &[x, y]),
             })
             .collect()
-    }
-}
-
-/// Is the value defined by this statement itself (a loop defines its reductions' results)?
-fn defines(statement: &Stmt, value: fusewire_lowering::kernel::ValueId) -> bool {
-    match statement {
-        Stmt::Let(id) => *id == value,
-        Stmt::Store { .. } => false,
-        Stmt::Loop(inner) => inner.reductions.iter().any(|r| r.result == value),
     }
 }

@@ -8,7 +8,6 @@ use crate::{
     driver::{Driver, Source, Stream},
     emit::argument_count,
     schedule::{Place, Schedule, Schedules},
-    split::Split,
 };
 use fusewire_ir::value::Storage;
 use fusewire_lowering::kernel::{Inst, IntId, Kernel, Role};
@@ -43,8 +42,6 @@ struct Phase<D: Driver> {
     /// One thread compiles at a time.
     lock: Mutex<()>,
     extents: Vec<IntId>,
-    /// What runs in its place where that pays.
-    split: Option<(Split, Arc<Phases<D>>)>,
 }
 
 impl<D: Driver> Executable for Compiled<D> {
@@ -81,11 +78,7 @@ impl<D: Driver> Phases<D> {
 impl<D: Driver> Compiled<D> {
     /// A kernel of which nothing is compiled yet.
     pub fn new(kernel: &Kernel) -> Compiled<D> {
-        Compiled(Phases::of(kernel.clone(), |phase| {
-            let split = Split::of(kernel, phase)?;
-            let parts = Phases::of(split.kernel.clone(), |_| None);
-            Some((split, parts))
-        }))
+        Compiled(Phases::of(kernel.clone()))
     }
 
     /// Launches the phases that have items, one after another.
@@ -93,13 +86,8 @@ impl<D: Driver> Compiled<D> {
         let fault = if self.0.may_fault { Some(Fault::new(core)?) } else { None };
         let stream = core.streams.current(&core.driver)?;
         let word = fault.as_ref().map_or(0, |fault| fault.word.address);
-        for (number, phase) in self.0.phases.iter().enumerate() {
-            match &phase.split {
-                Some((split, parts)) if split.pays(phase.items(launch.ints), launch.ints) => {
-                    parts.launch_parts(split, core, launch, stream, word)?;
-                }
-                _ => self.0.launch(number, core, launch, stream, word)?,
-            }
+        for number in 0..self.0.phases.len() {
+            self.0.launch(number, core, launch, stream, word)?;
         }
         fault.map_or(Ok(()), |fault| fault.look(core, stream, launch.interrupted))
     }
@@ -112,36 +100,16 @@ impl<D: Driver> Phase<D> {
 }
 
 impl<D: Driver> Phases<D> {
-    fn of(
-        kernel: Kernel,
-        split: impl Fn(&fusewire_lowering::kernel::Phase) -> Option<(Split, Arc<Phases<D>>)>,
-    ) -> Arc<Phases<D>> {
+    fn of(kernel: Kernel) -> Arc<Phases<D>> {
         let phase = |phase: &fusewire_lowering::kernel::Phase| {
             let schedules = Schedules::of(&kernel, phase);
             let codes = schedules.all.iter().map(|_| OnceLock::new()).collect();
             let extents = phase.dims.iter().map(|&(_, extent)| extent).collect();
-            Phase { schedules, codes, lock: Mutex::new(()), extents, split: split(phase) }
+            Phase { schedules, codes, lock: Mutex::new(()), extents }
         };
         let phases = kernel.phases.iter().map(phase).collect();
         let may_fault = kernel.values.iter().any(|value| matches!(value.inst, Inst::Position { .. }));
         Arc::new(Phases { phases, kernel, may_fault })
-    }
-
-    /// Launches all phases of what runs in the place of a phase, with the temporaries that it has besides.
-    fn launch_parts(
-        self: &Arc<Phases<D>>,
-        split: &Split,
-        core: &Arc<Core<D>>,
-        launch: &Launch<'_>,
-        stream: Stream,
-        fault: u64,
-    ) -> Result<(), Error> {
-        let ints = split.ints(launch.ints);
-        let memory = split.temporaries(&ints).map(|bytes| core.allocate(bytes)).collect::<Result<Vec<_>, _>>()?;
-        let own = memory.iter().map(|memory| memory.pointer());
-        let buffers: Vec<*mut u8> = launch.buffers.iter().copied().chain(own).collect();
-        let launch = Launch { buffers: &buffers, ints: &ints, ..*launch };
-        (0..self.phases.len()).try_for_each(|number| self.launch(number, core, &launch, stream, fault))
     }
 
     /// Launches a phase, if it has items.
@@ -160,6 +128,8 @@ impl<D: Driver> Phases<D> {
         // Scratch goes back to the pool behind the launch: whoever gets it next is then ordered behind that, on this stream or
         // on another.
         let (queued, _scratch) = self.queued(core, number, items, launch, fault)?;
+        // Code takes the driver's memory, too. Once it is there, what waits in a queue loads nothing.
+        core.with_room(|| self.code(&core.driver, number, queued.schedule).map(|_| ()))?;
         core.queues.push(&core.driver, stream, Queued::Launch(queued), launch.interrupted)
     }
 

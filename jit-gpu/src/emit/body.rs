@@ -59,6 +59,9 @@ impl<'c> Emitter<'_, 'c> {
                     (None, None) => self.serial_loop(inner),
                 },
                 (LoopKind::Serial, Mode::Alone) => self.serial_loop(inner),
+                (LoopKind::Vector { .. }, Mode::Together) if !inner.scans.is_empty() => {
+                    self.alone(|e| e.dealt_scan(inner))
+                }
                 (LoopKind::Vector { lanes }, Mode::Together) => self.dealt_loop(inner, lanes.into()),
                 (LoopKind::Vector { .. }, Mode::Alone) => unreachable!("vector loops do not nest"),
             },
@@ -243,6 +246,6 @@ fn defines(statement: &Stmt, id: ValueId) -> bool {
     match statement {
         Stmt::Let(defined) => *defined == id,
         Stmt::Store { .. } => false,
-        Stmt::Loop(inner) => inner.reductions.iter().any(|reduction| reduction.result == id),
+        Stmt::Loop(inner) => inner.results().any(|result| result == id),
     }
 }

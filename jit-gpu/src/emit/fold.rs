@@ -69,9 +69,13 @@ impl<'c> Emitter<'_, 'c> {
             }
             results
         };
-        results.truncate(inner.reductions.len());
-        for (reduction, result) in inner.reductions.iter().zip(results) {
-            self.values[reduction.result.0 as usize] = Some(result);
+        let scans = results.split_off(inner.reductions.len());
+        let folds = inner.reductions.iter().map(|reduction| Some(reduction.result)).zip(results);
+        let totals = inner.scans.iter().map(|scan| scan.total).zip(scans);
+        for (id, result) in folds.chain(totals) {
+            if let Some(id) = id {
+                self.values[id.0 as usize] = Some(result);
+            }
         }
         Ok(())
     }
@@ -444,6 +448,6 @@ fn unit<'c>(e: &Emitter<'_, 'c>, reduction: &Reduction) -> Value<'c> {
     e.i.constant(op_unit(reduction.op, e.dtype(reduction.value)))
 }
 
-pub(crate) fn op_unit(op: ScalarOp, dtype: DType) -> Scalar {
+pub(super) fn op_unit(op: ScalarOp, dtype: DType) -> Scalar {
     op.row().unit.map(|unit| unit(dtype)).expect("reductions are of ops that have a unit")
 }

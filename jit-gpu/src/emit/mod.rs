@@ -16,7 +16,6 @@ use crate::{
     driver::Source,
     schedule::{Schedule, Schedules, THREADS, Worker},
 };
-pub(crate) use fold::op_unit;
 use fusewire_ir::dtype::DType;
 use fusewire_jit_llvm::instructions::{Emitted, Instructions, Value};
 use fusewire_lowering::kernel::{IntId, Kernel, Loop, Phase, Range, Stmt, VarId};

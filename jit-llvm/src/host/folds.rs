@@ -1,5 +1,5 @@
-//! Folds over the iterations of a loop: accumulators, cascading float sums, scans, and the tree over lanes. The order is
-//! the one that `fusewire_lowering::kernel::Reduction` lays down, to the bit.
+//! Folds over the iterations of a loop: accumulators, cascading float sums, and the tree over lanes. The order is
+//! the one that `fusewire_lowering::kernel::Reduction` lays down, to the bit. Running folds are `scan.rs`.
 //!
 //! What that order leaves open is used: blocks of a cascade are folded side by side, so that sums wait for memory and not for
 //! each other, and combined as the cascade would; integers and extrema, whose order shows in no bit, are combined as a tree.
@@ -11,7 +11,7 @@ use crate::{
 };
 use fusewire_ir::{dtype::DType, ops::ScalarOp};
 use fusewire_lowering::{
-    kernel::{CASCADE_BLOCK, Kernel, Loop, Reduction, Stmt, ValueId},
+    kernel::{CASCADE_BLOCK, Kernel, Loop, Reduction, Scan, Stmt},
     loop_facts::Weight,
 };
 use inkwell::{
@@ -28,6 +28,8 @@ pub(super) struct Folded<'c> {
     pub accumulators: Vec<Value<'c>>,
     /// The finished blocks, when a reduction cascades.
     pub blocks: Option<Blocks<'c>>,
+    /// What each running fold has come to; along lanes the same in every one.
+    pub scans: Vec<Value<'c>>,
 }
 
 pub(super) struct Blocks<'c> {
@@ -78,13 +80,7 @@ impl<'c> Emitter<'_, 'c> {
         step: i64,
     ) -> Emitted<Folded<'c>> {
         let mut folds = self.folds_of(inner);
-        folds.extend(inner.scans.iter().zip(folds.len()..).map(|(scan, number)| Fold {
-            op: scan.op,
-            dtype: self.dtype(scan.value),
-            cascades: false,
-            number,
-            in_bits: false,
-        }));
+        folds.extend(self.scans_of(inner));
         let units = folds.iter().map(|fold| self.unit(fold)).collect::<Emitted<Vec<_>>>()?;
         let mut folded = if folds.iter().any(|f| f.cascades) {
             self.cascading_loop(inner, &folds, [begin, end], step, units)?
@@ -94,10 +90,19 @@ impl<'c> Emitter<'_, 'c> {
             let first = parts.iter().map(|part| self.folded(part, units[part.number])).collect::<Emitted<Vec<_>>>()?;
             let accumulators = self.plain_loop(inner, &parts, [begin, end], step, first, copies)?;
             let accumulators = if copies > 1 { self.of_bits(&folds, accumulators)? } else { accumulators };
-            Folded { accumulators, blocks: None }
+            Folded { accumulators, blocks: None, scans: Vec::new() }
         };
-        folded.accumulators.truncate(inner.reductions.len());
+        folded.scans = folded.accumulators.split_off(inner.reductions.len());
         Ok(folded)
+    }
+
+    /// The running folds of a loop, numbered behind its reductions.
+    pub(super) fn scans_of(&self, inner: &Loop) -> Vec<Fold> {
+        let fold = |(number, scan): (usize, &Scan)| {
+            let (op, dtype) = (scan.op, self.dtype(scan.value));
+            Fold { op, dtype, cascades: false, number: inner.reductions.len() + number, in_bits: false }
+        };
+        inner.scans.iter().enumerate().map(fold).collect()
     }
 
     pub(super) fn folds_of(&self, inner: &Loop) -> Vec<Fold> {
@@ -216,49 +221,6 @@ impl<'c> Emitter<'_, 'c> {
         Ok(values[0])
     }
 
-    /// The body, each running value right behind the value it adds.
-    fn step_with_scans(
-        &mut self,
-        inner: &Loop,
-        folds: &[Fold],
-        iteration: IntValue<'c>,
-        before: &[Value<'c>],
-    ) -> Emitted<Vec<Value<'c>>> {
-        let (before_reductions, before_scans) = before.split_at(inner.reductions.len());
-        let (folds_of_reductions, folds_of_scans) = folds.split_at(inner.reductions.len());
-        self.enter(inner.var, iteration);
-        let mut running: Vec<Option<Value<'c>>> = vec![None; inner.scans.len()];
-        for index in 0..=inner.body.len() {
-            for (number, scan) in inner.scans.iter().enumerate() {
-                // A scan of a scan follows it at once; before the first statement come values defined outside the loop.
-                let scanned = inner.scans.iter().position(|other| other.running == scan.value);
-                let here = running[number].is_none()
-                    && match (scanned, index.checked_sub(1).map(|i| &inner.body[i])) {
-                        (Some(other), _) => running[other].is_some(),
-                        (None, Some(statement)) => defines(statement, scan.value),
-                        (None, None) => !inner.body.iter().any(|s| defines(s, scan.value)),
-                    };
-                if here {
-                    let value = self.value(scan.value);
-                    let next = self.combine(&folds_of_scans[number], before_scans[number], value)?;
-                    self.values[scan.running.0 as usize] = Some(next);
-                    running[number] = Some(next);
-                }
-            }
-            if let Some(statement) = inner.body.get(index) {
-                self.block(std::slice::from_ref(statement))?;
-            }
-        }
-        self.leave(inner.var);
-        let mut after = Vec::new();
-        for ((fold, reduction), &before) in folds_of_reductions.iter().zip(&inner.reductions).zip(before_reductions) {
-            let value = self.value(reduction.value);
-            after.push(self.combine(fold, before, value)?);
-        }
-        after.extend(running.into_iter().map(|r| r.expect("verified kernels define what a scan adds")));
-        Ok(after)
-    }
-
     /// Blocks of steps, and the stack of finished blocks of the folds that cascade: first several blocks side by side, then
     /// those that are left one by one, then the unfinished one.
     fn cascading_loop(
@@ -289,7 +251,7 @@ impl<'c> Emitter<'_, 'c> {
         let position = state[0].into_int_value();
         let accumulators = self.plain_loop_of(inner, folds, [position, end], step, start, 1)?;
         let depth = state[2].into_int_value();
-        Ok(Folded { accumulators, blocks: Some(Blocks { depth, stacks }) })
+        Ok(Folded { accumulators, blocks: Some(Blocks { depth, stacks }), scans: Vec::new() })
     }
 
     /// As many groups of so many blocks as there are. Takes and gives the state that goes from block to block.
@@ -479,13 +441,4 @@ fn with_plain<'c>(folds: &[Fold], units: &[Value<'c>], plain: &[Value<'c>]) -> V
     let mut plain = plain.iter();
     let pairs = folds.iter().zip(units);
     pairs.map(|(fold, &unit)| if fold.cascades { unit } else { *plain.next().expect("one for each") }).collect()
-}
-
-/// Is the value defined by this statement itself (a loop defines its reductions' results)?
-fn defines(statement: &Stmt, value: ValueId) -> bool {
-    match statement {
-        Stmt::Let(id) => *id == value,
-        Stmt::Store { .. } => false,
-        Stmt::Loop(inner) => inner.reductions.iter().any(|r| r.result == value),
-    }
 }

@@ -68,6 +68,7 @@ impl<'c> Emitter<'_, 'c> {
         self.turn_rows(inner, begin, end)?;
         let folded = self.fold_loop(inner, begin, end, 1)?;
         self.turned.truncate(known);
+        self.define_totals(inner, &folded.scans)?;
         let results = self.finish(inner, folded)?;
         for (reduction, result) in inner.reductions.iter().zip(results) {
             self.values[reduction.result.0 as usize] = Some(result);
@@ -89,7 +90,7 @@ impl<'c> Emitter<'_, 'c> {
     pub fn lanes_of_loop(&mut self, inner: &Loop, lanes: u32) -> Emitted<Vec<Value<'c>>> {
         let to = self.to;
         let free = inner.reductions.is_empty();
-        let lanes = if free { self.free_lanes(inner, lanes) } else { lanes };
+        let lanes = if free && inner.scans.is_empty() { self.free_lanes(inner, lanes) } else { lanes };
         let (begin, end) = self.bounds(inner.range)?;
         self.lanes = lanes;
         self.vector_var = Some(inner.var);
@@ -128,6 +129,7 @@ impl<'c> Emitter<'_, 'c> {
             return Ok(Vec::new());
         }
         let folded = self.tail(inner, folded, tail, end)?;
+        self.define_totals(inner, &folded.scans)?;
         self.finish(inner, folded)
     }
 
@@ -141,7 +143,7 @@ impl<'c> Emitter<'_, 'c> {
         for (block, lanes) in [(few, FEW), (many, lanes)] {
             to.switch_to(block);
             self.lanes = lanes;
-            self.tail(inner, Folded { accumulators: Vec::new(), blocks: None }, begin, end)?;
+            self.tail(inner, Folded { accumulators: Vec::new(), blocks: None, scans: Vec::new() }, begin, end)?;
             to.jump(join)?;
         }
         to.switch_to(join);
@@ -151,11 +153,12 @@ impl<'c> Emitter<'_, 'c> {
     /// Is the loop worth code of its own for stores past the caches? It writes neighbours of a result, and memory is what it waits for.
     fn may_stream(&self, inner: &Loop) -> bool {
         let one = Some(Coefficient::Const(1));
+        let totals = inner.scans.iter().any(|scan| scan.total.is_some());
         let streams = |statement: &Stmt| match statement {
             Stmt::Store { buffer, at, .. } => self.streamed.contains(buffer) && at.coefficient(inner.var) == one,
             Stmt::Let(_) | Stmt::Loop(_) => false,
         };
-        inner.body.iter().any(streams) && Weight::of(self.kernel, &inner.body).values <= LIGHT
+        !totals && inner.body.iter().any(streams) && Weight::of(self.kernel, &inner.body).values <= LIGHT
     }
 
     /// How many lanes a loop gets that may have any number: vectors of the machine, two of each value where values are few.
@@ -181,8 +184,13 @@ impl<'c> Emitter<'_, 'c> {
         to.switch_to(rest);
         let count = to.builder.build_int_sub(end, begin, "")?;
         self.there = Some(self.first_lanes(count)?);
-        self.iteration(inner, begin)?;
-        let mut more = Vec::new();
+        let mut more = match inner.scans.is_empty() {
+            true => {
+                self.iteration(inner, begin)?;
+                Vec::new()
+            }
+            false => self.step_with_scans(inner, &self.scans_of(inner), begin, &folded.scans)?,
+        };
         for (reduction, &accumulator) in inner.reductions.iter().zip(&folded.accumulators) {
             let value = self.value(reduction.value);
             let next = self.op(reduction.op, self.dtype(reduction.value), &[accumulator, value])?;
@@ -193,10 +201,11 @@ impl<'c> Emitter<'_, 'c> {
         let from = to.here();
         to.jump(join)?;
         to.switch_to(join);
-        let pairs = folded.accumulators.iter().zip(more);
+        let pairs = folded.scans.iter().chain(&folded.accumulators).zip(more);
         let joined = pairs.map(|(&less, more)| Ok(to.phi(&[(less, before), (more, from)])?.as_basic_value()));
-        let accumulators = joined.collect::<Emitted<Vec<_>>>()?;
-        Ok(Folded { accumulators, ..folded })
+        let mut scans = joined.collect::<Emitted<Vec<_>>>()?;
+        let accumulators = scans.split_off(folded.scans.len());
+        Ok(Folded { accumulators, scans, ..folded })
     }
 
     /// The first so many lanes.

@@ -15,6 +15,7 @@ mod loops;
 mod machine;
 mod places;
 mod rows;
+mod scan;
 mod search;
 mod transpose;
 mod values;

@@ -254,7 +254,7 @@ impl Builder<'_> {
     fn running(&mut self, op: ScalarOp, level: usize, value: ValueId, dtype: DType) -> ValueId {
         let value = self.in_body(level, value, dtype);
         let running = self.kernel.new_value(Inst::Running, dtype);
-        self.blocks[level].scans.push(Scan { op, value, running });
+        self.blocks[level].scans.push(Scan { op, value, running, total: None });
         running
     }
 
@@ -262,7 +262,7 @@ impl Builder<'_> {
     fn in_body(&mut self, level: usize, value: ValueId, dtype: DType) -> ValueId {
         let defined = |stmt: &Stmt| {
             matches!(stmt, Stmt::Let(id) if *id == value)
-                || matches!(stmt, Stmt::Loop(inner) if inner.reductions.iter().any(|r| r.result == value))
+                || matches!(stmt, Stmt::Loop(inner) if inner.results().any(|result| result == value))
         };
         let running = self.blocks[level].scans.iter().any(|scan| scan.running == value);
         if running || self.blocks[level].stmts.iter().any(defined) {

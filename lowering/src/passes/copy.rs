@@ -57,6 +57,7 @@ pub(super) fn copy_block(kernel: &mut Kernel, block: &[Stmt], names: &mut Names)
             for scan in &mut inner.scans {
                 scan.value = names.value(scan.value);
                 scan.running = names.value(scan.running);
+                scan.total = scan.total.map(|total| names.value(total));
             }
         }
     });

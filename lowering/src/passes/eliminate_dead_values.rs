@@ -88,6 +88,10 @@ impl Eliminator<'_> {
                 Stmt::Loop(inner) => {
                     inner.reductions.retain(|r| self.used[r.result.0 as usize]);
                     inner.reductions.iter().for_each(|r| self.used[r.value.0 as usize] = true);
+                    for scan in &mut inner.scans {
+                        scan.total = scan.total.filter(|total| self.used[total.0 as usize]);
+                        self.used[scan.running.0 as usize] |= scan.total.is_some();
+                    }
                     let body = std::mem::take(&mut inner.body);
                     inner.body = self.block(body, Some(inner));
                     inner.scans.retain(|s| self.used[s.running.0 as usize]);

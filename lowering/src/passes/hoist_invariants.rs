@@ -63,7 +63,7 @@ fn leave(kernel: &Kernel, inner: &mut Loop, inside: &mut [bool], before: &mut Ve
                 stay(*id, inside);
             }
             Stmt::Store { .. } => {}
-            Stmt::Loop(nested) => nested.reductions.iter().for_each(|r| stay(r.result, inside)),
+            Stmt::Loop(nested) => nested.results().for_each(|result| stay(result, inside)),
         }
         body.push(stmt);
     }

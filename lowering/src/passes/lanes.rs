@@ -76,9 +76,9 @@ fn pressure(kernel: &Kernel, body: &[Stmt], reductions: &[Reduction]) -> usize {
             }
             Stmt::Store { value, .. } => std::slice::from_ref(value),
             Stmt::Loop(inner) => {
-                for reduction in &inner.reductions {
-                    if live.remove(&reduction.result) {
-                        bytes -= size(reduction.result);
+                for result in inner.results() {
+                    if live.remove(&result) {
+                        bytes -= size(result);
                     }
                 }
                 &[]

@@ -72,7 +72,7 @@ fn waiting(kernel: &Kernel, before: &[Stmt]) -> Vec<bool> {
                     || matches!(inst, Inst::Load { buffer, .. } if stored.contains(buffer));
             }
             Stmt::Store { .. } => {}
-            Stmt::Loop(inner) => inner.reductions.iter().for_each(|r| waiting[r.result.0 as usize] = true),
+            Stmt::Loop(inner) => inner.results().for_each(|result| waiting[result.0 as usize] = true),
         }
     }
     waiting

@@ -12,6 +12,7 @@ pub(crate) mod lanes;
 pub mod merge_loops;
 mod short_rows;
 pub mod split_reductions;
+pub mod split_scans;
 #[cfg(test)]
 pub(crate) mod testing;
 mod transpose;

@@ -144,7 +144,7 @@ fn derived_values(kernel: &Kernel, phase: &Phase) -> Vec<bool> {
                 derived[id.0 as usize] = operands.iter().any(|operand| derived[operand.0 as usize]);
             }
             Stmt::Store { .. } => {}
-            Stmt::Loop(inner) => inner.reductions.iter().for_each(|r| derived[r.result.0 as usize] = true),
+            Stmt::Loop(inner) => inner.results().for_each(|result| derived[result.0 as usize] = true),
         }
     }
     derived
@@ -158,7 +158,7 @@ fn items(kernel: &mut Kernel, phase: &Phase) -> IntId {
 
 /// Do the loops mostly load elements that are neighbours along the dim, and not along the loop? What all items load is in the
 /// cache, whichever way they go through it.
-fn reads_neighbours(kernel: &Kernel, phase: &Phase, dim: VarId) -> bool {
+pub(super) fn reads_neighbours(kernel: &Kernel, phase: &Phase, dim: VarId) -> bool {
     let (mut along_dim, mut along_loop) = (0, 0);
     for_each_loop(&phase.body, &mut |inner| {
         let loads = inner.body.iter().filter(|stmt| matches!(stmt, Stmt::Let(_)));

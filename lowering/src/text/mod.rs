@@ -17,7 +17,7 @@
 //! ```
 //!
 //! A loop over a block of a range is `loop v2 in tile(i1, v1, 4096)`. In a loop with a running fold,
-//! `%5 = scan add %4 : f32` stands after the value that is folded. An index has its offset last: `v0*i1 - v1 + i7`.
+//! `%5 = scan add %4 : f32` stands after the value that is folded, and what it came to behind the loop as `reduce %6 = last %5`. An index has its offset last: `v0*i1 - v1 + i7`.
 
 mod parse;
 mod print;
@@ -26,3 +26,6 @@ mod program;
 pub use parse::{ParseError, parse};
 pub use print::print;
 pub use program::print_program;
+
+/// What a loop's results say of a running fold, in the place of an op.
+const LAST: &str = "last";

@@ -1,6 +1,7 @@
 //! Text to kernels. Every mistake is an error with its line; names may be numbered in any way. Whether the kernel makes sense
 //! beyond its names and dtypes is for `verify.rs`.
 
+use super::LAST;
 use crate::kernel::{
     Affine, BufferDecl, BufferId, Coefficient, Inst, IntExpr, IntId, Kernel, KernelParam, Loop, LoopKind, Phase, Range,
     Reduction, Role, Scan, Stmt, Value, ValueId, VarId,
@@ -391,16 +392,27 @@ impl<'a> Parser<'a> {
         }
         self.scans.push(Vec::new());
         let body = self.block()?;
-        let scans = self.scans.pop().unwrap_or_default();
+        let mut scans = self.scans.pop().unwrap_or_default();
         let mut reductions = Vec::new();
         if self.accept("reduce") {
             loop {
                 let number = self.numbered("%")?;
                 self.expect("=")?;
-                let op = self.op()?;
+                let op = if self.accept(LAST) { None } else { Some(self.op()?) };
                 let value = self.value()?;
                 self.expect(":")?;
                 let dtype = self.dtype()?;
+                let Some(op) = op else {
+                    let total = self.define_value(number, Inst::Reduced, dtype)?;
+                    match scans.iter_mut().find(|scan| scan.running == value) {
+                        Some(scan) => scan.total = Some(total),
+                        None => return self.error("the last of what is no running fold of the loop"),
+                    }
+                    if !self.accept(",") {
+                        break;
+                    }
+                    continue;
+                };
                 reductions.push(Reduction { op, value, result: self.define_value(number, Inst::Reduced, dtype)? });
                 if !self.accept(",") {
                     break;
@@ -427,7 +439,7 @@ impl<'a> Parser<'a> {
                 let dtype = self.result_dtype()?;
                 let running = self.define_value(number, Inst::Running, dtype)?;
                 let Some(scans) = self.scans.last_mut() else { return self.error("a scan stands in a loop") };
-                scans.push(Scan { op, value, running });
+                scans.push(Scan { op, value, running, total: None });
                 return Ok(None);
             }
             "const" => {

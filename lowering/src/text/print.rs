@@ -1,5 +1,6 @@
 //! Kernels to text.
 
+use super::LAST;
 use crate::{
     canonical::canonicalise,
     kernel::{Affine, Coefficient, Inst, IntExpr, Kernel, Loop, LoopKind, Range, Role, Stmt, ValueId},
@@ -90,13 +91,15 @@ impl Printer<'_> {
                     self.block(&inner.body, depth + 1, Some(inner))?;
                     self.indent(depth);
                     self.out.push('}');
-                    for (i, r) in inner.reductions.iter().enumerate() {
-                        let (lead, dtype) = (if i == 0 { " reduce" } else { "," }, self.kernel.dtype(r.result));
-                        write!(self.out, "{lead} %{} = {} %{} : {dtype}", r.result.0, name(r.op), r.value.0)?;
+                    let folds = inner.reductions.iter().map(|r| (r.result, name(r.op), r.value));
+                    let totals = inner.scans.iter().filter_map(|s| Some((s.total?, LAST, s.running)));
+                    for (i, (result, op, value)) in folds.chain(totals).enumerate() {
+                        let (lead, dtype) = (if i == 0 { " reduce" } else { "," }, self.kernel.dtype(result));
+                        write!(self.out, "{lead} %{} = {op} %{} : {dtype}", result.0, value.0)?;
                     }
                     self.out.push('\n');
-                    for reduction in &inner.reductions {
-                        self.scans(around, reduction.result, depth)?;
+                    for result in inner.results() {
+                        self.scans(around, result, depth)?;
                     }
                 }
             }
