@@ -8,15 +8,34 @@
 use super::lanes::lanes;
 use crate::{
     kernel::{
-        Affine, BufferDecl, BufferId, Coefficient, Inst, Kernel, Loop, LoopKind, Range, Role, Stmt, ValueId, VarId,
+        Affine, BufferDecl, BufferId, Coefficient, Inst, Kernel, Loop, LoopKind, Range, Role, Stmt, Value, ValueId,
+        VarId,
     },
     walk::for_each_stmt,
 };
 
 /// Elements along each side of a block. Rows of the array and of the result are read and written for so long at a time, which is
-/// what the processor loads in advance: with 64 a 1619 x 1619 float32 matrix and its transpose are added in 1.1 of the time, a
-/// 4096 x 4096 one in 1.2; with 256 no faster than with 128.
-pub(super) const BLOCK: u32 = 128;
+/// what the processor loads in advance: with 64 a 1619 x 1619 float32 matrix and its transpose are added in 1.1 of the time that it
+/// takes with 128, a 4096 x 4096 one in 1.2; with 256 no faster. On GPUs a block, whose rows are 16 bytes longer, lies in the 48 KiB of
+/// shared memory: that bounds those of wider elements.
+pub(super) fn block_size(kernel: &Kernel, body: &[Stmt]) -> u32 {
+    let mut widest = 0;
+    for_each_stmt(body, &mut |stmt| {
+        if let Stmt::Let(value) = stmt
+            && let Value { inst: Inst::Load { .. }, dtype } = &kernel.values[value.0 as usize]
+        {
+            widest = widest.max(dtype.size());
+        }
+    });
+    match widest {
+        0..=2 => 128,
+        3..=4 => 96,
+        _ => LEAST_BLOCK,
+    }
+}
+
+/// What the blocks of the widest elements have along each side.
+const LEAST_BLOCK: u32 = 64;
 
 /// Blocks that an item keeps at once, at most: what else is gathered comes from memory.
 pub(super) const BLOCKS: usize = 4;
@@ -80,7 +99,7 @@ pub(super) fn fill(kernel: &mut Kernel, load: ValueId, across: Side, along: Side
     let value = kernel.new_value(source, dtype);
     let body = vec![Stmt::Let(value), Stmt::Store { buffer: scratch, at: place(outer, inner), value }];
     // Short rows fill four lanes, but not more of them.
-    let lanes = if along.size < BLOCK { 4 } else { lanes(kernel, &body, &[]) };
+    let lanes = if along.size < LEAST_BLOCK { 4 } else { lanes(kernel, &body, &[]) };
     let kind = LoopKind::Vector { lanes };
     let copy = Loop { var: inner, range: along.range, kind, reductions: Vec::new(), scans: Vec::new(), body };
     Stmt::Loop(Loop {

@@ -233,7 +233,8 @@ fn vectorise_dim(kernel: &mut Kernel, phase: &mut Phase, chosen: usize) {
         Some(other) => {
             let other = phase.dims.remove(other);
             phase.dims.push(other);
-            (Some(transpose::BLOCK), transpose::BLOCK)
+            let block = transpose::block_size(kernel, &body);
+            (Some(block), block)
         }
         None if has_loops => (None, if folds_segments(&body) { SEGMENT_TILE } else { LOOP_TILE }),
         None if phase.dims.is_empty() => (None, TILE),
@@ -470,10 +471,7 @@ mod tests {
           }
         }";
         let loops = loops(&vectorised(text, &[140, 135], 0.0));
-        assert!(
-            loops.len() == 4
-                && loops.iter().all(|l| matches!(l.range, Range::Tile { size: super::transpose::BLOCK, .. }))
-        );
+        assert!(loops.len() == 4 && loops.iter().all(|l| matches!(l.range, Range::Tile { size: 96, .. })));
         assert!(is_vector(&loops[1]) && is_vector(&loops[3]));
     }
 
