@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.requirements
 
-.PHONY: help demo test test-rust test-python test-simt test-gpu lint build stubs conformance exhaustive figures bench bench-gpu tools clean
+.PHONY: help demo test test-rust test-python test-simt test-gpu lint build stubs conformance exhaustive figures bench bench-gpu ptx tools clean
 
 help:  ## What there is to make.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -32,6 +32,9 @@ test-python: build
 
 test-simt: build  ## The Python tests with the emulator of a GPU as the default device.
 	FUSEWIRE_SIMT=1 FUSEWIRE_DEVICE=simt $(BIN)/pytest
+
+ptx: $(READY)  ## Registers, shared memory and spills of every GPU kernel, by NVIDIA's assembler.
+	cargo test --package fusewire-jit-gpu --test ptx -- --nocapture assemble
 
 # CHECK="compute-sanitizer --tool memcheck" (of NVIDIA's toolkit) looks at every access of every kernel; it takes very long.
 test-gpu: build  ## The Python tests with a GPU as the default device: make test-gpu [DEVICE=cuda:0] [CHECK=<a memory checker>].
@@ -71,8 +74,8 @@ bench: build  ## Every workload beside the peers, which are installed first; tab
 	$(BIN)/python benches/python/compare.py --write local
 	$(BIN)/python benches/python/report.py local
 
-bench-gpu: build  ## A GPU beside CuPy, JAX, PyTorch and a copy inside its memory, where they are installed; table and JSON.
-	$(BIN)/python benches/python/gpu.py --write local
+bench-gpu: build  ## A GPU beside CuPy, JAX, PyTorch and a copy inside its memory, where they are installed; table and JSON: make bench-gpu [MINUTES=10].
+	$(BIN)/python benches/python/gpu.py --write local $(if $(MINUTES),--minutes $(MINUTES))
 
 # The requirements decide whether the environment is new, not its age.
 $(READY): requirements-dev.txt | tools

@@ -23,8 +23,9 @@ from pathlib import Path
 ROUND_SECONDS = 0.02
 """How long one contender's turn lasts, unless a single call takes longer."""
 PAUSE_SECONDS = 0.02
-"""How long everybody waits before a turn: threads of OpenMP look out for work for several milliseconds before they
-sleep, on the cores of whoever is next. (Sobel on two cores beside Numba's threads: 640 us, by itself 370 us.)"""
+"""How long everybody waits before a turn, at least."""
+PAUSES = 25
+"""How often everybody waits so long, at most, while threads of this process are still busy."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def interleaved(contenders: dict[str, Callable[[], object]], rounds: int, patien
     for number in range(rounds):
         for name in names[number % len(names) :] + names[: number % len(names)] if names else []:
             if number < 3 or sum(samples[name]) * calls[name] < patience:
-                time.sleep(PAUSE_SECONDS)
+                _wait_until_idle()
                 samples[name].append(_seconds_a_call(contenders[name], calls[name]))
     return [Timing(name, tuple(times)) for name, times in samples.items()]
 
@@ -80,6 +81,20 @@ def _seconds_a_call(call: Callable[[], object], calls: int) -> float:
     for _ in range(calls):
         call()
     return (time.perf_counter() - start) / calls
+
+
+def _wait_until_idle() -> None:
+    """Wait until no thread of the one before is busy.
+
+    Those of OpenMP and OpenBLAS look out for work before they sleep, for several and for a hundred milliseconds, on the
+    cores of whoever is next. (The dense layer on two cores beside OpenBLAS' thread: 2.0 ms, by itself 1.0; Sobel beside
+    Numba's: 640 us, by itself 370.)
+    """
+    for _ in range(PAUSES):
+        before = time.process_time()
+        time.sleep(PAUSE_SECONDS)
+        if time.process_time() - before < PAUSE_SECONDS / 10:
+            return
 
 
 def _seconds_once(call: Callable[[], object]) -> float:

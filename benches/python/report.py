@@ -1,4 +1,4 @@
-"""Tables and plots of a run of ``compare.py``.
+"""Tables and plots of a run of ``compare.py``, tables of one of ``gpu.py``.
 
 ``python benches/python/report.py NAME`` reads ``benches/results/NAME.json``, draws ``NAME.png`` and ``NAME.svg`` beside
 it, and prints the tables; ``--write`` puts them into ``benches/README.md``. Nothing is measured here.
@@ -16,7 +16,10 @@ from harness import readable
 
 RESULTS = Path(__file__).parent.parent / "results"
 README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- workloads: begin -->", "<!-- workloads: end -->"
+MARKS = {
+    "workloads": ("<!-- workloads: begin -->", "<!-- workloads: end -->"),
+    "gpu": ("<!-- gpu: begin -->", "<!-- gpu: end -->"),
+}
 SIZES = ("L2", "10 x L2", "1 GB")
 DTYPES = ("float32", "float64")
 Result = dict[str, Any]
@@ -133,6 +136,71 @@ def text(contents: Result, name: str) -> str:
     return "\n\n".join(parts)
 
 
+def gpu_summary(contents: Result) -> str:
+    """Return what was aimed at on a GPU and what came of it; worst cases by name."""
+    done = [r for r in contents["results"] if "seconds" in r]
+    ratios = [r for r in done if r["ratio"]]
+    sizes = list(dict.fromkeys(r["size"] for r in done))
+    bandwidth = [r for r in done if r["bound"] == "memory" and r["size"] == sizes[-1]]
+
+    def of(result: Result) -> str:
+        return f"({result['workload']}, {result['size']})"
+
+    lines = ["| what | aim | measured |", "|---|---|---|"]
+    if bandwidth:
+        least = min(bandwidth, key=lambda r: r["share_of_copy"])
+        shares = [r["share_of_copy"] for r in bandwidth]
+        reached = f"median {statistics.median(shares):.0%}, least {least['share_of_copy']:.0%} {of(least)}"
+        lines.append(f"| bytes a second of the copy's, bound by memory, {sizes[-1]} | 90 % | {reached} |")
+    if ratios:
+        worst = min(ratios, key=lambda r: r["ratio"])
+        mean = statistics.geometric_mean(r["ratio"] for r in ratios)
+        lines.append(f"| geometric mean of best peer / fusewire, {len(ratios)} cases | 1.2 | {mean:.2f} |")
+        lines.append(f"| worst of best peer / fusewire | 1.0 | {worst['ratio']:.2f} {of(worst)} |")
+    if done:
+        slow = max(done, key=lambda r: r["first_call_seconds"]["fusewire"])
+        lines.append(f"| longest first call | 50 ms | {readable(slow['first_call_seconds']['fusewire'])} {of(slow)} |")
+    lines.append(f"| six ops that are planned, on the host | 8 us | {readable(contents['launch_overhead_seconds'])} |")
+    return "\n".join(lines)
+
+
+def gpu_table(contents: Result) -> str:
+    """Return a line a workload and size."""
+    done = [r for r in contents["results"] if "seconds" in r]
+    names = list(dict.fromkeys(name for r in done for name in r["seconds"]))
+    heads = ["workload", "size", *names, "best peer / fusewire", "share of the copy", "first call"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for result in done:
+        cells = [result["workload"], result["size"]]
+        cells += [readable(result["seconds"][name]) if name in result["seconds"] else "" for name in names]
+        cells += [f"{result['ratio']:.2f} ({result['best_peer']})" if result["ratio"] else ""]
+        cells += [f"{result['share_of_copy']:.0%}", readable(result["first_call_seconds"]["fusewire"])]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def gpu_text(contents: Result, name: str) -> str:
+    """Return what stands in the README on a GPU."""
+    failures = [
+        f"- {r['workload']}, {r['size']}: {who}: {why}" for r in contents["results"] for who, why in r["failed"].items()
+    ]
+    parts = [
+        f"`python benches/python/gpu.py --write {name}`; all figures:"
+        f" [results/gpu-{name}.json](results/gpu-{name}.json).",
+        contents["gpu"],
+        contents["machine"],
+        gpu_summary(contents),
+        gpu_table(contents),
+    ]
+    if contents["absent"]:
+        parts.append("Absent: " + "; ".join(f"{who} ({why})" for who, why in contents["absent"].items()) + ".")
+    if failures:
+        parts.append("What went wrong:\n\n" + "\n".join(failures))
+    if contents["not_begun"]:
+        parts.append(f"{contents['not_begun']} measurements were not begun, for lack of time.")
+    return "\n\n".join(parts)
+
+
 def plot(contents: Result, path: Path) -> None:
     """Draw the ratios, a line a workload, and the shares of the bandwidth."""
     import matplotlib
@@ -177,18 +245,21 @@ def plot(contents: Result, path: Path) -> None:
 def main() -> None:
     """Draw, print, write."""
     parser = argparse.ArgumentParser(description="Tables and plots of a run of compare.py.")
-    parser.add_argument("name", help="of the file in benches/results")
+    parser.add_argument("name", help="of the file in benches/results; those of gpu.py begin with gpu-")
     parser.add_argument("--write", action="store_true", help="put the tables into benches/README.md")
     arguments = parser.parse_args()
     path = (RESULTS / arguments.name).with_suffix(".json")
     contents = json.loads(path.read_text())
-    plot(contents, path)
-    tables = text(contents, arguments.name)
+    if arguments.name.startswith("gpu-"):
+        tables, (begin, end) = gpu_text(contents, arguments.name.removeprefix("gpu-")), MARKS["gpu"]
+    else:
+        plot(contents, path)
+        tables, (begin, end) = text(contents, arguments.name), MARKS["workloads"]
     print(tables)
     if arguments.write:
-        before, rest = README.read_text().split(BEGIN)
-        after = rest.split(END)[1]
-        README.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
+        before, rest = README.read_text().split(begin)
+        after = rest.split(end)[1]
+        README.write_text(f"{before}{begin}\n{tables}\n{end}{after}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ use crate::{
     export::{buffer_protocol, element, to_capsule, to_numpy, to_python_number},
     text,
     variable::Variable,
+    views::Step,
 };
 use fusewire_ir::{
     build,
@@ -26,6 +27,7 @@ use pyo3::{
     prelude::*,
     types::{PyComplex, PyDict, PyInt, PyString, PyTuple, PyType},
 };
+use smallvec::SmallVec;
 use std::{
     slice,
     sync::{self, Arc, atomic::AtomicU32},
@@ -50,6 +52,14 @@ pub struct Array {
 pub struct Exported(pub Arc<Lazy>);
 
 impl Array {
+    /// The view with the axes in another order.
+    pub fn permuted(&self, py: Python<'_>, order: SmallVec<[i64; 4]>) -> PyResult<Array> {
+        let result = recorded(py, build::permute_dims(&self.node(), &order))?;
+        let rank = order.len() as i64;
+        let order = order.into_iter().map(|axis| if axis < 0 { axis + rank } else { axis }).collect();
+        Ok(result.viewing(py, self, Step::Permute(order)))
+    }
+
     /// A handle on a node; on the default device if it is on none yet.
     pub fn new(node: Arc<Lazy>) -> Array {
         let node = if node.device.is_some() { node } else { node.placed(device::default_device()) };
@@ -71,9 +81,15 @@ impl Array {
         &self.assignments
     }
 
-    /// Makes the handle one on another node.
-    pub fn assign(&self, node: Arc<Lazy>) {
-        self.node.set(node);
+    /// The node as a variable.
+    pub fn variable(&self) -> &Variable {
+        &self.node
+    }
+
+    /// Makes this new handle one on a view of another: they see each other's assignments.
+    pub fn viewing(self, py: Python<'_>, whole: &Array, step: Step) -> Array {
+        whole.node.link(py, &self.node, step);
+        self
     }
 
     /// What keeps the memory of the present node alive: one for all NumPy arrays that use it.
@@ -144,16 +160,19 @@ impl Array {
     /// The array with its axes reversed.
     #[getter(T)]
     pub fn transposed(&self, py: Python<'_>) -> PyResult<Array> {
-        let reversed: Vec<i64> = (0..self.node().shape.len() as i64).rev().collect();
-        recorded(py, build::permute_dims(&self.node(), &reversed))
+        self.permuted(py, (0..self.node().shape.len() as i64).rev().collect())
     }
 
     /// The array with its last two axes exchanged.
     ///
     /// Raises ValueError for fewer than 2 axes.
     #[getter(mT)]
-    fn matrix_transposed(&self, py: Python<'_>) -> PyResult<Array> {
-        recorded(py, build::matrix_transpose(&self.node()))
+    pub fn matrix_transposed(&self, py: Python<'_>) -> PyResult<Array> {
+        let result = recorded(py, build::matrix_transpose(&self.node()))?;
+        let mut order: SmallVec<[i64; 4]> = (0..self.node().shape.len() as i64).collect();
+        let rank = order.len();
+        order.swap(rank - 2, rank - 1);
+        Ok(result.viewing(py, self, Step::Permute(order)))
     }
 
     /// Computes the values, keeps them, and returns the array itself.

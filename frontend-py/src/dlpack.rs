@@ -11,7 +11,7 @@ use fusewire_ir::{
     value::{Buffer, Storage, Strides, dense_strides},
 };
 use fusewire_jit_gpu::{
-    device::interchange::{self, Interchange},
+    device::interchange::{self, Interchange, LEGACY},
     driver::Stream,
 };
 use fusewire_runtime::registry;
@@ -108,8 +108,7 @@ pub fn interchange_of(device: Device) -> PyResult<&'static dyn Interchange> {
 pub fn order_consumer(device: Device, storage: &dyn Storage, stream: Option<i64>) -> PyResult<()> {
     let handle = match stream {
         Some(-1) => return Ok(()),
-        // The legacy default stream is 1.
-        None => 1,
+        None => LEGACY.0,
         Some(handle @ 1..) => handle as usize,
         Some(other) => {
             return Err(PyValueError::new_err(format!(

@@ -6,6 +6,7 @@ use crate::{
     evaluate::{computed, recorded},
     export::element,
     keys::{Index, Items, first_outside},
+    views::Step,
 };
 use fusewire_ir::{
     build::{self, IndexItem, Operand},
@@ -15,7 +16,7 @@ use fusewire_ir::{
 };
 use parking_lot::Mutex;
 use pyo3::{exceptions::PyTypeError, prelude::*};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
 #[pymethods]
@@ -26,11 +27,18 @@ impl Array {
     /// the axes it stands for; it is computed at once. Raises IndexError for what is out of range, at the call where the
     /// values of the index are known then, else when the elements are computed.
     fn __getitem__<'py>(slf: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<Array> {
-        let node = &slf.get().node();
+        let (py, node) = (slf.py(), &slf.get().node_attached(slf.py()));
         match Index::read(key)? {
             Index::Basic(items) => match element_view(node, &items) {
                 Some(single) => Ok(Array::new(single)),
-                None => recorded(slf.py(), build::index(node, &items)),
+                None => {
+                    let part = recorded(py, build::index(node, &items))?;
+                    let step = Step::index(items, &part.node_attached(py));
+                    Ok(match step {
+                        Some(step) => part.viewing(py, slf.get(), step),
+                        None => part,
+                    })
+                }
             },
             Index::Advanced(keys) => recorded(slf.py(), build::index_arrays(node, &keys, &first_outside)),
         }
@@ -44,11 +52,11 @@ impl Array {
     }
 
     /// Iterates over the first axis. Nothing is computed before the first step; then the array is, once.
-    fn __iter__(&self) -> PyResult<Rows> {
-        if self.node().shape.is_empty() {
+    fn __iter__(slf: &Bound<'_, Self>) -> PyResult<Rows> {
+        if slf.get().node().shape.is_empty() {
             return Err(PyTypeError::new_err("iteration over a 0-d array"));
         }
-        Ok(Rows { node: self.node(), next: Mutex::new(0) })
+        Ok(Rows { array: slf.clone().unbind(), next: Mutex::new(0) })
     }
 
     /// Is any element equal to the value?
@@ -63,7 +71,7 @@ impl Array {
 /// The iterator over an array's first axis.
 #[pyclass(module = "fusewire", frozen)]
 pub struct Rows {
-    node: Arc<Lazy>,
+    array: Py<Array>,
     next: Mutex<usize>,
 }
 
@@ -74,7 +82,8 @@ impl Rows {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Array>> {
-        let extent = self.node.shape[0];
+        let (array, node) = (self.array.get(), &self.array.get().node_attached(py));
+        let extent = node.shape[0];
         let position = {
             let mut next = self.next.lock();
             let position = *next;
@@ -86,12 +95,16 @@ impl Rows {
         if position >= extent {
             return Ok(None);
         }
-        let buffer = computed(py, &self.node)?;
-        Ok(Some(Array::new(sub_array(&self.node, buffer, &[position]))))
+        let row = sub_array(node, computed(py, node)?, &[position]);
+        let step = Step::index(smallvec![IndexItem::Int(position as i64)], &row);
+        Ok(Some(match step {
+            Some(step) => Array::new(row).viewing(py, array, step),
+            None => Array::new(row),
+        }))
     }
 
     fn __length_hint__(&self) -> usize {
-        self.node.shape[0] - *self.next.lock()
+        self.array.get().node().shape[0] - *self.next.lock()
     }
 }
 

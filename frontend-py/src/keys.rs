@@ -24,7 +24,7 @@ use smallvec::SmallVec;
 use std::{slice, sync::Arc};
 
 /// The entries of an index without arrays.
-pub type Items = SmallVec<[IndexItem; 4]>;
+pub type Items = SmallVec<[IndexItem; 2]>;
 
 /// An index.
 pub enum Index {

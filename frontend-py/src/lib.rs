@@ -24,6 +24,7 @@ mod operators;
 mod protocols;
 mod text;
 mod variable;
+mod views;
 
 use pyo3::prelude::*;
 

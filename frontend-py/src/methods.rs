@@ -95,7 +95,7 @@ impl Array {
     pub fn ravel(&self, py: Python<'_>, order: &str) -> PyResult<Array> {
         match by_columns(order, "ravel")? {
             true => self.transposed(py)?.ravel(py, "C"),
-            false => recorded(py, build::reshape(&self.node(), &[-1])),
+            false => manipulation::reshaped_view(py, self, &[-1]),
         }
     }
 
@@ -112,13 +112,13 @@ impl Array {
         let node = &slf.get().node();
         let reversed = axes.is_empty() || axes.len() == 1 && axes.get_item(0)?.is_none();
         let order = if reversed { (0..node.shape.len() as i64).rev().collect() } else { spread(axes)? };
-        recorded(slf.py(), build::permute_dims(node, &order))
+        slf.get().permuted(slf.py(), order)
     }
 
     /// Two axes exchanged.
     fn swapaxes(&self, py: Python<'_>, axis1: i64, axis2: i64) -> PyResult<Array> {
         let rank = self.node().shape.len() as i64;
-        let mut order: Vec<i64> = (0..rank).collect();
+        let mut order: SmallVec<[i64; 4]> = (0..rank).collect();
         let place = |axis: i64| usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or(usize::MAX);
         let (first, second) = (place(axis1), place(axis2));
         if first.max(second) >= order.len() {
@@ -126,16 +126,16 @@ impl Array {
             return recorded(py, build::moveaxis(&self.node(), &[axis1], &[axis2]));
         }
         order.swap(first, second);
-        recorded(py, build::permute_dims(&self.node(), &order))
+        self.permuted(py, order)
     }
 
     /// Without the axes of extent 1, or without these.
     #[pyo3(signature = (axis=None))]
-    fn squeeze(&self, py: Python<'_>, axis: Option<IntegersArgument>) -> PyResult<Array> {
-        let node = self.node();
+    fn squeeze(slf: &Bound<'_, Self>, axis: Option<IntegersArgument>) -> PyResult<Array> {
+        let node = slf.get().node();
         let unit = || (0i64..).zip(&node.shape).filter(|(_, extent)| **extent == 1).map(|(axis, _)| axis);
-        let axes = axis.map_or_else(|| unit().collect(), |a| a.0);
-        recorded(py, build::squeeze(&self.node(), &axes))
+        let axes = axis.unwrap_or_else(|| IntegersArgument(unit().collect()));
+        manipulation::squeeze(slf.as_any(), axes)
     }
 
     /// The array in memory of its own.

@@ -138,8 +138,14 @@ pub trait Driver: Send + Sync + Debug + Sized + 'static {
         interrupted: &dyn Fn() -> bool,
     ) -> Result<(), Error>;
 
-    /// A batch of matrix products.
-    fn product(&self, product: &MatrixProduct<'_>, stream: Stream, lender: &dyn Lender) -> Result<(), Error>;
+    /// A batch of matrix products, and an array of one axis that is added to each of their rows, if there is one.
+    fn product(
+        &self,
+        product: &MatrixProduct<'_>,
+        row: Option<&ArrayView<'_>>,
+        stream: Stream,
+        lender: &dyn Lender,
+    ) -> Result<(), Error>;
     /// A routine of a library.
     fn call(&self, call: &LibraryCall<'_>, stream: Stream, lender: &dyn Lender) -> Result<(), Error>;
 }

@@ -9,7 +9,10 @@ use fusewire_ir::{
     value::{Buffer, Storage},
 };
 use fusewire_jit_gpu::{
-    device::{GpuBackend, interchange::Interchange},
+    device::{
+        GpuBackend,
+        interchange::{Interchange, LEGACY},
+    },
     driver::{Driver, Event, Stream},
     simt::{Emulator, SimtBackend},
 };
@@ -345,4 +348,31 @@ fn memory_of_others_is_used_and_given_back() {
     // SAFETY: as above.
     unsafe { backend.driver().copy_out(address, got.as_mut_ptr().cast(), 12, theirs).expect("it is copied") };
     assert_eq!(got, [2.0, 4.0, 6.0]);
+}
+
+#[test]
+fn memory_that_others_read_is_used_again_after_that() {
+    let backend = SimtBackend::default();
+    let x = array(&backend, &[1.0, 2.0, 3.0]);
+    let storage = x.buffer().expect("it is computed").storage.clone();
+    let address = storage.pointer().addr();
+    backend.order_foreign(&*storage, LEGACY).expect("it waits");
+    let mut got = [0f32; 3];
+    // SAFETY: both are twelve bytes.
+    unsafe {
+        backend.driver().copy_out(address as u64, got.as_mut_ptr().cast(), 12, LEGACY).expect("it is copied");
+    }
+    assert_eq!(got, [1.0, 2.0, 3.0]);
+    // Nobody waits for the copies: whoever writes there, now or as the next owner of the block, does so behind them all the same.
+    assert!(backend.is_callers(&*storage));
+    // SAFETY: as above.
+    unsafe {
+        backend.upload([0f32; 3].as_ptr().cast(), storage.pointer(), 12).expect("it is uploaded");
+        backend.order_foreign(&*storage, LEGACY).expect("it waits");
+        backend.driver().copy_out(address as u64, got.as_mut_ptr().cast(), 12, LEGACY).expect("it is copied");
+    }
+    drop((x, storage));
+    let y = array(&backend, &[4.0, 5.0, 6.0]);
+    assert_eq!(y.buffer().expect("it is computed").pointer().addr(), address, "the block is taken again");
+    assert_eq!(numbers(&backend, &y), [4.0, 5.0, 6.0]);
 }

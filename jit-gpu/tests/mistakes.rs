@@ -4,10 +4,17 @@
 mod support;
 
 use fusewire_ir::{dtype::DType, shape::SymId};
+use fusewire_jit_gpu::simt::SimtBackend;
 use fusewire_lowering::{
     builder::KernelBuilder,
     interp,
+    ints::evaluate_ints,
     kernel::{Affine, Coefficient, Kernel, LoopKind, Range, Role},
+};
+use fusewire_runtime::{
+    backend::{Backend, Launch},
+    error::Error,
+    pool::Memory,
 };
 use support::{emulate, values};
 
@@ -47,6 +54,35 @@ fn accesses_outside_of_a_buffer_are_found() {
     }
 }
 
+#[test]
+fn a_launch_that_fails_loses_no_other_array() {
+    let backend = SimtBackend::default();
+    let numbers: Vec<f32> = (0..10).map(|i| i as f32).collect();
+    let (from, to) = (backend.allocate(40).expect("there is memory"), backend.allocate(40).expect("there is memory"));
+    // SAFETY: both are forty bytes.
+    unsafe { backend.upload(numbers.as_ptr().cast(), from.pointer(), 40).expect("it is uploaded") };
+    let launch = |kernel: &Kernel| {
+        let ints = evaluate_ints(&kernel.ints, &[10, 10], |_, _| 1);
+        let buffers = [from.pointer(), to.pointer()];
+        let launch = Launch { buffers: &buffers, ints: &ints, params: &[], bytes: 80, interrupted: &|| false };
+        backend.launch(&*backend.compile(kernel)?, &launch)
+    };
+    let (good, bad) = (copied(0, LoopKind::Serial), copied(1, LoopKind::Serial));
+    let before = backend.figures().allocated;
+    for _ in 0..3 {
+        let failed = launch(&bad);
+        assert!(matches!(&failed, Err(Error::Device(message)) if message.contains("kernel copied")), "{failed:?}");
+        assert_eq!(launch(&good), Ok(()));
+        for storage in [&from, &to] {
+            let mut found = vec![0f32; 10];
+            // SAFETY: as above.
+            unsafe { backend.download(storage.pointer(), found.as_mut_ptr().cast(), 40).expect("it is downloaded") };
+            assert_eq!(found, numbers);
+        }
+    }
+    assert_eq!(backend.figures().allocated, before);
+}
+
 /// `scratch[i] = b0[i]` for some, then `out[i] = scratch[i]` for all.
 fn through_scratch() -> Kernel {
     let mut k = KernelBuilder::new("through_scratch");
@@ -73,7 +109,7 @@ fn reads_of_what_nobody_wrote_are_found() {
     for (length, written, memory) in [(10, 7, "shared"), (5000, 4999, "device")] {
         let message = said(&through_scratch(), length, &[length as i64, written]);
         let wanted = format!("thread 7 reads what nobody has written: 4 bytes of {memory} memory");
-        assert!(message.contains(&wanted), "{message}");
+        assert!(message.contains("kernel through_scratch, block 0 of 1: ") && message.contains(&wanted), "{message}");
     }
 }
 

@@ -67,6 +67,8 @@ pub enum Step {
         left: StridedView,
         /// `[b..., k, n]`.
         right: StridedView,
+        /// `[1..., n]`: what is added to each row of the product, if anything.
+        row: Option<StridedView>,
         /// `[b..., m, n]`, allocated, dense.
         destination: ArrayId,
     },

@@ -82,9 +82,16 @@ impl Memory {
                 }
                 Ok(())
             }
-            Step::Product { left, right, destination } => {
+            Step::Product { left, right, row, destination } => {
                 let (a, b) = (self.tensor(left, binding)?, self.tensor(right, binding)?);
-                let product = product(&a, &b)?;
+                let mut product = product(&a, &b)?;
+                if let Some(row) = row {
+                    let row: Vec<Scalar> = self.tensor(row, binding)?.array.into_iter().collect();
+                    let columns = row.iter().cycle();
+                    product.iter_mut().zip(columns).for_each(|(element, &addend)| {
+                        *element = (ScalarOp::Add.row().reference)(&[*element, addend]);
+                    });
+                }
                 let shape = self.shapes[destination.0 as usize].clone();
                 self.arrays[destination.0 as usize] = TypedBuffer::new(a.dtype, product).strided(0, &dense(&shape));
                 Ok(())

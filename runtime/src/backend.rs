@@ -247,6 +247,12 @@ pub trait Backend: Any + Send + Sync {
     fn launch(&self, executable: &dyn Executable, launch: &Launch<'_>) -> Result<(), Error>;
     /// Runs a batch of matrix products.
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error>;
+    /// Runs a batch of matrix products and adds to each row of each an array of one axis, which is rounded like a sum of its own. Only
+    /// asked of a back end whose [`Limits`] say that products add rows.
+    fn matrix_product_plus_row(&self, product: &MatrixProduct<'_>, row: &ArrayView<'_>) -> Result<(), Error> {
+        let _ = (product, row);
+        Err(Error::Internal(format!("products of {} add no rows", self.name())))
+    }
     /// Bytes that steps should move in a block when they run block by block; `None`: they never do.
     fn block_bytes(&self) -> Option<usize> {
         None

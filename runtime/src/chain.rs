@@ -98,6 +98,7 @@ impl Uses {
                 Work::Product(product) => {
                     uses.reads(step, product.left.array);
                     uses.reads(step, product.right.array);
+                    product.row.iter().for_each(|row| uses.reads(step, row.array));
                     uses.writes(step, product.destination);
                 }
                 Work::Call(call) => {

@@ -47,6 +47,10 @@ pub static BLOCK_RUNS: Counter = Counter::new();
 pub static BYTES_ALLOCATED: Counter = Counter::new();
 /// Bytes of the arrays that launches and library calls read and wrote; an estimate of memory traffic.
 pub static BYTES_MOVED: Counter = Counter::new();
+/// Bytes that the host gave to devices with memory of their own.
+pub static BYTES_TO_DEVICES: Counter = Counter::new();
+/// Bytes that the host took from them.
+pub static BYTES_FROM_DEVICES: Counter = Counter::new();
 /// Results written over an operand that nobody needed any more.
 pub static BUFFERS_REUSED_IN_PLACE: Counter = Counter::new();
 
@@ -64,6 +68,8 @@ pub const COUNTERS: &[(&str, &Counter)] = &[
     ("block_runs", &BLOCK_RUNS),
     ("bytes_allocated", &BYTES_ALLOCATED),
     ("bytes_moved", &BYTES_MOVED),
+    ("bytes_to_devices", &BYTES_TO_DEVICES),
+    ("bytes_from_devices", &BYTES_FROM_DEVICES),
     ("buffers_reused_in_place", &BUFFERS_REUSED_IN_PLACE),
 ];
 

@@ -91,6 +91,8 @@ pub(crate) enum PlannedArgument {
 pub(crate) struct PlannedProduct {
     pub(crate) left: PlannedView,
     pub(crate) right: PlannedView,
+    /// What is added to each row.
+    pub(crate) row: Option<PlannedView>,
     pub(crate) destination: ArrayId,
 }
 
@@ -134,13 +136,14 @@ impl Plan {
                     let compiled = compile(kernel)?;
                     Work::Launch(launch(&mut ints, &arrays, compiled, &symbols, &arguments, &params)?)
                 }
-                Step::Product { left, right, destination } => {
+                Step::Product { left, right, row, destination } => {
                     let rank = arrays[destination.0 as usize].extents.len();
                     if rank < 2 || left.shape.len() != rank || right.shape.len() != rank {
                         return Err(Error::Internal("a product of operands that are no matrices".into()));
                     }
                     let (left, right) = (view(&mut ints, &rows, &left), view(&mut ints, &rows, &right));
-                    Work::Product(PlannedProduct { left, right, destination })
+                    let row = row.map(|row| self::view(&mut ints, &rows, &row));
+                    Work::Product(PlannedProduct { left, right, row, destination })
                 }
                 Step::Call { routine, operands, destination } => {
                     let operands = operands.iter().map(|operand| view(&mut ints, &rows, operand)).collect();
@@ -320,6 +323,7 @@ fn for_each_array(work: &Work, visit: &mut dyn FnMut(ArrayId)) {
         Work::Product(product) => {
             visit(product.left.array);
             visit(product.right.array);
+            product.row.iter().for_each(|row| visit(row.array));
             visit(product.destination);
         }
         Work::Call(call) => {

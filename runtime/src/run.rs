@@ -111,6 +111,12 @@ impl Placed {
     fn view(&self) -> ArrayView<'_> {
         ArrayView { dtype: self.dtype, pointer: self.pointer, shape: &self.shape, strides: &self.strides }
     }
+
+    /// As an array of the last axis alone, all others being 1.
+    fn row(&self) -> ArrayView<'_> {
+        let last = self.shape.len() - 1;
+        ArrayView { shape: &self.shape[last..], strides: &self.strides[last..], ..self.view() }
+    }
 }
 
 /// A plan that is being run.
@@ -245,12 +251,17 @@ impl<'a> Run<'a> {
         let Some(matrices) = self.matrices(product)? else { return Ok(()) };
         counters::LIBRARY_CALLS.add(1);
         counters::BYTES_MOVED.add(self.product_bytes(product));
-        self.backend.matrix_product(&matrices.product(self.interrupted))
+        let matrices = matrices.product(self.interrupted);
+        match &product.row {
+            None => self.backend.matrix_product(&matrices),
+            Some(row) => self.backend.matrix_product_plus_row(&matrices, &self.placed(row).row()),
+        }
     }
 
     pub(crate) fn product_bytes(&self, product: &PlannedProduct) -> u64 {
-        let arrays = [product.left.array, product.right.array, product.destination];
-        arrays.iter().map(|array| self.traffic(&self.plan.arrays[array.0 as usize])).sum()
+        let row = product.row.as_ref().map(|row| row.array);
+        let arrays = [product.left.array, product.right.array, product.destination].into_iter().chain(row);
+        arrays.map(|array| self.traffic(&self.plan.arrays[array.0 as usize])).sum()
     }
 
     /// The matrices of a product, as long as there are any elements. Those of an array that is not there lie around null.

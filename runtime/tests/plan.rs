@@ -187,6 +187,7 @@ fn products_walk_their_batch_with_strides_of_zero() {
     builder.program.steps.push(Step::Product {
         left: StridedView { array: ArrayId(0), shape: smallvec![b, m, k], offset: None, strides: ids([1, 2, 3]) },
         right: StridedView { array: ArrayId(1), shape: smallvec![b, k, n], offset: None, strides: ids([6, 4, 5]) },
+        row: None,
         destination,
     });
     let shape = smallvec![b, m, n];

@@ -12,6 +12,7 @@ import scipy.cluster.vq
 import scipy.differentiate
 import scipy.fft
 import scipy.integrate
+import scipy.interpolate
 import scipy.ndimage
 import scipy.signal
 import scipy.special
@@ -272,3 +273,10 @@ def test_images(call):
 )  # fmt: skip
 def test_signals_clusters_and_integrals(call):
     agree(call)
+
+
+@pytest.mark.parametrize("name", ["PchipInterpolator", "Akima1DInterpolator", "CubicSpline", "make_interp_spline"])
+def test_interpolation(name):
+    places = np.cumsum(A)
+    between = np.linspace(places[0], places[-1], 50)
+    agree(lambda array: getattr(scipy.interpolate, name)(array(places), array(Z[:20]))(array(between)))

@@ -248,10 +248,11 @@ def test_unary_operators_divmod_and_in_place():
         expected = divmod(np.asarray(left), np.asarray(right))
         for got, want in zip(divmod(left, right), expected, strict=True):
             same(got, want)
-    kept, other = x, x[:]
+    kept, view, other = x, x[:], x * 1
     x += 1
     assert kept is x
     same(x, a + 1)
+    same(view, a + 1)
     same(other, a)
 
 
@@ -297,6 +298,15 @@ def test_isin():
     same(xp.isin(xp.asarray(a), xp.asarray(b), invert=True), ~np.isin(a, b))
     same(xp.isin(4, xp.asarray(b)), np.isin(4, b))
     same(xp.isin(xp.asarray(a), xp.asarray([], dtype=xp.int64)), np.zeros((2, 2), bool))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int16", "bool", "complex64"])
+@pytest.mark.parametrize("shape", [(127, 257), (128, 128), (129, 2), (300, 143)])
+def test_transposed_operands_around_the_edges_of_blocks(shape, dtype):
+    a = np.random.default_rng(5).integers(0, 100, shape).astype(dtype)
+    b = np.random.default_rng(6).integers(0, 100, shape[::-1]).astype(dtype)
+    chosen = np.random.default_rng(7).integers(0, 2, b.shape) == 1
+    same(xp.where(xp.asarray(chosen), xp.asarray(a).T, xp.asarray(b)), np.where(chosen, a.T, b))
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))

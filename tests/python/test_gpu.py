@@ -70,9 +70,9 @@ def test_assignment_in_place_takes_no_memory():
             host[0, 0] = 7
             assert np.array_equal(np.asarray(x), host), (np.asarray(x), host)
         x = (xp.asarray(np.arange(12.0).reshape(3, 4), device="simt") + 0).compute()
-        view, other = x[1], xp.asarray(x)
+        view, other = x[1], x * 1
         x[1, 2] = 50
-        assert float(view[2]) == 6 and float(x[1, 2]) == 50
+        assert float(view[2]) == 50 and float(other[1, 2]) == 6 and float(x[1, 2]) == 50
     """)
 
 
@@ -145,6 +145,105 @@ def test_copies_stay_on_the_device():
             assert copy.device == "simt"
             np.testing.assert_array_equal(np.asarray(copy), view)
             np.testing.assert_array_equal(np.asarray(xp.asarray(x, copy=True)), view)
+    """)
+
+
+def test_no_array_comes_to_the_host_unasked():
+    run("""
+        rng = np.random.default_rng(3)
+        host = rng.standard_normal((150, 120))
+        def copied():
+            now = xp.debug.counters()
+            return now["bytes_to_devices"], now["bytes_from_devices"]
+        start = copied()
+        x = xp.asarray(host, device="simt")
+        assert copied() == (start[0] + host.nbytes, start[1])
+        square, places = x[:120], xp.asarray(rng.integers(0, 150, 40), device="simt")
+        spd = (square @ square.T + 120 * xp.eye(120, device="simt")).compute()
+        programs = {
+            "element-wise": lambda: xp.exp(x) + x * 2, "sums": lambda: xp.mean(x, axis=0) + xp.std(x),
+            "product": lambda: x @ x.T, "softmax": lambda: xp.exp(x) / xp.sum(xp.exp(x), axis=1, keepdims=True),
+            "running": lambda: xp.cumulative_sum(x, axis=1), "sorting": lambda: xp.sort(x, axis=1),
+            "much sorting": lambda: xp.argsort(xp.reshape(x, (-1,))), "solving": lambda: xp.linalg.solve(spd, square),
+            "values": lambda: xp.linalg.eigvalsh(spd), "transform": lambda: xp.fft.fft(x + 0j),
+            "where": lambda: xp.where(x > 0, x, -x),
+            "parts": lambda: xp.concat([x[::2], x[1::2]]), "taking": lambda: xp.take(x, places, axis=0),
+            "place": lambda: xp.argmax(x, axis=1), "copy": lambda: x.copy(), "mask": lambda: x[x > 0],
+            "distinct": lambda: xp.unique_values(xp.round(x)), "bounds": lambda: xp.clip(x, -1, 1),
+        }
+        for name, program in programs.items():
+            before = copied()
+            result = program().compute()
+            xp.debug.synchronize("simt")
+            there, back = (now - then for now, then in zip(copied(), before))
+            # A few numbers: counts, the least and the greatest index, which bits differ.
+            assert there == 0 and back <= 64, (name, there, back)
+        y = x * 1
+        before = copied()
+        y[3:50] = x[:47] + 1
+        y[places] = 5.0
+        y[y > 1] *= 2
+        y.compute()
+        there, back = (now - then for now, then in zip(copied(), before))
+        assert there <= 64 and back <= 64, (there, back)
+        # What is asked for is as large as that.
+        total = xp.sum(x).compute()
+        row = lambda: x[2].to_device("cpu")
+        for ask, size in [(lambda: float(total), 8), (lambda: np.asarray(x), host.nbytes), (row, 960)]:
+            before = copied()
+            ask()
+            assert copied() == (before[0], before[1] + size)
+    """)
+
+
+def test_a_product_plus_a_row_is_one_library_call():
+    run("""
+        xp.debug.set_first_run("compiled")
+        rng = np.random.default_rng(5)
+        def ran(call, *arrays):
+            # The result, the library calls and the kernels.
+            arrays = [xp.asarray(a, device="simt").compute() for a in arrays]
+            before = xp.debug.counters()
+            result = call(*arrays).compute()
+            after = xp.debug.counters()
+            return result, *(after[name] - before[name] for name in ("library_calls", "kernel_launches"))
+        plus = lambda x, w, b: x @ w + b
+        for dtype in ("float32", "float64"):
+            x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in ((5, 7), (7, 6), (6,)))
+            batch = rng.standard_normal((2, 3, 5, 7)).astype(dtype)
+            wide = rng.standard_normal((6, 2)).astype(dtype)
+            b[0] = np.nan
+            cases = [
+                (x, w, b), (x, w.T.copy().T, b), (x[::-1, ::2], w[::2], b), (batch, w, b), (x[:1].repeat(2, 0), w, b),
+                (x, w, np.repeat(b, 2)[::2]), (x, w, b[::-1]), (x, w, wide[:, 1]), (x, w, b[:1].repeat(6)),
+                (x[:, :0], w[:0], b), (x[:0], w, b), (batch[:0], w, b), (x, w[:, :0], b[:0]),
+            ]
+            for operands in cases:
+                shapes = [(a.shape, a.strides) for a in operands]
+                result, calls, kernels = ran(plus, *operands)
+                product, _, _ = ran(lambda x, w: x @ w, *operands[:2])
+                assert (calls, kernels) == (int(product.size > 0), 0), (shapes, calls, kernels)
+                expected, found = np.asarray(product) + operands[2], np.asarray(result)
+                assert found.dtype == expected.dtype and found.tobytes() == expected.tobytes(), shapes
+            for call in (lambda x, w, b: b + x @ w, lambda x, w, b: xp.add(xp.matmul(x, w), b[None, :])):
+                result, calls, kernels = ran(call, x, w, b)
+                assert (calls, kernels) == (1, 0)
+                np.testing.assert_allclose(np.asarray(result), x @ w + b, rtol=1e-5)
+            # The activation is a kernel's: NaN stays NaN.
+            result, calls, kernels = ran(lambda x, w, b: xp.maximum(x @ w + b, 0), x, w, b)
+            assert (calls, kernels) == (1, 1) and np.isnan(np.asarray(result)[:, 0]).all()
+            np.testing.assert_allclose(np.asarray(result), np.maximum(x @ w + b, 0), rtol=1e-5)
+            # No row, or one that is no array in memory; and a product that is needed itself.
+            column = x[:, :1]
+            for call in (lambda x, w, b, c: x @ w + c, lambda x, w, b, c: x @ w + b * 2, lambda x, w, b, c: x @ w + 1):
+                result, calls, kernels = ran(call, x, w, b, column)
+                assert (calls, kernels) == (1, 1), (calls, kernels)
+                np.testing.assert_allclose(np.asarray(result), call(x, w, b, column), rtol=1e-5)
+        # What has no full precision is rounded to its own between product and sum.
+        half = [a.astype("float16") for a in (x, w, b)]
+        result, calls, kernels = ran(plus, *half)
+        product, _, _ = ran(lambda x, w: x @ w, *half[:2])
+        assert np.asarray(result).tobytes() == (np.asarray(product) + half[2]).tobytes()
     """)
 
 

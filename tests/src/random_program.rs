@@ -88,11 +88,15 @@ fn random_input(random: &mut Random, common: &[usize]) -> Arc<Lazy> {
         1 if !common.is_empty() => common[1..].to_vec(),
         _ => common.to_vec(),
     };
+    random_array(random, dtype, &shape)
+}
+
+fn random_array(random: &mut Random, dtype: DType, shape: &[usize]) -> Arc<Lazy> {
     let part = dtype.component();
     let count = shape.iter().product::<usize>() * (dtype.size() / part.size());
     let elements: Vec<Scalar> = (0..count).map(|_| random_element(random, part)).collect();
     let arrangement = Arrangement::ALL[random.usize(0..Arrangement::ALL.len())];
-    array(dtype, &shape, &elements, arrangement)
+    array(dtype, shape, &elements, arrangement)
 }
 
 fn random_element(random: &mut Random, dtype: DType) -> Scalar {
@@ -169,7 +173,14 @@ fn random_call(random: &mut Random, arrays: &[Arc<Lazy>]) -> Recorded<Arc<Lazy>>
         _ if keep => build::tile(&x, &[random.i64(0..3), random.i64(1..3)]),
         _ => {
             let y = pick(random, arrays);
-            build::matmul(&small(&x)?, &small(&y)?)
+            let product = build::matmul(&small(&x)?, &small(&y)?)?;
+            if random.bool() {
+                return Ok(product);
+            }
+            // As layers of networks do it.
+            let columns = product.shape.last().copied();
+            let row = random_array(random, product.dtype, columns.as_slice());
+            build::elementwise(S::Add, &[Operand::Array(product), Operand::Array(row)])
         }
     }
 }

@@ -78,10 +78,11 @@ fn main() {
         }
     });
 
-    let steps = 1 << 24;
-    let fma = best(threads, (steps * 64 * 2 * threads) as f64, |_| {
-        // Enough chains to hide the latency of each.
-        let mut lanes = black_box([1.0f32; 64]);
+    const LANES: usize = 256;
+    let steps = 1 << 22;
+    let fma = best(threads, (steps * LANES * threads) as f64, |_| {
+        // Enough chains to hide the latency of each, in vectors of 512 bits too.
+        let mut lanes = black_box([1.0f32; LANES]);
         let (a, b) = (black_box(0.999f32), black_box(0.001f32));
         for _ in 0..steps {
             lanes.iter_mut().for_each(|x| *x = x.mul_add(a, b));

@@ -12,7 +12,8 @@ def counters() -> dict[str, int]:
 
     Among them: ``plan_hits`` and ``plan_misses`` (computations whose structure was known or new), ``graphs_op_by_op``
     (new ones on little data, computed without compiling them), ``kernels_compiled``, ``kernel_launches``,
-    ``bytes_moved`` (an estimate of memory traffic).
+    ``bytes_moved`` (an estimate of memory traffic), ``bytes_to_devices`` and ``bytes_from_devices`` (copies between the
+    host and GPUs).
     """
     return dict(engine.counters())
 

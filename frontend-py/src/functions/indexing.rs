@@ -88,8 +88,7 @@ pub fn put_along_axis(
             flat.assign_at(py, flat.node(), &[key], &value)?;
             let shape: Vec<i64> = node.shape.iter().map(|&extent| extent as i64).collect();
             let back = build::reshape(&flat.node(), &shape).map_err(errors::recording)?;
-            arr.get().assign(back);
-            Ok(())
+            arr.get().assign(py, back)
         }
     }
 }

@@ -26,7 +26,10 @@ pub fn matmul(x1: &Bound<'_, PyAny>, x2: &Bound<'_, PyAny>) -> PyResult<Array> {
 #[pyfunction]
 #[pyo3(signature = (x, /))]
 pub fn matrix_transpose(x: &Bound<'_, PyAny>) -> PyResult<Array> {
-    recorded(x.py(), build::matrix_transpose(&array(x, "matrix_transpose")?))
+    match x.cast_exact::<Array>() {
+        Ok(whole) => whole.get().matrix_transposed(x.py()),
+        Err(_) => recorded(x.py(), build::matrix_transpose(&array(x, "matrix_transpose")?)),
+    }
 }
 
 /// Sums of products over pairs of axes: the last `axes` of `x1` with the first of `x2`, or the two lists in `axes`.

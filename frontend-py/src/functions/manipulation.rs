@@ -4,6 +4,7 @@ use crate::{
     array::Array,
     convert::{self, IntegersArgument, ShapeArgument, array},
     evaluate::{recorded, recorded_tuple},
+    views::Step,
 };
 use fusewire_ir::build;
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyTuple};
@@ -24,7 +25,22 @@ pub fn reshaped(x: &Bound<'_, PyAny>, shape: &[i64], copy: Option<bool>) -> PyRe
     if copy == Some(false) && !dense {
         return Err(PyValueError::new_err("reshape: copy=False, but the array is not dense in row-major order"));
     }
-    recorded(x.py(), build::reshape(&node, shape))
+    match x.cast_exact::<Array>() {
+        Ok(whole) if copy != Some(true) => reshaped_view(x.py(), whole.get(), shape),
+        _ => recorded(x.py(), build::reshape(&node, shape)),
+    }
+}
+
+/// The array in another shape: a view where NumPy's would be one, so where the elements lie in row-major order.
+pub fn reshaped_view(py: Python<'_>, whole: &Array, shape: &[i64]) -> PyResult<Array> {
+    let node = whole.node_attached(py);
+    let result = recorded(py, build::reshape(&node, shape))?;
+    let dense = whole.variable().is_dense(py) && node.buffer().is_none_or(|b| b.is_contiguous(&node.shape));
+    let step = dense.then(|| Step::reshape(&result.node_attached(py).shape));
+    Ok(match step {
+        Some(step) => result.viewing(py, whole, step),
+        None => result,
+    })
 }
 
 /// The axes in another order: axis `i` of the result is axis `axes[i]` of `x`.
@@ -33,7 +49,10 @@ pub fn reshaped(x: &Bound<'_, PyAny>, shape: &[i64], copy: Option<bool>) -> PyRe
 #[pyfunction]
 #[pyo3(signature = (x, /, axes))]
 pub fn permute_dims(x: &Bound<'_, PyAny>, axes: IntegersArgument) -> PyResult<Array> {
-    recorded(x.py(), build::permute_dims(&array(x, "permute_dims")?, &axes.0))
+    match x.cast_exact::<Array>() {
+        Ok(whole) => whole.get().permuted(x.py(), axes.0),
+        Err(_) => recorded(x.py(), build::permute_dims(&array(x, "permute_dims")?, &axes.0)),
+    }
 }
 
 /// Axes moved from `source` to `destination`; the others keep their order.
@@ -45,13 +64,22 @@ pub fn moveaxis(x: &Bound<'_, PyAny>, source: IntegersArgument, destination: Int
     recorded(x.py(), build::moveaxis(&array(x, "moveaxis")?, &source.0, &destination.0))
 }
 
+/// What has other axes of extent 1, as a view.
+fn with_axes(x: &Bound<'_, PyAny>, result: Array) -> Array {
+    let step = Step::reshape(&result.node_attached(x.py()).shape);
+    match x.cast_exact::<Array>() {
+        Ok(whole) => result.viewing(x.py(), whole.get(), step),
+        Err(_) => result,
+    }
+}
+
 /// New axes of extent 1 at these positions of the result.
 ///
 /// Raises IndexError for a position out of range, ValueError for one given twice.
 #[pyfunction]
 #[pyo3(signature = (x, /, axis))]
 pub fn expand_dims(x: &Bound<'_, PyAny>, axis: IntegersArgument) -> PyResult<Array> {
-    recorded(x.py(), build::expand_dims(&array(x, "expand_dims")?, &axis.0))
+    Ok(with_axes(x, recorded(x.py(), build::expand_dims(&array(x, "expand_dims")?, &axis.0))?))
 }
 
 /// Without these axes, which must have extent 1.
@@ -60,7 +88,7 @@ pub fn expand_dims(x: &Bound<'_, PyAny>, axis: IntegersArgument) -> PyResult<Arr
 #[pyfunction]
 #[pyo3(signature = (x, /, axis))]
 pub fn squeeze(x: &Bound<'_, PyAny>, axis: IntegersArgument) -> PyResult<Array> {
-    recorded(x.py(), build::squeeze(&array(x, "squeeze")?, &axis.0))
+    Ok(with_axes(x, recorded(x.py(), build::squeeze(&array(x, "squeeze")?, &axis.0))?))
 }
 
 /// The elements in reverse order along all axes, one or several.

@@ -18,15 +18,17 @@ pub struct Limits {
     pub piece: usize,
     /// How many times fewer both are where elements have eight bytes.
     pub wide: usize,
+    /// Does the library that multiplies matrices add a row to all rows of the product, too?
+    pub products_add_rows: bool,
 }
 
 impl Limits {
     /// What is stored at a cut stays in the cache, where regions run block by block; and several iterations of a short loop are
     /// what a processor computes side by side.
-    pub const CPU: Limits = Limits { region: 150, chain: 128, piece: 64, wide: 1 };
+    pub const CPU: Limits = Limits { region: 150, chain: 128, piece: 64, wide: 1, products_add_rows: false };
     /// What is stored at a cut goes through memory, which moves a byte in the time of eight to ten ops: so three floats, to memory and
     /// back, are 200 ops. Registers are what bounds it; elements of eight bytes have two each.
-    pub const GPU: Limits = Limits { region: 384, chain: 320, piece: 256, wide: 2 };
+    pub const GPU: Limits = Limits { region: 384, chain: 320, piece: 256, wide: 2, products_add_rows: true };
 }
 
 /// Elements of a segment of a reduction of everything. Segments are part of the order of float sums.

@@ -5,6 +5,7 @@ use crate::{
     fusion::{
         Access, ResultView, Why,
         cost::{self, Cost, Limits},
+        epilogue::{Epilogue, epilogues},
         index::is_affine,
         pieces::{Piece, pieces},
         spread,
@@ -52,6 +53,8 @@ pub(super) struct Facts {
     pub below: Vec<Below>,
     /// Of what a sum of squared distances is centred at: the extents that are folded.
     pub centres: Vec<Option<SymShape>>,
+    /// What it adds up, if it is computed with its product.
+    pub epilogues: Vec<Option<Epilogue>>,
     /// The piece of a long chain that it belongs to.
     pub pieces: Vec<Option<Piece>>,
     /// How much a region may compute.
@@ -71,6 +74,7 @@ impl Facts {
             cost: Vec::with_capacity(count),
             below: Vec::with_capacity(count),
             centres: Vec::new(),
+            epilogues: Vec::new(),
             pieces: Vec::new(),
             limits,
             results: Vec::new(),
@@ -86,6 +90,7 @@ impl Facts {
             };
             facts.uniform.push(uniform);
         }
+        facts.epilogues = epilogues(graph, limits, &facts.live);
         facts.place_roots(graph);
         for (id, node) in graph.iter() {
             if facts.live[id.0 as usize] {
@@ -94,7 +99,9 @@ impl Facts {
             facts.estimate(graph, id, node);
         }
         facts.centres = spread::centres(graph, &facts.uniform, &facts.cost);
-        let stored: Vec<bool> = facts.required.iter().map(Option::is_some).collect();
+        let with_product =
+            |(required, epilogue): (&Option<Why>, &Option<Epilogue>)| required.is_some() || epilogue.is_some();
+        let stored: Vec<bool> = facts.required.iter().zip(&facts.epilogues).map(with_product).collect();
         facts.pieces = pieces(graph, limits, &facts.live, &facts.uniform, &stored);
         facts
     }
@@ -135,7 +142,8 @@ impl Facts {
             }
             let base = chain[chain.len() - 1];
             let in_memory = matches!(graph.node(base).op, Op::Input(_) | Op::Concat { .. } | Op::Dot | Op::Call(_))
-                || self.required[base.0 as usize].is_some();
+                || self.required[base.0 as usize].is_some()
+                || self.epilogues[base.0 as usize].is_some();
             if !in_memory {
                 // The outermost view that has to be stored itself, if any; else the base is.
                 let own = |id: &NodeId| matches!(graph.node(*id).op, Op::View(View::Slice { .. } | View::Expand));
@@ -188,6 +196,7 @@ impl Facts {
                 }
             }
             Op::Gather => self.make_addressable(graph, node.inputs[0], Why::Gathered),
+            Op::Map(_) if self.epilogues[id.0 as usize].is_some() => self.access[id.0 as usize] = dense(),
             Op::View(_) if !self.uniform[id.0 as usize] => {
                 let operand = node.inputs[0];
                 if self.access[operand.0 as usize].is_some() || !is_affine(node, graph.node(operand)) {

@@ -7,6 +7,7 @@ use crate::{
         Access, Output, ResultView, Why,
         cost::{self, Limits},
         draft::{Draft, renamed},
+        epilogue::Epilogue,
         facts::{Below, Facts},
         fit::{Demand, Plan, fit},
         index::{Index, Indices, Var, mentions, origin, through_view},
@@ -33,8 +34,15 @@ pub(super) struct Grown {
     pub access: Vec<Option<Access>>,
     pub uniform: Vec<bool>,
     pub results: Vec<ResultView>,
-    /// The operands of the calls, by node.
-    pub operands: Vec<(NodeId, SmallVec<[Access; 2]>)>,
+    /// What the calls take, and where that is.
+    pub calls: Vec<Call>,
+}
+
+/// A library call: what it stores and takes, and where that is.
+pub(super) struct Call {
+    pub node: NodeId,
+    pub takes: SmallVec<[NodeId; 2]>,
+    pub operands: SmallVec<[Access; 2]>,
 }
 
 /// Grows the regions of a graph.
@@ -48,7 +56,7 @@ pub(super) fn grow(graph: &Graph, limits: Limits) -> Grown {
         demands: vec![Vec::new(); count],
         homes: vec![SmallVec::new(); count],
         why: vec![None; count],
-        operands: Vec::new(),
+        calls: Vec::new(),
     };
     for (id, _) in graph.iter().rev() {
         grower.place(id);
@@ -59,9 +67,9 @@ pub(super) fn grow(graph: &Graph, limits: Limits) -> Grown {
             grower.homes[id][at] = grower.current(grower.homes[id][at]);
         }
     }
-    let Grower { facts, drafts, homes, why, operands, .. } = grower;
+    let Grower { facts, drafts, homes, why, calls, .. } = grower;
     let Facts { access, uniform, results, .. } = facts;
-    Grown { drafts, homes, why, access, uniform, results, operands }
+    Grown { drafts, homes, why, access, uniform, results, calls }
 }
 
 /// Regions, and whether each can compute the node in question.
@@ -75,7 +83,7 @@ struct Grower<'a> {
     demands: Vec<Vec<Demand>>,
     homes: Vec<SmallVec<[usize; 1]>>,
     why: Vec<Option<Why>>,
-    operands: Vec<(NodeId, SmallVec<[Access; 2]>)>,
+    calls: Vec<Call>,
 }
 
 impl Grower<'_> {
@@ -88,11 +96,18 @@ impl Grower<'_> {
         self.join_sharing(&mut demands);
         let graph = self.graph;
         let node = graph.node(id);
+        if let Some(Epilogue { product, row }) = self.facts.epilogues[id.0 as usize] {
+            self.read_by(id, &demands);
+            let takes = graph.node(product).inputs.iter().copied().chain([row]).collect();
+            let region = self.place_call(id, takes);
+            self.drafts[region].members.insert(product);
+            return;
+        }
         match &node.op {
             Op::Input(_) => self.read_by(id, &demands),
             Op::Dot | Op::Call(_) => {
                 self.read_by(id, &demands);
-                self.place_call(id);
+                self.place_call(id, node.inputs.iter().copied().collect());
             }
             Op::Concat { .. } => {
                 self.read_by(id, &demands);
@@ -292,22 +307,23 @@ impl Grower<'_> {
         self.compute_in(id, region, plan, &[Demand { region, at, outside: false, loads: false }]);
     }
 
-    fn place_call(&mut self, id: NodeId) {
-        let product = self.graph.node(id).op == Op::Dot;
-        self.why[id.0 as usize] = Some(if product { Why::Product } else { Why::Call });
+    fn place_call(&mut self, id: NodeId, takes: SmallVec<[NodeId; 2]>) -> usize {
+        let routine = matches!(self.graph.node(id).op, Op::Call(_));
+        self.why[id.0 as usize] = Some(if routine { Why::Call } else { Why::Product });
         let (region, _) = self.new_draft(&SymShape::new());
         self.drafts[region].call = Some(id);
         self.drafts[region].members.insert(id);
         self.homes[id.0 as usize].push(region);
-        let mut resolved = SmallVec::new();
-        for &operand in &self.graph.node(id).inputs {
+        let mut operands = SmallVec::new();
+        for &operand in &takes {
             let access = self.facts.resolve(self.graph, operand).expect("facts made the operands of calls addressable");
             // What is read is a matter of the library; only that it is read counts.
             let demand = Demand { region, at: origin(0), outside: false, loads: true };
             self.push(access.base, demand);
-            resolved.push(access);
+            operands.push(access);
         }
-        self.operands.push((id, resolved));
+        self.calls.push(Call { node: id, takes, operands });
+        region
     }
 
     /// Each operand of a concatenation is stored at its offset by a region of its own, to begin with.

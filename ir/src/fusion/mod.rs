@@ -8,6 +8,7 @@
 //!
 //! - `facts.rs`: which nodes must be in memory, which views are free;
 //! - `pieces.rs`: where long chains of element-wise nodes are cut;
+//! - `epilogue.rs`: sums that are computed with the matrix product below them;
 //! - `spread.rs`: variances, whose means are computed where they are used;
 //! - `cost.rs`: every figure of the cost model;
 //! - `grow.rs`: from the roots down, which region computes which node; `fit.rs`: can it; `draft.rs`: regions while they grow;
@@ -20,6 +21,7 @@
 
 pub mod cost;
 mod draft;
+mod epilogue;
 mod facts;
 mod fit;
 mod grow;
@@ -99,9 +101,11 @@ pub enum Body {
     Nest(Nest),
     /// A library call: a matrix product or another routine.
     Call {
-        /// The node.
+        /// The node that is stored.
         node: NodeId,
-        /// Its operands.
+        /// What is taken: the operands of the node; left, right and the row of a product with one.
+        takes: SmallVec<[NodeId; 2]>,
+        /// Where each of them is.
         operands: SmallVec<[Access; 2]>,
     },
 }

@@ -1,7 +1,10 @@
 //! From grown regions to a partition: regions in an order in which they can run, and their final numbers.
 
 use crate::{
-    fusion::{Body, Nest, Partition, Region, RegionId, grow::Grown},
+    fusion::{
+        Body, Nest, Partition, Region, RegionId,
+        grow::{Call, Grown},
+    },
     graph::NodeId,
 };
 use smallvec::SmallVec;
@@ -9,7 +12,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 /// Orders the regions: of those that can run next, the one whose first output stands first in the graph.
 pub(super) fn finish(grown: Grown) -> Partition {
-    let Grown { mut drafts, homes, why, access, uniform, results, mut operands } = grown;
+    let Grown { mut drafts, homes, why, access, uniform, results, mut calls } = grown;
     let alive: Vec<usize> = (0..drafts.len()).filter(|&d| drafts[d].joined.is_none()).collect();
     let mut waits_for = vec![0usize; drafts.len()];
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];
@@ -51,11 +54,11 @@ pub(super) fn finish(grown: Grown) -> Partition {
     let mut regions = Vec::with_capacity(order.len());
     for draft in order {
         let draft = std::mem::take(&mut drafts[draft]);
-        let call = draft.call.and_then(|node| operands.iter().position(|(n, _)| *n == node));
+        let call = draft.call.and_then(|node| calls.iter().position(|call| call.node == node));
         let body = match call {
             Some(at) => {
-                let (node, operands) = operands.swap_remove(at);
-                Body::Call { node, operands }
+                let Call { node, takes, operands } = calls.swap_remove(at);
+                Body::Call { node, takes, operands }
             }
             None => {
                 let mut outputs = draft.outputs;

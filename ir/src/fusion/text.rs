@@ -94,7 +94,7 @@ impl Text<'_> {
         }
         match &region.body {
             Body::Nest(nest) => nest.outputs.iter().try_for_each(|output| self.output(f, output))?,
-            Body::Call { node, operands } => {
+            Body::Call { node, operands, .. } => {
                 let operands: Vec<String> = operands.iter().map(|operand| self.operand(operand)).collect();
                 let why = self.partition.why[node.0 as usize].unwrap_or(Why::Call);
                 writeln!(f, "  of {}", operands.join(" and "))?;

@@ -15,9 +15,10 @@ use cudarc::driver::sys::{
 use fusewire_ir::{lazy::Device, routine::Routine};
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
-    backend::{LibraryCall, MatrixProduct},
+    backend::{ArrayView, LibraryCall, MatrixProduct},
     error::Error,
 };
+use parking_lot::Mutex;
 use std::{
     ffi::{CString, c_char, c_void},
     fmt, ptr,
@@ -103,6 +104,11 @@ impl Cuda {
             )));
         }
         Entered::of(self.context)
+    }
+
+    /// Bytes that NVIDIA recommends to lend its matrix products.
+    pub(super) fn workspace_bytes(&self) -> usize {
+        if self.capability >= Capability(90) { 32 << 20 } else { 4 << 20 }
     }
 
     /// The compute capability that its code is made for.
@@ -214,12 +220,13 @@ impl Drop for Loaded {
 pub struct Launches {
     context: CUcontext,
     graph: CUgraph,
-    executable: CUgraphExec,
+    /// The driver takes one call at a time for a graph.
+    executable: Mutex<CUgraphExec>,
 }
 
-// SAFETY: as for `Loaded`; launches of one graph at once are put in a row by the driver.
+// SAFETY: as for `Loaded`.
 unsafe impl Send for Launches {}
-// SAFETY: as above.
+// SAFETY: as above; of what two threads could do at once there are launches only, for which they take turns.
 unsafe impl Sync for Launches {}
 
 impl Drop for Launches {
@@ -227,7 +234,7 @@ impl Drop for Launches {
         let Ok(_entered) = Entered::of(self.context) else { return };
         // SAFETY: the driver keeps what launches under way need.
         unsafe {
-            sys::cuGraphExecDestroy(self.executable);
+            sys::cuGraphExecDestroy(*self.executable.get_mut());
             sys::cuGraphDestroy(self.graph);
         }
     }
@@ -415,7 +422,7 @@ impl Driver for Cuda {
                 return Err(error);
             }
         }
-        Ok(Launches { context: self.context, graph, executable })
+        Ok(Launches { context: self.context, graph, executable: Mutex::new(executable) })
     }
     unsafe fn launch_graph(
         &self,
@@ -424,13 +431,20 @@ impl Driver for Cuda {
         _interrupted: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
         let _entered = self.enter()?;
+        let executable = graph.executable.lock();
         // SAFETY: the caller vouches for the launches.
-        unsafe { check("launching a graph", sys::cuGraphLaunch(graph.executable, handle(stream))) }
+        unsafe { check("launching a graph", sys::cuGraphLaunch(*executable, handle(stream))) }
     }
 
-    fn product(&self, product: &MatrixProduct<'_>, stream: Stream, lender: &dyn Lender) -> Result<(), Error> {
+    fn product(
+        &self,
+        product: &MatrixProduct<'_>,
+        row: Option<&ArrayView<'_>>,
+        stream: Stream,
+        lender: &dyn Lender,
+    ) -> Result<(), Error> {
         let _entered = self.enter()?;
-        self.blas.product(self, product, stream, lender)
+        self.blas.product(self, product, row, stream, lender)
     }
     fn call(&self, call: &LibraryCall<'_>, stream: Stream, lender: &dyn Lender) -> Result<(), Error> {
         let _entered = self.enter()?;

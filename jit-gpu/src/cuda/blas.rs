@@ -2,9 +2,13 @@
 //!
 //! cuBLAS knows matrices whose columns lie side by side, so it is asked for the transposed product of the transposed operands,
 //! which lie as ours do. Operands that lie in neither way are packed first.
+//!
+//! A row that is added to each row of the product is cuBLASLt's (`blas_lt`). Where that library is missing or refuses, the row is
+//! written to each row of the destination first, and the product added to it: rounded once more, as a sum is.
 
 use super::{
     api::{Cuda, handle},
+    blas_lt::BlasLt,
     library::Wanted,
 };
 use crate::driver::{Driver, Lender, Stream};
@@ -32,7 +36,10 @@ const CUBLAS: Wanted = Wanted {
 
 /// What cuBLAS keeps for each stream: calls on one may not disturb those on another.
 #[derive(Default)]
-pub(super) struct Blas(Mutex<BTreeMap<usize, Handle>>);
+pub(super) struct Blas {
+    handles: Mutex<BTreeMap<usize, Handle>>,
+    lt: BlasLt,
+}
 
 struct Handle(cublasHandle_t);
 // SAFETY: handles may be used by one thread after another, which the lock sees to.
@@ -47,11 +54,11 @@ fn check(doing: &str, status: Status) -> Result<(), Error> {
 }
 
 /// A matrix as cuBLAS takes it, of which ours is the transposed one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Laid {
-    transposed: bool,
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Laid {
+    pub transposed: bool,
     /// Elements from one of its columns to the next.
-    step: i64,
+    pub step: i64,
 }
 
 /// How a matrix of these extents lies; `None` where it has to be packed.
@@ -85,6 +92,7 @@ impl Blas {
         &self,
         device: &Cuda,
         product: &MatrixProduct<'_>,
+        row: Option<&ArrayView<'_>>,
         stream: Stream,
         lender: &dyn Lender,
     ) -> Result<(), Error> {
@@ -93,13 +101,20 @@ impl Blas {
         if m == 0 || n == 0 {
             return Ok(());
         }
+        // Writes the row to all rows of so many destinations, which are dense and lie one after another.
+        let spread = |row: &ArrayView<'_>, to: *mut u8, count: usize| {
+            let view = ArrayView { shape: &[count * m, n], strides: &[0, row.strides[0]], ..*row };
+            lender.pack(&view, to)
+        };
         if k == 0 {
-            // SAFETY: the destinations are dense.
-            return batch
-                .iter()
-                .try_for_each(|[_, _, to]| unsafe { device.clear(to.pointer.addr() as u64, m * n * size, stream) });
+            return match (row, batch.first()) {
+                (Some(row), Some(first)) => spread(row, first[2].pointer, batch.len()),
+                // SAFETY: the destinations are dense.
+                _ => batch
+                    .iter()
+                    .try_for_each(|[_, _, to]| unsafe { device.clear(to.pointer.addr() as u64, m * n * size, stream) }),
+            };
         }
-        let handle = self.handle(stream)?;
         let mut rest = batch;
         while let Some(first) = rest.first() {
             let (count, steps) = run(rest);
@@ -108,15 +123,25 @@ impl Blas {
             let even = steps.iter().all(|step| *step >= 0 && step % size as isize == 0);
             let count = if left.memory.is_some() || right.memory.is_some() || !even { 1 } else { count };
             let steps = if count == 1 { [0; 3] } else { steps.map(|step| (step / size as isize) as i64) };
-            // SAFETY: the plan gives matrices that lie inside their arrays, and packed ones are dense.
-            unsafe { multiply(handle, dtype, [m, n, k], &left, &right, first[2].pointer, steps, count)? };
+            let call = Call { dtype, extents: [m, n, k], left, right, to: first[2].pointer, steps, count };
+            let added = match row {
+                // SAFETY: the plan gives matrices and rows that lie inside their arrays, and packed ones are dense.
+                Some(row) => unsafe { self.lt.product(device, &call, row, stream, lender)? },
+                None => false,
+            };
+            if !added {
+                row.map_or(Ok(()), |row| spread(row, call.to, count))?;
+                let handle = self.handle(stream)?;
+                // SAFETY: as above.
+                unsafe { multiply(handle, &call, row.is_some())? };
+            }
             rest = &rest[count..];
         }
         Ok(())
     }
 
     fn handle(&self, stream: Stream) -> Result<cublasHandle_t, Error> {
-        let mut handles = self.0.lock();
+        let mut handles = self.handles.lock();
         if let Some(Handle(known)) = handles.get(&stream.0) {
             return Ok(*known);
         }
@@ -132,10 +157,23 @@ impl Blas {
     }
 }
 
+/// Products that are one call.
+pub(super) struct Call {
+    pub dtype: DType,
+    /// m, n, k.
+    pub extents: [usize; 3],
+    pub left: Packed,
+    pub right: Packed,
+    pub to: *mut u8,
+    /// Elements from left, right and destination of one product to those of the next.
+    pub steps: [i64; 3],
+    pub count: usize,
+}
+
 /// An operand, in memory of its own where it had to be packed.
-struct Packed {
-    pointer: *const c_void,
-    laid: Laid,
+pub(super) struct Packed {
+    pub pointer: *const c_void,
+    pub laid: Laid,
     /// Kept until the call is asked for: who gets it next comes later on the stream.
     memory: Option<Arc<dyn Storage>>,
 }
@@ -154,31 +192,19 @@ impl Packed {
     }
 }
 
+/// Writes the products, or adds them to what is in their place.
+///
 /// # Safety
 /// The matrices lie in allocated memory, so often as `count` says, with these steps in elements.
-#[expect(clippy::too_many_arguments, reason = "it is one call of a function of 24")]
-unsafe fn multiply(
-    handle: cublasHandle_t,
-    dtype: DType,
-    [m, n, k]: [usize; 3],
-    left: &Packed,
-    right: &Packed,
-    to: *mut u8,
-    steps: [i64; 3],
-    count: usize,
-) -> Result<(), Error> {
+unsafe fn multiply(handle: cublasHandle_t, call: &Call, adds: bool) -> Result<(), Error> {
+    let &Call { dtype, extents: [m, n, k], ref left, ref right, to, steps, count } = call;
     let operation = |laid: Laid| if laid.transposed { Operation::CUBLAS_OP_T } else { Operation::CUBLAS_OP_N };
     let (kind, compute) = match dtype {
         DType::F32 => (Kind::CUDA_R_32F, Compute::CUBLAS_COMPUTE_32F),
         DType::F64 => (Kind::CUDA_R_64F, Compute::CUBLAS_COMPUTE_64F),
         other => return Err(Error::Internal(format!("a matrix product of {other:?}"))),
     };
-    let (one, zero): ([f64; 1], [f64; 1]) = ([1.0], [0.0]);
-    let (single_one, single_zero): ([f32; 1], [f32; 1]) = ([1.0], [0.0]);
-    let (alpha, beta): (*const c_void, *const c_void) = match dtype {
-        DType::F32 => (single_one.as_ptr().cast(), single_zero.as_ptr().cast()),
-        _ => (one.as_ptr().cast(), zero.as_ptr().cast()),
-    };
+    let (alpha, beta) = (Factor::of(dtype, true), Factor::of(dtype, adds));
     let extent = |extent: usize| extent as i64;
     // SAFETY: the caller vouches for the matrices; factors are read by the call, from the host.
     let status = unsafe {
@@ -189,7 +215,7 @@ unsafe fn multiply(
             extent(n),
             extent(m),
             extent(k),
-            alpha,
+            alpha.pointer(),
             right.pointer,
             kind,
             right.laid.step,
@@ -198,7 +224,7 @@ unsafe fn multiply(
             kind,
             left.laid.step,
             steps[0],
-            beta,
+            beta.pointer(),
             to.cast(),
             kind,
             extent(n),
@@ -209,6 +235,26 @@ unsafe fn multiply(
         )
     };
     check("multiplying matrices", status)
+}
+
+/// 1 or 0, which libraries read in the precision of the product.
+pub(super) enum Factor {
+    Single(f32),
+    Double(f64),
+}
+
+impl Factor {
+    pub fn of(dtype: DType, one: bool) -> Factor {
+        let factor = if one { 1.0 } else { 0.0 };
+        if dtype == DType::F32 { Factor::Single(factor as f32) } else { Factor::Double(factor) }
+    }
+
+    pub fn pointer(&self) -> *const c_void {
+        match self {
+            Factor::Single(factor) => ptr::from_ref(factor).cast(),
+            Factor::Double(factor) => ptr::from_ref(factor).cast(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! NVIDIA's GPUs: the driver, found when the first device is asked for. A machine without one has everything else.
 //!
 //! `api` is the driver's side of [`crate::driver`], `status` what its numbers mean; `library` finds NVIDIA's libraries, which
-//! `blas`, `solver` and `fft` call.
+//! `blas`, `blas_lt`, `solver` and `fft` call.
 
 mod api;
 mod blas;
+mod blas_lt;
 mod fft;
 mod library;
 mod solver;
@@ -14,7 +15,7 @@ pub use api::Cuda;
 pub use library::search_in;
 
 use crate::{device::GpuBackend, ptx::Capability};
-use cudarc::driver::sys;
+use cudarc::driver::sys::{self, CUresult};
 use fusewire_runtime::error::Error;
 use parking_lot::Mutex;
 use status::{check, describe};
@@ -60,25 +61,35 @@ fn find() -> Result<i32, Error> {
     // SAFETY: these take no state and write to what they are given.
     unsafe {
         check("asking for its version", sys::cuDriverGetVersion(&raw mut version))?;
-        if version < OLDEST {
-            return Err(Error::Device(format!(
-                "NVIDIA's driver is too old: it knows CUDA {}.{}, and fusewire needs CUDA 12.0; install version 525 or newer",
-                version / 1000,
-                version % 1000 / 10
-            )));
-        }
-        let begun = sys::cuInit(0);
-        if begun == sys::CUresult::CUDA_ERROR_NO_DEVICE {
-            return Err(Error::Device(
-                "NVIDIA's driver finds no GPU; if there is one, look at the environment variable CUDA_VISIBLE_DEVICES, and \
-                 whether this process may use /dev/nvidia*"
-                    .into(),
-            ));
-        }
-        check("beginning", begun)?;
+        new_enough(version)?;
+        began(sys::cuInit(0))?;
         check("counting GPUs", sys::cuDeviceGetCount(&raw mut count))?;
     }
     Ok(count)
+}
+
+/// Does the driver, as it counts its versions, run our code?
+fn new_enough(version: i32) -> Result<(), Error> {
+    if version >= OLDEST {
+        return Ok(());
+    }
+    Err(Error::Device(format!(
+        "NVIDIA's driver is too old: it knows CUDA {}.{}, and fusewire needs CUDA 12.0; install version 525 or newer",
+        version / 1000,
+        version % 1000 / 10
+    )))
+}
+
+/// What became of the driver's beginning.
+fn began(result: CUresult) -> Result<(), Error> {
+    match result {
+        CUresult::CUDA_ERROR_NO_DEVICE => Err(Error::Device(
+            "NVIDIA's driver finds no GPU; if there is one, look at the environment variable CUDA_VISIBLE_DEVICES, and \
+             whether this process may use /dev/nvidia*"
+                .into(),
+        )),
+        result => check("beginning", result),
+    }
 }
 
 /// The code that a GPU of a compute capability gets.
@@ -103,7 +114,7 @@ pub fn device_of(address: u64) -> Result<Option<u8>, Error> {
             address,
         )
     };
-    if result == sys::CUresult::CUDA_ERROR_INVALID_VALUE {
+    if result == CUresult::CUDA_ERROR_INVALID_VALUE {
         return Ok(None);
     }
     check("asking where memory is", result)?;
@@ -115,5 +126,36 @@ pub fn report() -> String {
     match count() {
         Ok(count) => (0..count).map(|n| describe(n).unwrap_or_else(|error| error.to_string()) + "\n").collect(),
         Err(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a user reads.
+    fn said<T>(result: Result<T, Error>) -> String {
+        match result {
+            Ok(_) => "nothing".into(),
+            Err(Error::Device(message)) => message,
+            Err(error) => panic!("{error:?} is no error of a device"),
+        }
+    }
+
+    #[test]
+    fn drivers_and_gpus_that_are_too_old_are_refused_with_what_would_do() {
+        let expected = "NVIDIA's driver is too old: it knows CUDA 11.8, and fusewire needs CUDA 12.0; install version 525 or newer";
+        assert_eq!(said(new_enough(11_080)), expected);
+        assert_eq!([12_000, 12_090, 13_000].map(|version| said(new_enough(version))), ["nothing"; 3]);
+        let expected = "the GPU Tesla V100 has compute capability 7.0; fusewire needs 7.5 (Turing, 2018) or newer";
+        assert_eq!(said(target("Tesla V100", 7, 0)), expected);
+        assert_eq!(said(target("GeForce RTX 2080", 7, 5)), "nothing");
+    }
+
+    #[test]
+    fn a_driver_without_a_gpu_says_where_to_look() {
+        assert_eq!(began(CUresult::CUDA_SUCCESS), Ok(()));
+        let message = said(began(CUresult::CUDA_ERROR_NO_DEVICE));
+        assert!(message.contains("CUDA_VISIBLE_DEVICES") && message.contains("/dev/nvidia"), "{message}");
     }
 }

@@ -9,7 +9,10 @@ pub(super) fn check(doing: &str, result: CUresult) -> Result<(), Error> {
     match result {
         CUresult::CUDA_SUCCESS => Ok(()),
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => Err(Error::OutOfMemory { bytes: 0 }),
-        result => Err(Error::Device(words(doing, result, is_final(result)))),
+        result => {
+            let (name, text) = names(result);
+            Err(Error::Device(words(doing, &name, &text, is_final(result))))
+        }
     }
 }
 
@@ -35,8 +38,7 @@ fn is_final(result: CUresult) -> bool {
     )
 }
 
-fn words(doing: &str, result: CUresult, is_final: bool) -> String {
-    let (name, text) = names(result);
+fn words(doing: &str, name: &str, text: &str, is_final: bool) -> String {
     let lost = "; CUDA gives up all of this process's memory on the GPU: arrays there are lost, those of the host are not. \
                 Start a new process, and report the error; FUSEWIRE_SIMT=1 runs the same kernels on device=\"simt\", which says \
                 what they do wrong";
@@ -67,5 +69,47 @@ pub(super) fn describe(number: i32) -> Result<String, Error> {
         check("asking for its memory", sys::cuDeviceTotalMem_v2(&raw mut bytes, device))?;
         let name = CStr::from_ptr(name.as_ptr()).to_string_lossy();
         Ok(format!("cuda:{number}: {name}, {} MiB", bytes >> 20))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_not_there_is_no_failure_of_the_device() {
+        assert_eq!(check("allocating memory", CUresult::CUDA_SUCCESS), Ok(()));
+        let refused = check("allocating memory", CUresult::CUDA_ERROR_OUT_OF_MEMORY);
+        assert_eq!(refused, Err(Error::OutOfMemory { bytes: 0 }));
+    }
+
+    /// A kernel that goes wrong takes the process's memory on the GPU along; what the driver refuses takes nothing.
+    #[test]
+    fn errors_say_what_is_lost() {
+        for result in [
+            CUresult::CUDA_ERROR_ILLEGAL_ADDRESS,
+            CUresult::CUDA_ERROR_LAUNCH_FAILED,
+            CUresult::CUDA_ERROR_MISALIGNED_ADDRESS,
+            CUresult::CUDA_ERROR_ECC_UNCORRECTABLE,
+        ] {
+            assert!(is_final(result), "{result:?}");
+        }
+        for result in [
+            CUresult::CUDA_ERROR_INVALID_VALUE,
+            CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
+            CUresult::CUDA_ERROR_INVALID_PTX,
+            CUresult::CUDA_ERROR_NOT_READY,
+        ] {
+            assert!(!is_final(result), "{result:?}");
+        }
+        let fault = words("computing", "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered", true);
+        assert!(fault.starts_with(
+            "NVIDIA's driver failed while computing: an illegal memory access was encountered (CUDA_ERROR_ILLEGAL_ADDRESS); "
+        ));
+        for advice in ["arrays there are lost", "Start a new process", "FUSEWIRE_SIMT=1"] {
+            assert!(fault.contains(advice), "{fault}");
+        }
+        let refused = words("launching sum", "CUDA_ERROR_INVALID_VALUE", "invalid argument", false);
+        assert_eq!(refused, "NVIDIA's driver failed while launching sum: invalid argument (CUDA_ERROR_INVALID_VALUE)");
     }
 }

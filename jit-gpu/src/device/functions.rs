@@ -46,7 +46,7 @@ impl<D: Driver> Core<D> {
         if blocks == 0 {
             return Ok(());
         }
-        let code = self.functions.code(&self.driver, function)?;
+        let code = self.with_room(|| self.functions.code(&self.driver, function))?;
         let grid = Grid {
             kernel: function.name(),
             arguments: words,

@@ -16,6 +16,10 @@ use std::{
     sync::Arc,
 };
 
+/// The stream that other libraries compute on as long as nobody tells them another. No other foreign one is there for certain when
+/// memory is given back.
+pub const LEGACY: Stream = Stream(1);
+
 /// What keeps foreign memory alive.
 pub type Owner = Box<dyn Any + Send + Sync>;
 
@@ -26,7 +30,8 @@ pub trait Interchange {
     /// Makes the memory of somebody else an array's. The calling thread's stream comes after what the owner does with it; the
     /// owner gets it back when all that we were asked for is complete.
     fn adopt(&self, address: u64, bytes: usize, read_only: bool, owner: Owner) -> Result<Arc<dyn Storage>, Error>;
-    /// Lets a foreign stream's further work begin after what this memory's streams have to do now.
+    /// Lets a foreign stream's further work begin after what this memory's streams have to do now. Who lets go of the memory when his
+    /// work was asked for, and is not complete yet, may do so where that work is on the legacy default stream.
     fn order_foreign(&self, storage: &dyn Storage, stream: Stream) -> Result<(), Error>;
     /// Lets the calling thread's further work begin after that of a foreign stream.
     fn order_after_foreign(&self, stream: Stream) -> Result<(), Error>;
@@ -51,10 +56,16 @@ impl<D: Driver> Interchange for GpuBackend<D> {
     }
 
     fn order_foreign(&self, storage: &dyn Storage, stream: Stream) -> Result<(), Error> {
-        match Home::of::<D>(storage) {
-            Some(home) => self.core.order(home.home, stream),
-            None => Err(Error::Internal("memory of another device".into())),
+        let Some(Home { home, readers }) = Home::of::<D>(storage) else {
+            return Err(Error::Internal("memory of another device".into()));
+        };
+        {
+            let mut readers = readers.lock();
+            if !readers.contains(&LEGACY) {
+                readers.push(LEGACY);
+            }
         }
+        self.core.order(home, stream)
     }
 
     fn order_after_foreign(&self, stream: Stream) -> Result<(), Error> {

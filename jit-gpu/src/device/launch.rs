@@ -128,6 +128,8 @@ impl<D: Driver> Phases<D> {
         // Scratch goes back to the pool behind the launch: whoever gets it next is then ordered behind that, on this stream or
         // on another.
         let (queued, _scratch) = self.queued(core, number, items, launch, fault)?;
+        // Code takes the driver's memory, too. Once it is there, what waits in a queue loads nothing.
+        core.with_room(|| self.code(&core.driver, number, queued.schedule).map(|_| ()))?;
         core.queues.push(&core.driver, stream, Queued::Launch(queued), launch.interrupted)
     }
 

@@ -32,7 +32,7 @@ use fusewire_runtime::{
     pool::{Figures, Memory},
 };
 use graphs::Graphs;
-use interchange::Home;
+use interchange::{Home, LEGACY};
 use launch::Compiled;
 use parking_lot::Mutex;
 use pool::Pool;
@@ -122,9 +122,9 @@ impl<D: Driver> Core<D> {
         self.driver.synchronise(stream)
     }
 
-    /// Libraries take memory from the driver, too. Where there is too little, they are asked once more when what the pool keeps for
+    /// Libraries and code take memory from the driver, too. Where there is too little, it is asked once more when what the pool keeps for
     /// reuse has gone back.
-    fn with_room(&self, call: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+    fn with_room<T>(&self, call: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
         match call() {
             Err(Error::OutOfMemory { .. }) if self.pool.figures().cached > 0 => {
                 self.pool.shrink_to(&self.driver, &|stream| self.settle(stream), 0)?;
@@ -271,9 +271,11 @@ impl<D: Driver> Backend for GpuBackend<D> {
     }
 
     fn is_callers(&self, storage: &dyn Storage) -> bool {
-        let (block, stream) =
-            (storage.as_any().downcast_ref::<Block<D>>(), self.core.streams.current(&self.core.driver));
-        block.is_some_and(|block| stream.is_ok_and(|stream| block.home == stream) && block.readers.lock().is_empty())
+        let Some(block) = storage.as_any().downcast_ref::<Block<D>>() else { return false };
+        let own = self.core.streams.current(&self.core.driver).is_ok_and(|stream| block.home == stream);
+        let readers = block.readers.lock().clone();
+        // What other libraries were asked for so far comes first then, as if they were done.
+        own && readers.iter().all(|reader| *reader == LEGACY && self.core.order(*reader, block.home).is_ok())
     }
 
     unsafe fn put(&self, to: &ArrayView<'_>, places: &ArrayView<'_>, elements: &ArrayView<'_>) -> Result<bool, Error> {
@@ -292,7 +294,12 @@ impl<D: Driver> Backend for GpuBackend<D> {
 
     fn matrix_product(&self, product: &MatrixProduct<'_>) -> Result<(), Error> {
         let stream = self.core.stream()?;
-        self.core.with_room(|| self.core.driver.product(product, stream, &self.core))
+        self.core.with_room(|| self.core.driver.product(product, None, stream, &self.core))
+    }
+
+    fn matrix_product_plus_row(&self, product: &MatrixProduct<'_>, row: &ArrayView<'_>) -> Result<(), Error> {
+        let stream = self.core.stream()?;
+        self.core.with_room(|| self.core.driver.product(product, Some(row), stream, &self.core))
     }
 
     fn call(&self, call: &LibraryCall<'_>) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 //! Invariant: a piece that is idle has no copy under way.
 
 use crate::driver::{Driver, Event, Stream};
-use fusewire_runtime::error::Error;
+use fusewire_runtime::{counters, error::Error};
 use parking_lot::Mutex;
 
 /// Bytes of a piece: enough that starting a copy costs little of it.
@@ -61,6 +61,7 @@ impl Staging {
         if bytes == 0 {
             return Ok(());
         }
+        counters::BYTES_TO_DEVICES.add(bytes as u64);
         let mut pair = self.pair(driver)?;
         let starts = (0..bytes).step_by(PIECE);
         for (number, start) in starts.enumerate() {
@@ -92,6 +93,7 @@ impl Staging {
         if bytes == 0 {
             return Ok(());
         }
+        counters::BYTES_FROM_DEVICES.add(bytes as u64);
         let mut pair = self.pair(driver)?;
         let pieces: Vec<usize> = (0..bytes).step_by(PIECE).collect();
         // The piece at hand is on its way while the one before it is emptied.

@@ -16,7 +16,7 @@ use crate::{
     ptx,
 };
 use code::Code;
-use fusewire_ir::lazy::Device;
+use fusewire_ir::{dtype::DType, lazy::Device};
 use fusewire_lowering::kernel::Kernel;
 use fusewire_runtime::{
     backend::{ArrayView, Backend, LibraryCall, Matrix, MatrixProduct},
@@ -26,7 +26,7 @@ use fusewire_runtime::{
 };
 use memory::{Memory, Reach};
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Add, sync::Arc};
 
 /// The emulated device as a back end.
 pub type SimtBackend = GpuBackend<Emulator>;
@@ -300,7 +300,13 @@ impl Driver for Emulator {
         graph.0.iter().try_for_each(|noted| self.run(noted.clone(), stream, interrupted))
     }
 
-    fn product(&self, product: &MatrixProduct<'_>, stream: Stream, _lender: &dyn Lender) -> Result<(), Error> {
+    fn product(
+        &self,
+        product: &MatrixProduct<'_>,
+        row: Option<&ArrayView<'_>>,
+        stream: Stream,
+        _lender: &dyn Lender,
+    ) -> Result<(), Error> {
         let here =
             |matrix: Matrix, write| Ok(Matrix { pointer: self.element(matrix.pointer, stream, write)?, ..matrix });
         // Operands without elements, of a batch of them, lie outside of any memory, and nobody reads them.
@@ -308,7 +314,18 @@ impl Driver for Emulator {
         let batch =
             product.batch.iter().map(|[left, right, to]| Ok([operand(*left)?, operand(*right)?, here(*to, true)?]));
         let batch = batch.collect::<Result<Vec<_>, Error>>()?;
-        self.libraries.matrix_product(&MatrixProduct { batch: &batch, ..*product })
+        let product = MatrixProduct { batch: &batch, ..*product };
+        self.libraries.matrix_product(&product)?;
+        let Some(row) = row else { return Ok(()) };
+        let row = ArrayView { pointer: self.element(row.pointer, stream, false)?, ..*row };
+        match product.dtype {
+            // SAFETY: the plan gives matrices and rows that lie inside their arrays.
+            DType::F32 => unsafe { add_row::<f32>(&product, &row) },
+            // SAFETY: as above.
+            DType::F64 => unsafe { add_row::<f64>(&product, &row) },
+            other => return Err(Error::Internal(format!("a row that is added to a product of {other:?}"))),
+        }
+        Ok(())
     }
 
     fn call(&self, call: &LibraryCall<'_>, stream: Stream, _lender: &dyn Lender) -> Result<(), Error> {
@@ -320,5 +337,23 @@ impl Driver for Emulator {
         let operands: Vec<ArrayView<'_>> = moved.collect();
         let destination = ArrayView { pointer: here(&call.destination, true)?, ..call.destination };
         self.libraries.call(&LibraryCall { operands: &operands, destination, ..*call })
+    }
+}
+
+/// Adds a row to each row of the destinations.
+///
+/// # Safety
+/// Destinations and row are arrays of `T` in memory that nobody else uses.
+unsafe fn add_row<T: Copy + Add<Output = T>>(product: &MatrixProduct<'_>, row: &ArrayView<'_>) {
+    let addend = row.pointer.cast::<T>();
+    for [_, _, to] in product.batch {
+        let to_element = |i: usize, j: usize| i as isize * to.row_stride + j as isize * to.column_stride;
+        for (i, j) in (0..product.m).flat_map(|i| (0..product.n).map(move |j| (i, j))) {
+            // SAFETY: the caller vouches for both.
+            unsafe {
+                let place = to.pointer.cast::<T>().offset(to_element(i, j));
+                place.write(place.read() + addend.offset(j as isize * row.strides[0]).read());
+            }
+        }
     }
 }

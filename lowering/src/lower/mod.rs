@@ -38,15 +38,18 @@ pub fn program_of(graph: &Graph, partition: &Partition) -> Program {
                 let arguments = lowered.arguments(|node| arrays.of(node));
                 Step::Launch { kernel: lowered.kernel, arguments, params: lowered.params }
             }
-            Body::Call { node, operands } => {
-                let Node { op, inputs, .. } = graph.node(*node);
-                let mut operands = inputs.iter().zip(operands).map(|(&i, o)| arrays.view(o, &graph.node(i).shape));
+            Body::Call { node, takes, operands } => {
+                let Node { op, .. } = graph.node(*node);
+                let mut operands = takes.iter().zip(operands).map(|(&i, o)| arrays.view(o, &graph.node(i).shape));
                 match (op, operands.next(), operands.next()) {
                     (Op::Call(routine), first, second) => {
                         let operands = first.into_iter().chain(second).collect();
                         Step::Call { routine: *routine, operands, destination: arrays.of(*node) }
                     }
-                    (_, Some(left), Some(right)) => Step::Product { left, right, destination: arrays.of(*node) },
+                    (_, Some(left), Some(right)) => {
+                        let row = operands.next();
+                        Step::Product { left, right, row, destination: arrays.of(*node) }
+                    }
                     (op, ..) => unreachable!("{op:?} is no call"),
                 }
             }

@@ -47,7 +47,6 @@ pub(super) struct Pull<'a> {
 }
 
 /// Where an element comes from.
-#[expect(clippy::large_enum_variant, reason = "taken apart at once where it is made")]
 pub(super) enum Source {
     /// From an input or a stored node, at this address.
     Load { base: NodeId, address: Index },

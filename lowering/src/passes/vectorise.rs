@@ -233,8 +233,7 @@ fn vectorise_dim(kernel: &mut Kernel, phase: &mut Phase, chosen: usize) {
         Some(other) => {
             let other = phase.dims.remove(other);
             phase.dims.push(other);
-            let block = transpose::block_size(kernel, &body);
-            (Some(block), block)
+            (Some(transpose::BLOCK), transpose::BLOCK)
         }
         None if has_loops => (None, if folds_segments(&body) { SEGMENT_TILE } else { LOOP_TILE }),
         None if phase.dims.is_empty() => (None, TILE),
@@ -470,8 +469,11 @@ mod tests {
             store b1[v0*i1 + v1] = %0
           }
         }";
-        let loops = loops(&vectorised(text, &[130, 70], 0.0));
-        assert!(loops.len() == 4 && loops.iter().all(|l| matches!(l.range, Range::Tile { size: 64, .. })));
+        let loops = loops(&vectorised(text, &[140, 135], 0.0));
+        assert!(
+            loops.len() == 4
+                && loops.iter().all(|l| matches!(l.range, Range::Tile { size: super::transpose::BLOCK, .. }))
+        );
         assert!(is_vector(&loops[1]) && is_vector(&loops[3]));
     }
 

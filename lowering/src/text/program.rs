@@ -46,9 +46,10 @@ fn write(program: &Program, out: &mut String) -> fmt::Result {
                 let (arguments, params) = (arguments.join(", "), params.join(", "));
                 writeln!(out, "  launch @{}({arguments}{separator}{params})", kernel.name)?;
             }
-            Step::Product { left, right, destination } => {
+            Step::Product { left, right, row, destination } => {
                 let (left, right) = (view_text(program, left), view_text(program, right));
-                writeln!(out, "  product array{} = {left}, {right}", destination.0)?;
+                let row = row.as_ref().map_or(String::new(), |row| format!(" plus {}", view_text(program, row)));
+                writeln!(out, "  product array{} = {left}, {right}{row}", destination.0)?;
             }
             Step::Call { routine, operands, destination } => {
                 let operands: Vec<String> = operands.iter().map(|view| view_text(program, view)).collect();

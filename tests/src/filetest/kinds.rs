@@ -103,13 +103,14 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "regions",
-        doc: "Runs the pipeline and fuses; the lowered program must give the interpreter's results. The output is the regions.",
+        doc: "Runs the pipeline and fuses, with the argument `gpu` for a GPU; the lowered program must give the interpreter's results. \
+              The output is the regions.",
         reprint: Some(reprint_graph),
         decides: false,
         run: |case| {
             let (graph, program) = lowered(case)?;
             values::agree_lowered(&graph, &program, &case.settings)?;
-            Ok(partition(&graph, Limits::CPU).text(&graph))
+            Ok(partition(&graph, limits(case)?).text(&graph))
         },
     },
     Kind {
@@ -202,10 +203,19 @@ pub const KINDS: &[Kind] = &[
     },
 ];
 
+/// How much the kernels of the file's device compute.
+fn limits(case: &Case<'_>) -> Result<Limits, String> {
+    match case.arguments[..] {
+        [] => Ok(Limits::CPU),
+        ["gpu"] => Ok(Limits::GPU),
+        ref others => Err(format!("unknown arguments {others:?}")),
+    }
+}
+
 /// What the pipeline makes of the file's graph, and its program.
 fn lowered(case: &Case<'_>) -> Result<(Graph, Program), String> {
     let graph = run_pipeline(&graph(case.text)?, true, &mut |_, _| {})?;
-    let program = lower::program(&graph, Limits::CPU);
+    let program = lower::program(&graph, limits(case)?);
     Ok((graph, program))
 }
 
