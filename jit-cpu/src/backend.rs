@@ -61,6 +61,10 @@ impl Backend for CpuBackend {
         "cpu"
     }
 
+    fn workers(&self) -> usize {
+        self.threads.count()
+    }
+
     fn compile(&self, kernel: &Kernel) -> Result<Arc<dyn Executable>, Error> {
         Ok(Arc::new(compile::compile(kernel, self.tier)))
     }

@@ -4,6 +4,9 @@
 use crate::kernel::{BufferId, Coefficient, IntExpr, IntId, Kernel};
 use smallvec::SmallVec;
 
+/// The workers of interpreters, which have one: as many that tests meet all that depends on them.
+const WORKERS: i64 = 8;
+
 /// The values of the integers, in order. `stride` gives the stride in elements of an input buffer's axis.
 pub fn evaluate_ints(exprs: &[IntExpr], symbols: &[i64], stride: impl FnMut(BufferId, u8) -> i64) -> Vec<i64> {
     let mut values = Vec::with_capacity(exprs.len());
@@ -24,6 +27,7 @@ pub fn evaluate_ints_into(
         let value = match *expr {
             IntExpr::Const(value) => value,
             IntExpr::Sym(symbol) => symbols[symbol.0 as usize],
+            IntExpr::Workers => WORKERS,
             IntExpr::Stride { buffer, axis } => stride(buffer, axis),
             // Strides of empty or one-element axes may be anything, so nothing here may trap.
             IntExpr::Add(a, b) => at(a).wrapping_add(at(b)),
@@ -49,7 +53,7 @@ pub fn intern(ints: &mut Vec<IntExpr>, expr: IntExpr) -> IntId {
         _ => None,
     };
     let expr = match expr {
-        IntExpr::Const(_) | IntExpr::Sym(_) | IntExpr::Stride { .. } => expr,
+        IntExpr::Const(_) | IntExpr::Sym(_) | IntExpr::Workers | IntExpr::Stride { .. } => expr,
         IntExpr::Add(a, b) => match (constant(ints, a), constant(ints, b)) {
             (Some(x), Some(y)) => IntExpr::Const(x.wrapping_add(y)),
             (Some(0), _) => return b,

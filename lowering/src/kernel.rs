@@ -81,6 +81,9 @@ pub enum IntExpr {
     Const(i64),
     /// A symbol of the captured graph: an extent, a slice's start or step.
     Sym(SymId),
+    /// How many items the device computes side by side. It may decide which of several phases has items that store the same
+    /// elements to the same outputs, and nothing that shows in them.
+    Workers,
     /// The stride in elements of an input buffer's axis.
     Stride {
         /// An input.

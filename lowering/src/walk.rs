@@ -186,7 +186,7 @@ impl IntExpr {
     /// The earlier integers it refers to.
     pub fn operands(self) -> impl Iterator<Item = IntId> {
         let (a, b) = match self {
-            IntExpr::Const(_) | IntExpr::Sym(_) | IntExpr::Stride { .. } => (None, None),
+            IntExpr::Const(_) | IntExpr::Sym(_) | IntExpr::Workers | IntExpr::Stride { .. } => (None, None),
             IntExpr::Add(a, b)
             | IntExpr::Sub(a, b)
             | IntExpr::Mul(a, b)
@@ -200,7 +200,7 @@ impl IntExpr {
     /// With other integers in the place of those it refers to.
     pub fn map(self, mut f: impl FnMut(IntId) -> IntId) -> IntExpr {
         match self {
-            IntExpr::Const(_) | IntExpr::Sym(_) | IntExpr::Stride { .. } => self,
+            IntExpr::Const(_) | IntExpr::Sym(_) | IntExpr::Workers | IntExpr::Stride { .. } => self,
             IntExpr::Add(a, b) => IntExpr::Add(f(a), f(b)),
             IntExpr::Sub(a, b) => IntExpr::Sub(f(a), f(b)),
             IntExpr::Mul(a, b) => IntExpr::Mul(f(a), f(b)),

@@ -167,6 +167,10 @@ pub trait Backend: Any + Send + Sync {
     fn limits(&self) -> Limits {
         Limits::CPU
     }
+    /// How many items of a phase it computes side by side, about.
+    fn workers(&self) -> usize {
+        1
+    }
     /// The calling thread is going to use these arrays, which other threads may have computed: what it asks for from now on
     /// comes after that. Where work is done when it is asked for there is nothing to do.
     fn begin(&self, inputs: &[&Buffer]) -> Result<(), Error> {

@@ -31,6 +31,7 @@ impl std::ops::Index<RowId> for Values {
 enum Row {
     Const(i64),
     Sym(SymId),
+    Workers,
     /// The stride in elements of an axis of an input of the graph.
     Stride {
         input: u32,
@@ -52,12 +53,13 @@ pub(crate) struct IntTable {
 
 impl IntTable {
     /// Computes every row. Arithmetic wraps; what must not overflow (sizes in bytes) is checked by who allocates.
-    pub(crate) fn evaluate(&self, symbols: &[i64], inputs: &[&Buffer]) -> Values {
+    pub(crate) fn evaluate(&self, symbols: &[i64], inputs: &[&Buffer], workers: usize) -> Values {
         let mut values = Values(SmallVec::with_capacity(self.rows.len()));
         for row in &self.rows {
             let value = match *row {
                 Row::Const(value) => value,
                 Row::Sym(symbol) => symbols[symbol.0 as usize],
+                Row::Workers => workers as i64,
                 Row::Stride { input, axis } => inputs[input as usize].strides[axis as usize] as i64,
                 Row::Add(a, b) => values[a].wrapping_add(values[b]),
                 Row::Sub(a, b) => values[a].wrapping_sub(values[b]),
@@ -133,6 +135,7 @@ impl IntTableBuilder {
             let row = match *int {
                 IntExpr::Const(value) => self.constant(value),
                 IntExpr::Sym(symbol) => self.row(Row::Sym(symbol)),
+                IntExpr::Workers => self.row(Row::Workers),
                 IntExpr::Stride { buffer, axis } => match source(buffer.0) {
                     StrideSource::Input(input) => self.row(Row::Stride { input, axis }),
                     StrideSource::Dense(extents) => self.dense_stride(extents, axis),
@@ -199,7 +202,7 @@ mod tests {
         assert_eq!(rows[0], rows[6]);
         assert_eq!((rows[1], rows[2]), (extents[3], extents[3]));
         let table = builder.finish();
-        let values = table.evaluate(&[5, 7, 11], &[]);
+        let values = table.evaluate(&[5, 7, 11], &[], 1);
         assert_eq!(rows.iter().map(|&r| values[r]).collect::<Vec<_>>(), [77, 11, 11, 1, 7, 11, 77]);
     }
 
@@ -219,7 +222,7 @@ mod tests {
         let rows = builder.list(&ints, |_| StrideSource::Dense(&[]));
         let table = builder.finish();
         for (x, expected) in [(9, [13, 5, 3, 4, 9]), (8, [12, 4, 2, 4, 8]), (0, [4, -4, 0, 0, 4])] {
-            let values = table.evaluate(&[x], &[]);
+            let values = table.evaluate(&[x], &[], 1);
             assert_eq!(rows[2..].iter().map(|&r| values[r]).collect::<Vec<_>>(), expected);
         }
         assert_eq!(ceil_div(3, 0), 0);

@@ -139,7 +139,7 @@ impl<'a> Run<'a> {
         backend: &'a dyn Backend,
         interrupted: &'a dyn Fn() -> bool,
     ) -> Run<'a> {
-        let values = plan.ints.evaluate(symbols, inputs);
+        let values = plan.ints.evaluate(symbols, inputs, backend.workers());
         let live = |array: &PlannedArray| Live {
             storage: None,
             pointer: array.input.and_then(|input| ptr::NonNull::new(inputs[input as usize].pointer())),

@@ -46,6 +46,9 @@ use std::{
 };
 use streams::Streams;
 
+/// Items that have a team each leave nothing of a GPU idle from about this number on.
+const WORKERS: usize = 512;
+
 /// A GPU, or what stands for one. Clones are the same device.
 pub struct GpuBackend<D: Driver> {
     core: Arc<Core<D>>,
@@ -189,6 +192,10 @@ impl<D: Driver> Backend for GpuBackend<D> {
 
     fn limits(&self) -> Limits {
         Limits::GPU
+    }
+
+    fn workers(&self) -> usize {
+        WORKERS
     }
 
     fn begin(&self, inputs: &[&Buffer]) -> Result<(), Error> {

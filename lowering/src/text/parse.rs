@@ -261,6 +261,7 @@ impl<'a> Parser<'a> {
         self.expect("=")?;
         let expr = match self.next() {
             "const" => IntExpr::Const(self.number()?),
+            "workers" => IntExpr::Workers,
             "sym" => IntExpr::Sym(self.symbol()?),
             "stride" => IntExpr::Stride { buffer: self.buffer_use()?, axis: self.number()? },
             "add" => IntExpr::Add(self.int()?, self.second_int()?),

@@ -163,6 +163,7 @@ fn int_text(expr: IntExpr) -> String {
     match expr {
         IntExpr::Const(value) => format!("const {value}"),
         IntExpr::Sym(symbol) => format!("sym {}", graph_text::symbol_name(symbol)),
+        IntExpr::Workers => "workers".to_owned(),
         IntExpr::Stride { buffer, axis } => format!("stride b{} {axis}", buffer.0),
         IntExpr::Add(a, b) => format!("add i{}, i{}", a.0, b.0),
         IntExpr::Sub(a, b) => format!("sub i{}, i{}", a.0, b.0),

@@ -93,6 +93,7 @@ fn int_text(program: &Program, int: IntId) -> String {
     match program.ints[int.0 as usize] {
         IntExpr::Const(value) => value.to_string(),
         IntExpr::Sym(symbol) => symbol_name(symbol),
+        IntExpr::Workers => "workers".to_owned(),
         IntExpr::Stride { buffer, axis } => format!("stride(array{}, {axis})", buffer.0),
         IntExpr::Add(a, b) => format!("({} + {})", at(a), at(b)),
         IntExpr::Sub(a, b) => format!("({} - {})", at(a), at(b)),
