@@ -10,8 +10,8 @@
 //! Variances have segments centred at means of their own (`split-reductions` in `lowering`), so of sums that need other sums only
 //! those of one segment are here. Running folds are refused beside sums: their loop has no lanes. So are sums in two precisions, whose lanes differ.
 //!
-//! Running folds of floats that are so long that they are cut (`split-scans`) may be alone among vectors: they are not cut beside
-//! reductions, their lanes depend on each other's dtypes, and whether those are rows or columns on how arrays lie in memory.
+//! Running folds of floats that are so long that they are cut (`split-scans`) may be alone among vectors, of which one is the result:
+//! they are not cut beside reductions and single numbers that are stored, their lanes depend on each other's dtypes, and whether those are rows or columns on how arrays lie in memory.
 
 use super::{Capture, Captured};
 use crate::{
@@ -84,12 +84,13 @@ impl Capture<'_> {
             })
     }
 
-    /// Are there vectors only, one running fold and no reduction?
+    /// Are there vectors only, one running fold, no reduction, and one result?
     fn scan_is_alone(&self) -> bool {
         let ops = || self.nodes.iter().filter_map(|node| node.expression.map(|e| &e.op));
         ops().filter(|op| matches!(op, Op::Scan { .. })).count() == 1
             && !ops().any(|op| matches!(op, Op::Reduce { .. }))
             && self.nodes.iter().all(|node| long(&node.lazy.shape).len() <= 1)
+            && self.roots.len() == 1
     }
 
     /// Is every sum that needs another one of so few elements that it is not cut? Those of rows never are.
